@@ -1,0 +1,86 @@
+"""Who may call what, for Flask views: `@requires("write")`. Tokens themselves live in `tokens.py`.
+
+A room's routes read:
+
+    blueprint = Blueprint("planning", __name__, url_prefix="/api/custom")   # app.platform.api.Blueprint
+
+    @blueprint.route("/events/<event_id>", methods=["PUT"])
+    @requires("write")                           # directly below route: before any input is read
+    @blueprint.arguments(EventSchema)
+    @blueprint.response(200, EventAnswerSchema)
+    def put_event(body: dict[str, Any], event_id: str) -> ...:
+        return service(PlanningService).put_event(event_id, body)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar, cast
+
+from flask import current_app, g, request
+
+from app.platform.errors import Forbidden, Unauthorized
+from app.platform.tokens import SCOPES, Principal, TokenStore
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+# domain A1: at least 32 characters of these; longer than 512 is nobody's token.
+_BEARER: Final = re.compile(r"bearer +([A-Za-z0-9_\-.=+/]{32,512}) *\Z", re.IGNORECASE | re.ASCII)
+
+
+def provide(services: list[object], app: Any) -> None:
+    """Make services findable by their class through `service`; `create_app` calls this once."""
+    app.extensions["mediaops"] = {type(each): each for each in services}
+
+
+def service(kind: type[S]) -> S:
+    """The application's one service of this class."""
+    return cast("S", current_app.extensions["mediaops"][kind])
+
+
+def authenticate() -> Principal:
+    """Who sent this request. Raises Unauthorized, or Unavailable when the store can't be asked."""
+    header = request.headers.get("Authorization")
+    if not header:
+        raise Unauthorized("A bearer token is needed.", code="token_missing")
+    match = _BEARER.match(header)
+    found = service(TokenStore).find(match[1]) if match else None
+    if found is None:
+        raise Unauthorized("The bearer token is not valid.", code="token_invalid")
+    return found
+
+
+def principal() -> Principal:
+    """Who is calling; only inside a view that `requires` a scope."""
+    return cast("Principal", g.principal)
+
+
+def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let only callers with this scope through: 401 without a valid token, 403 `missing_scope` otherwise.
+
+    It also says so in the OpenAPI description of the view.
+    """
+    if scope not in SCOPES:
+        raise ValueError(f"no such scope: {scope}")
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            g.principal = authenticate()
+            if scope not in g.principal.scopes:
+                raise Forbidden(f"The token lacks the scope {scope}.", code="missing_scope", field=scope)
+            return view(*args, **kwargs)
+
+        documented: dict[str, Any] = deepcopy(getattr(view, "_apidoc", {}))
+        documented.setdefault("manual_doc", {}).update(
+            {"security": [{"bearer": []}], "x-required-scope": scope}
+        )
+        guarded.__dict__.update(_apidoc=documented, required_scope=scope)
+        return guarded
+
+    return decorate
