@@ -1,0 +1,1 @@
+"""What the outside must show, computed without anything from `app`."""
