@@ -1,0 +1,1 @@
+"""Outgoing requests: their records, lanes and states, and every script that changes one."""

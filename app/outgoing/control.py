@@ -1,0 +1,121 @@
+"""How an `Acceptance` travels to the accept script: names and numbers as JSON, payloads as bytes beside it.
+
+The script decodes the JSON, so nothing may stand in it that must survive exactly; users' values are
+referred to by their place among the payloads (from 1).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from app.outgoing.model import ABSENT, Acceptance, NewRequest, Now, Value, Write, digest, encode
+from app.platform.clock import to_ms
+from app.platform.keys import fold
+
+Control = dict[str, Any]
+
+
+class _Payloads(list[bytes]):
+    def place(self, payload: bytes) -> int:
+        self.append(payload)
+        return len(self)
+
+
+def acceptance_control(acceptance: Acceptance) -> tuple[Control, list[bytes]]:
+    """The script's control object and its payloads."""
+    payloads = _Payloads()
+    control: Control = {
+        "guards": [[guard.expected, *guard.command] for guard in acceptance.guards],
+        "writes": [_write(write, payloads) for write in acceptance.writes],
+        "requests": [_request(request, payloads) for request in acceptance.requests],
+        "unregistered": [fold(media) for media in acceptance.unregistered],
+        "happenings": [
+            [h.topic, h.name, payloads.place(encode(dict(h.fields)))] for h in acceptance.happenings
+        ],
+        "notes": [
+            [fold(n.content_media_id), n.what, payloads.place(encode(dict(n.detail)))] for n in acceptance.notes
+        ],
+    }
+    if acceptance.idempotency is not None:
+        control["idempotency"] = {
+            "digest": acceptance.idempotency.digest,
+            "fingerprint": acceptance.idempotency.fingerprint,
+        }
+    return control, payloads
+
+
+def _write(write: Write, payloads: _Payloads) -> list[Any]:
+    def argument(value: Value) -> Any:
+        if isinstance(value, bytes):
+            return {"p": payloads.place(value)}
+        if isinstance(value, (str, int)):
+            return str(value)
+        return {"n": 1} if isinstance(value, Now) else {"s": 1}
+
+    return [write.command, write.key, *(argument(value) for value in write.args)]
+
+
+def _request(request: NewRequest, payloads: _Payloads) -> Control:
+    made: Control = {
+        "id": request.id,
+        "destination": request.destination,
+        "lane": request.lane,
+        "kind": request.kind,
+        "method": request.method,
+        "path": request.path,
+        "forced": request.forced,
+        "fields": _fields(request),
+    }
+    if request.urgent_at is not None:
+        made["urgency"] = to_ms(request.urgent_at)
+    if request.rejected is not None:
+        made["rejected"] = request.rejected
+        made["rejected_detail"] = REJECTED_DETAIL.get(request.rejected, "This PATCH can't be composed.")
+    if request.members is not None:
+        made["members"] = _members(request, payloads)
+        made["empty"] = all(value is ABSENT for value in request.members.values())
+    elif request.body is not None:
+        made["body"] = payloads.place(request.body)
+    return made
+
+
+REJECTED_DETAIL = {
+    "no_job": "The event has no job that counts, so there is no booking to send.",
+    "no_livestream": "The registered livestream is in no event.",
+    "no_dmhe_resource": "No visible resource of the job has the DMHE property, so there is no source to send.",
+}
+
+
+def _members(request: NewRequest, payloads: _Payloads) -> list[list[Any]]:
+    assert request.members is not None
+    members: list[list[Any]] = []
+    for name, value in request.members.items():
+        if request.rejected is not None:
+            members.append([name, "!" + request.rejected])
+        elif value is ABSENT:
+            members.append([name, "-"])
+        else:
+            members.append([name, digest(value), payloads.place(encode(value))])
+    return members
+
+
+def _fields(request: NewRequest) -> list[list[str]]:
+    def ms(instant: datetime | None) -> str | None:
+        return None if instant is None else str(to_ms(instant))
+
+    media = request.content_media_id
+    fields = {
+        "contentMediaId": media,
+        "media": None if media is None else fold(media),
+        "livestreamId": request.livestream_id,
+        "eventId": request.event_id,
+        "jobId": request.job_id,
+        "generation": str(request.generation),
+        "urgentAt": ms(request.urgent_at),
+        "eventEndAt": ms(request.event_end),
+        "deadline": ms(request.deadline),
+        "contentType": None if request.content_type == "application/json" else request.content_type,
+        "neverComposed": None if request.rejected is None else "1",
+    }
+    return [[name, value] for name, value in fields.items() if value is not None]

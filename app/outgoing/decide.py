@@ -1,0 +1,78 @@
+"""What becomes of a request after an attempt: one pure function, tested as a table (domain A5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.outgoing.model import State
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptError:
+    """Why an attempt did not deliver, set where the far side's reply is understood.
+
+    `code` is stable. `retryable`: the failed table tries again by itself; otherwise a person must look.
+    `destination_fault`: it says something about the far side, not about this request (authentication,
+    TLS, unreachable). `retry_after_s`: the far side asked for this many seconds of rest.
+    `unknown`: the write may have been applied; what was sent (`{"members": {…}, "lastModified": …}`).
+    `detail` is shown to operators and never holds a secret.
+    """
+
+    code: str
+    detail: str
+    retryable: bool = True
+    destination_fault: bool = False
+    retry_after_s: float | None = None
+    status: int | None = None
+    unknown: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An attempt's end. `attempt` is the entry for the record's history
+    (`{"at", "get"?, "send"?, "outcome", "error"?}`, JSON values, no secrets); no `error` is delivered."""
+
+    attempt: Mapping[str, Any] = field(default_factory=dict)
+    error: AttemptError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The state to go to; `next_try_at` only with FAILED."""
+
+    state: State
+    next_try_at: datetime | None = None
+
+
+def decide(
+    error: AttemptError | None,
+    *,
+    now: datetime,
+    age_from: datetime | None,
+    deadline: datetime | None,
+    max_age: timedelta,
+) -> Decision:
+    """Delivered, failed (due at the next tick), rejected, or expired.
+
+    `age_from` is the first failure since acceptance or an operator's retry, None at the first failure
+    itself. `deadline` None: there is none, or an operator has waived it. Retry-After can defer a try but
+    not past the moment when the record expires, so that the expiry stays on time.
+    """
+    if error is None:
+        return Decision(State.DELIVERED)
+    if not error.retryable:
+        return Decision(State.REJECTED)
+    expires_at = expiry(age_from or now, deadline, max_age)
+    if now >= expires_at:
+        return Decision(State.EXPIRED)
+    rest = timedelta(seconds=max(0.0, min(error.retry_after_s or 0.0, max_age.total_seconds())))
+    return Decision(State.FAILED, next_try_at=min(now + rest, expires_at))
+
+
+def expiry(age_from: datetime, deadline: datetime | None, max_age: timedelta) -> datetime:
+    """When a record that has failed is given up: the earlier of its age's end and its deadline."""
+    by_age = age_from + max_age
+    return by_age if deadline is None else min(by_age, deadline)

@@ -1,0 +1,33 @@
+#!lua
+-- Act: an operator's retry or discard of one request.
+--
+-- ARGV[1] {id, verb: retry|discard, actor, …}; ARGV[2] template "promote"
+-- Result  {"ok"} | {"missing"} | {"state", state} | {"unregistered"} | {"superseded", id of the newer}
+--
+-- A retry restarts the age and waives the deadline. It keeps the request's place in the order of
+-- versions: what newer requests have set since is not sent again.
+-- include: _lib.lua
+
+local r = read(ctl.id)
+if not r then return { 'missing' } end
+local state = r.state
+if ctl.verb == 'discard' then
+  if state ~= 'pending' and state ~= 'failed' and state ~= 'rejected' and state ~= 'expired' then return { 'state', state } end
+  local own = still_own(r)
+  finish_as(r, 'discarded', { 'reason', 'discarded', 'discardedBy', ctl.actor }, r.barrier or #own > 0)
+  note_request(r, 'discarded', { by = ctl.actor })
+else
+  if state ~= 'failed' and state ~= 'rejected' and state ~= 'expired' and state ~= 'discarded' then return { 'state', state } end
+  if redis.call('HGET', request_key(r.id), 'neverComposed') then return { 'uncomposed' } end
+  if orphan(r) then return { 'unregistered' } end
+  local done, newer = covered(r)
+  if done then return { 'superseded', newer or '' } end
+  if state ~= 'failed' then open_path(r, 1) end
+  to_pending(r)
+  redis.call('HSET', request_key(r.id), 'waived', '1', 'ageFrom', '', 'expiresAt', '', 'finishedAt', '', 'reclaims', '0')
+  redis.call('ZADD', P .. 'expiry', int(NEVER), r.id)
+  note_request(r, 'retried', { by = ctl.actor })
+end
+install_head(r)
+wake_if_work(r.destination)
+return { 'ok' }

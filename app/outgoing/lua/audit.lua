@@ -1,0 +1,97 @@
+#!lua flags=allow-oom
+-- Audit: every record that isn't final stands where its state says, and nowhere else; what doesn't is mended.
+--
+-- ARGV[1] {cursor, limit, …}; ARGV[2] template "promote"
+-- Result  {next cursor or "0", looked at, mended id, …}
+-- include: _lib.lua
+
+local scan = redis.call('ZSCAN', P .. 'expiry', ctl.cursor, 'COUNT', ctl.limit)
+local mended = {}
+
+-- Where the record stands, as one word a place, in a fixed order.
+local function standing(r)
+  local lane = lane_key(r)
+  local function has(kind, number) return redis.call('ZSCORE', lane, kind .. ':' .. pad(number) .. ':' .. r.id) and kind or '' end
+  local places = { has('w', r.seq), has('u', r.urgency or 0), has('l', r.seq), has('f', r.seq), has('b', r.seq), has('x', r.seq) }
+  places[7] = redis.call('ZSCORE', P .. 'live:' .. r.destination, r.id) and 'L' or ''
+  places[8] = redis.call('ZSCORE', P .. 'failed:' .. r.destination, r.id) and 'F' or ''
+  places[9] = redis.call('ZSCORE', P .. 'requests:' .. r.state, r.id) and 'S' or ''
+  places[10] = redis.call('ZSCORE', P .. 'finished', r.id) and 'E' or ''
+  places[11] = redis.call('ZSCORE', P .. 'due:' .. r.destination, r.id) and 'D' or ''
+  return table.concat(places)
+end
+
+local RIGHT = { pending = 'wu', live = 'l', failed = 'f' }
+local SETS = { pending = 'S', live = 'LS', failed = 'FS' }
+
+local function right(r)
+  local there = standing(r)
+  local wanted = RIGHT[r.state] .. (r.barrier and 'b' or '') .. SETS[r.state]
+  if there == wanted then return true end
+  return r.state == 'failed' and there == wanted .. 'D'
+end
+
+local function clear(r)
+  local lane = lane_key(r)
+  for _, kind in ipairs({ 'w', 'l', 'f', 'b', 'x' }) do unmark(lane, kind, r.seq, r.id) end
+  unmark(lane, 'u', r.urgency or now, r.id)
+  unmark(lane, 'r', 0, r.id)
+  for _, set in ipairs({ 'pending:', 'live:', 'failed:', 'due:' }) do redis.call('ZREM', P .. set .. r.destination, r.id) end
+  for _, state in ipairs({ 'new', 'pending', 'live', 'failed', 'delivered', 'rejected', 'expired', 'superseded', 'discarded' }) do
+    redis.call('ZREM', P .. 'requests:' .. state, r.id)
+  end
+  redis.call('ZREM', P .. 'finished', r.id)
+end
+
+local function mend(r)
+  clear(r)
+  local state = r.state
+  if state == 'live' or state == 'failed' then
+    redis.call('ZADD', P .. 'requests:' .. state, int(r.seq), r.id)
+    mark(lane_key(r), state == 'live' and 'l' or 'f', r.seq, r.id)
+    if r.barrier then mark(lane_key(r), 'b', r.seq, r.id) end
+    if state == 'live' then
+      redis.call('ZADD', P .. 'live:' .. r.destination, int(r.leaseUntil or now), r.id)
+    else
+      redis.call('ZADD', P .. 'failed:' .. r.destination, int(r.nextTryAt or now), r.id)
+    end
+  else
+    to_pending(r)
+  end
+end
+
+local count = 0
+for i = 1, #scan[2], 2 do
+  count = count + 1
+  local id = scan[2][i]
+  local r = read(id)
+  if not r then
+    redis.call('ZREM', P .. 'expiry', id)
+    mended[#mended + 1] = id
+  elseif not RIGHT[r.state] and r.state ~= 'new' then
+    -- A script broke off after it had ended the record.
+    clear(r)
+    redis.call('ZADD', P .. 'requests:' .. r.state, int(r.seq), id)
+    redis.call('ZADD', P .. 'finished', int(now), id)
+    redis.call('ZREM', P .. 'expiry', id)
+    mended[#mended + 1] = id
+  elseif r.state == 'new' or not right(r) then
+    mend(r)
+    mended[#mended + 1] = id
+  end
+  if r then install_head(r) end
+end
+
+-- Entries of the buffers that belong to no such record.
+for _, set in ipairs({ { 'pending', 'pending:' }, { 'live', 'live:' }, { 'failed', 'failed:' }, { 'failed', 'due:' } }) do
+  local key = P .. set[2] .. ctl.destination
+  for _, id in ipairs(redis.call('ZRANGE', key, 0, 99)) do
+    local state = redis.call('HGET', request_key(id), 'state')
+    if state ~= set[1] then
+      redis.call('ZREM', key, id)
+      mended[#mended + 1] = id
+    end
+  end
+end
+wake_if_work(ctl.destination)
+return { scan[1], count, unpack(mended) }

@@ -1,0 +1,54 @@
+#!lua flags=allow-oom
+-- Begin: immediately before sending. Checks token, lease, registration and age, and claims the members
+-- that no newer request has set; extends the lease for the sending itself.
+--
+-- ARGV[1] {id, token, lease_ms, …}; ARGV[2] template "promote"; ARGV[3] the lastModified that will be sent, or ''
+-- Result  nil: nothing may be sent; else {now, content type, body or '', member, JSON, member, JSON, …}
+-- include: _lib.lua
+
+local r = read(ctl.id)
+if not r or r.state ~= 'live' or r.token ~= ctl.token or r.leaseUntil <= now then return false end
+
+local function ended()
+  install_head(r)
+  wake_if_work(r.destination)
+  return false
+end
+
+if orphan(r) then
+  supersede(r, nil, 'unregistered')
+  return ended()
+end
+if r.ageFrom and now >= expires_at(r) then
+  to_expired(r)
+  return ended()
+end
+
+local answer = { int(now) }
+local key = request_key(r.id)
+local lease_until = now + ctl.lease_ms
+local note_sending = { 'sendingAt', int(now), 'leaseUntil', int(lease_until), 'sentLastModified', ARGV[3] }
+local content = redis.call('HMGET', key, 'contentType', 'body')
+answer[2] = content[1] or 'application/json'
+answer[3] = content[2] or ''
+if not r.barrier then
+  local own, newer, count = still_own(r)
+  if count > 0 and #own == 0 then
+    supersede(r, newer, 'newer')
+    return ended()
+  end
+  local sent = {}
+  for _, name in ipairs(own) do
+    local value = redis.call('HGET', key, 'body:' .. name)
+    if value then
+      answer[#answer + 1] = name
+      answer[#answer + 1] = value
+      sent[#sent + 1] = name
+    end
+  end
+  note_sending[#note_sending + 1] = 'sentMembers'
+  note_sending[#note_sending + 1] = #sent == 0 and '[]' or cjson.encode(sent)
+end
+redis.call('HSET', key, unpack(note_sending))
+redis.call('ZADD', P .. 'live:' .. r.destination, int(lease_until), r.id)
+return answer

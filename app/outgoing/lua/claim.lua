@@ -1,0 +1,25 @@
+#!lua flags=allow-oom
+-- Claim: the worker that has got the message asks for the lease. A second message, or one for what has
+-- ended since, is refused.
+--
+-- ARGV[1] {id, token, lease_ms, …}
+-- Result  nil, or {now, lease_until, fence, destination, method, path, contentMediaId, unknown, ageFrom, deadline, kind}
+--         (deadline empty where an operator has waived it)
+-- include: _lib.lua
+
+local r = read(ctl.id)
+if not r or r.state ~= 'live' or r.token then return false end
+if orphan(r) then
+  supersede(r, nil, 'unregistered')
+  install_head(r)
+  wake_if_work(r.destination)
+  return false
+end
+local fence = redis.call('INCR', P .. 'sequence')
+local lease_until = now + ctl.lease_ms
+redis.call('HSET', request_key(r.id), 'token', ctl.token, 'fence', int(fence), 'leaseUntil', int(lease_until),
+  'attemptCount', int((r.attemptCount or 0) + 1), 'claimedAt', int(now))
+redis.call('ZADD', P .. 'live:' .. r.destination, int(lease_until), r.id)
+local deadline = r.waived ~= '1' and r.deadline
+return { int(now), int(lease_until), int(fence), r.destination, r.method, r.path, r.contentMediaId or '', r.unknown or '',
+  r.ageFrom and int(r.ageFrom) or '', deadline and int(deadline) or '', r.kind }

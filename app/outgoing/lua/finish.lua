@@ -1,0 +1,48 @@
+#!lua flags=allow-oom
+-- Finish: what became of an attempt. Needs the claim's token; whoever lost the lease changes nothing.
+--
+-- ARGV[1] {id, token, state: delivered|failed|rejected|expired, code?, detail?, next_try_at?, …}
+-- ARGV[2] template "promote"; ARGV[3] the attempt (JSON, kept as it is); ARGV[4] the unknown outcome (JSON) or ''
+-- Result  1, or 0 where the claim was lost
+-- include: _lib.lua
+
+local r = read(ctl.id)
+if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
+add_attempt(r, ARGV[3])
+redis.call('HSET', request_key(r.id), 'unknown', ARGV[4], 'reclaims', '0')
+
+-- A delivery makes good what older requests of the same path left undelivered.
+local function make_good()
+  for _, id in ipairs(all(lane_key(r), 'x', 100)) do
+    local older = read(id)
+    if not older then
+      redis.call('ZREM', lane_key(r), 'x:' .. pad(0) .. ':' .. id)
+    elseif older.path == r.path and older.seq < r.seq and covered(older) then
+      supersede(older, r.id, 'newer')
+    end
+  end
+end
+
+if ctl.state == 'delivered' then
+  finish_as(r, 'delivered', { 'reason', '', 'error', '' }, false)
+  make_good()
+  log_request('sync-delivered', r, {})
+  if r.firstFailedAt then log_request('sync-recovered', r, { firstFailedAt = iso(r.firstFailedAt) }) end
+  note_request(r, 'delivered', { attempts = r.attemptCount })
+elseif orphan(r) then
+  supersede(r, nil, 'unregistered')
+elseif ctl.state == 'rejected' then
+  to_rejected(r, ctl.code, ctl.detail)
+elseif covered(r) then
+  local _, newer = covered(r)
+  supersede(r, newer, 'newer')
+elseif ctl.state == 'expired' then
+  r.firstFailedAt = r.firstFailedAt or now
+  redis.call('HSET', request_key(r.id), 'firstFailedAt', int(r.firstFailedAt), 'reason', ctl.code, 'error', ctl.detail)
+  to_expired(r)
+else
+  to_failed(r, ctl.code, ctl.detail, math.max(now, ctl.next_try_at))
+end
+install_head(r)
+wake_if_work(r.destination)
+return 1

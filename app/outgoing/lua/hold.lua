@@ -1,0 +1,22 @@
+#!lua
+-- Hold or release a lane: while it is held, planning's changes wait in it and nothing is promoted.
+--
+-- ARGV[1] {destination, lane, verb: hold|release, actor, …}; ARGV[2] template "promote"
+-- Result  1 where it changed something, else 0
+-- include: _lib.lua
+
+local r = { destination = ctl.destination, lane = ctl.lane }
+local lane = lane_key(r)
+local held = first(lane, 'h') ~= nil
+if held == (ctl.verb == 'hold') then return 0 end
+if held then
+  unmark(lane, 'h', 0, '')
+  redis.call('ZREM', P .. 'held', ctl.lane)
+else
+  mark(lane, 'h', 0, '')
+  redis.call('ZADD', P .. 'held', int(now), ctl.lane)
+end
+install_head(r)
+note(ctl.lane, held and 'released' or 'held', cjson.encode({ by = ctl.actor }))
+wake_if_work(r.destination)
+return 1

@@ -1,0 +1,44 @@
+#!lua flags=allow-oom
+-- Reclaim: live requests whose lease has run out, because the message was lost or the worker died.
+--
+-- ARGV[1] {destination, limit, max_reclaims, …}; ARGV[2] template "promote"
+-- Result  how many were taken back
+--
+-- Never claimed, or claimed and not sending yet: back to the buffer. A write that may have been applied:
+-- a PATCH is remembered as unknown, so that the next attempt compares before it writes; PUT and DELETE
+-- can be repeated; a POST is parked for a person. One that loses its lease again and again has failed.
+-- include: _lib.lua
+
+local live = P .. 'live:' .. ctl.destination
+local ids = redis.call('ZRANGEBYSCORE', live, '-inf', int(now), 'LIMIT', 0, ctl.limit)
+for _, id in ipairs(ids) do
+  local r = read(id)
+  if not r or r.state ~= 'live' then
+    redis.call('ZREM', live, id)
+  else
+    if r.token then
+      r.reclaims = (r.reclaims or 0) + 1
+      redis.call('HSET', request_key(id), 'reclaims', int(r.reclaims))
+      add_attempt(r, cjson.encode({ at = iso(now), outcome = 'lease_lost', error = { code = 'lease_lost',
+        detail = 'The worker did not report back within its lease.' } }))
+    end
+    if r.token and r.sendingAt and not r.barrier then
+      redis.call('HSET', request_key(id), 'unknown', '{"members":' .. (r.sentMembers or '[]') .. ',"lastModified":'
+        .. cjson.encode(r.sentLastModified or '') .. '}')
+    elseif r.token and r.sendingAt and r.method == 'DELETE' then
+      redis.call('HSET', request_key(id), 'unknown', '{}')
+    end
+    if orphan(r) then
+      supersede(r, nil, 'unregistered')
+    elseif r.token and r.sendingAt and r.method == 'POST' then
+      to_rejected(r, 'unknown_outcome', 'The worker was lost while sending; whether it was applied is unknown.')
+    elseif (r.reclaims or 0) > ctl.max_reclaims then
+      to_failed(r, 'lease_lost', 'The worker did not report back within its lease, several times.', now)
+    else
+      to_pending(r)
+    end
+    install_head(r)
+  end
+end
+wake_if_work(ctl.destination)
+return #ids

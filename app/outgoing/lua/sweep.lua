@@ -1,0 +1,26 @@
+#!lua flags=allow-oom
+-- Sweep: failed requests whose next try has come, into the order in which they will be tried.
+--
+-- ARGV[1] {destination, until_ms?, limit, …}; ARGV[2] template "promote"
+-- Result  {how many were swept, the tick's time}: called again with that time while there are `limit` of them
+-- include: _lib.lua
+
+local destination = ctl.destination
+local till = ctl.until_ms or now
+if redis.call('HGET', P .. 'destination:' .. destination, 'paused') then return { 0, int(till) } end
+local failed, due = P .. 'failed:' .. destination, P .. 'due:' .. destination
+local ids = redis.call('ZRANGEBYSCORE', failed, '-inf', int(till), 'LIMIT', 0, ctl.limit)
+local swept, urgent = {}, {}
+for i, id in ipairs(ids) do
+  swept[#swept + 1] = int(NEVER)
+  swept[#swept + 1] = id
+  urgent[#urgent + 1] = redis.call('HGET', request_key(id), 'urgency') or int(now)
+  urgent[#urgent + 1] = id
+  if #swept >= 1000 or i == #ids then
+    redis.call('ZADD', failed, unpack(swept))
+    redis.call('ZADD', due, unpack(urgent))
+    swept, urgent = {}, {}
+  end
+end
+wake_if_work(destination)
+return { #ids, int(till) }

@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+-- Trim: final records older than the history is kept, with their attempts and index entries.
+--
+-- ARGV[1] {limit, keep_ms, …}
+-- Result  how many were removed: called again while that is `limit`
+-- include: _lib.lua
+
+local ids = redis.call('ZRANGEBYSCORE', P .. 'finished', '-inf', int(now - ctl.keep_ms), 'LIMIT', 0, ctl.limit)
+for _, id in ipairs(ids) do
+  local r = read(id)
+  if r then
+    leave(r)
+    if r.media then redis.call('ZREM', media_key(r.media, 'requests'), id) end
+  end
+  redis.call('ZREM', P .. 'finished', id)
+  redis.call('ZREM', P .. 'requests', id)
+  redis.call('UNLINK', request_key(id), attempts_key(id))
+end
+return #ids

@@ -1,0 +1,281 @@
+"""Outgoing requests in Redis: every change of state is one script of `lua/`, called from here.
+
+Nothing else writes these keys. All methods raise `Unavailable` while the store is away; a write's
+outcome is then unknown, and repeating it is safe (claims and finishes carry a token, accepts an
+Idempotency-Key).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from redis import Redis
+
+from app.outgoing.control import Control, acceptance_control
+from app.outgoing.decide import Result, decide
+from app.outgoing.errors import Again, IdempotencyMismatch
+from app.outgoing.model import AVOS, Acceptance, Accepted, Claim, Sending, State, encode
+from app.platform.clock import from_ms
+from app.platform.errors import Unavailable
+from app.platform.keys import Keys
+from app.platform.redis import store_errors
+from app.platform.scripts import ScriptFolder
+
+SCRIPTS = Path(__file__).parent / "lua"
+RETRY_CHUNK = 1000  # failed requests swept by one script call: about 3–8 ms
+EXPIRE_CHUNK = 200  # with history and events 1,000 would hold Redis for 25 ms
+AUDIT_CHUNK = 200
+SOON = timedelta(hours=2)
+
+
+class Templates(Protocol):
+    """Hand-built Celery messages, made once by `platform.dispatch.Envelope`."""
+
+    def templates(self) -> dict[str, str]: ...
+
+    def queue_key(self, queue: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that the scripts need."""
+
+    in_flight: int = 200
+    lease: timedelta = timedelta(seconds=15)
+    max_age: timedelta = timedelta(days=1)
+    keep: timedelta = timedelta(days=30)
+    log_length: int = 1_000_000
+    timeline_length: int = 500
+    max_reclaims: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSummary:
+    """`behind`: something waits or is live; `failing`: something failed, or ended undelivered and was not
+    made good by a newer delivery; `held` by an operator."""
+
+    behind: bool = False
+    failing: bool = False
+    held: bool = False
+
+
+def _ms(span: timedelta) -> int:
+    return int(span.total_seconds() * 1000)
+
+
+class OutgoingStore:
+    """See the module. `now_ms` replaces the server's clock in tests; `flags` False leaves the scripts'
+    shebang off for fakeredis, which can't read it."""
+
+    def __init__(
+        self,
+        client: Redis,
+        keys: Keys,
+        policy: Policy,
+        envelope: Templates,
+        *,
+        now_ms: Callable[[], int] | None = None,
+        flags: bool = True,
+        scripts: ScriptFolder | None = None,
+    ) -> None:
+        self.client = client
+        self.keys = keys
+        self.policy = policy
+        self._now_ms = now_ms
+        self._scripts = scripts or ScriptFolder(SCRIPTS, flags=flags)
+        templates = envelope.templates()
+        self._promote_message = templates["promote"]
+        self._live_messages = (templates["patch"], templates["send"])
+        self._common: Control = {
+            "pending_queue": envelope.queue_key("pending"),
+            "live_queue": envelope.queue_key("live"),
+            "lease_ms": _ms(policy.lease),
+            "max_age_ms": _ms(policy.max_age),
+            "keep_ms": _ms(policy.keep),
+            "log_length": policy.log_length,
+            "timeline_length": policy.timeline_length,
+        }
+
+    def _run(self, name: str, control: Control, *payloads: str | bytes) -> Any:
+        """One script; `control` becomes its ARGV[1], the "promote" template its ARGV[2]."""
+        arguments = {**self._common, **control, "seed": uuid.uuid4().hex}
+        if self._now_ms is not None:
+            arguments["now"] = self._now_ms()
+        with store_errors():
+            return self._scripts[name].run(
+                self.client, [self.keys.prefix], [encode(arguments), self._promote_message, *payloads]
+            )
+
+    # Accept ---------------------------------------------------------------------------------------
+
+    def accept(self, acceptance: Acceptance) -> Accepted:
+        """Write the change and all it causes, or nothing.
+
+        Raises `Again` when a guard no longer holds, `IdempotencyMismatch` when the key was used with
+        another body, `Unavailable` when the store is away or too full to take more.
+        """
+        control, payloads = acceptance_control(acceptance)
+        word, *rest = self._run("accept", control, *payloads)
+        match word:
+            case b"again":
+                raise Again
+            case b"mismatch":
+                raise IdempotencyMismatch
+            case b"full":
+                raise Unavailable("The store is nearly full and takes no new work.", code="store_full", retry_after=10)
+        at, *ids = rest
+        return Accepted(tuple(i.decode() for i in ids), from_ms(int(at)), repeated=word == b"repeated")
+
+    # The way of one request -----------------------------------------------------------------------
+
+    def promote(self, destination: str) -> int:
+        """From pending (and what is due of the failed) to live, up to the bound; returns how many."""
+        control: Control = {
+            "destination": destination,
+            "in_flight": self.policy.in_flight,
+            "soon_ms": _ms(SOON),
+            "limit": self.policy.in_flight,
+        }
+        return int(self._run("promote", control, *self._live_messages))
+
+    def claim(self, request_id: str) -> Claim | None:
+        """The lease on a live request, or None: ended, taken by another message, or unregistered."""
+        token = uuid.uuid4().hex
+        answer = self._run("claim", {"id": request_id, "token": token})
+        if answer is None:
+            return None
+        at, lease_until, fence, destination, method, path, media, unknown, age_from, deadline, kind = answer
+        return Claim(
+            request_id=request_id,
+            token=token,
+            fence=int(fence),
+            destination=destination.decode(),
+            method=method.decode(),
+            path=path.decode(),
+            kind=kind.decode(),
+            content_media_id=media.decode() or None,
+            at_ms=int(at),
+            lease_until_ms=int(lease_until),
+            age_from_ms=int(age_from) if age_from else None,
+            deadline_ms=int(deadline) if deadline else None,
+            unknown=json.loads(unknown) if unknown else None,
+        )
+
+    def begin(self, claim: Claim, last_modified: str | None) -> Sending | None:
+        """What may be sent, asked immediately before sending; None when nothing may be.
+
+        `last_modified` is what will be sent with it, remembered in case the answer is lost.
+        """
+        control: Control = {"id": claim.request_id, "token": claim.token}
+        answer = self._run("begin", control, last_modified or "")
+        if answer is None:
+            return None
+        _, content_type, body, *pairs = answer
+        members = tuple((name.decode(), value) for name, value in zip(pairs[::2], pairs[1::2], strict=True))
+        return Sending(members=members, body=body or None, content_type=content_type.decode())
+
+    def finish(self, claim: Claim, result: Result) -> bool:
+        """Write down an attempt's end and what follows from it; False where the lease was lost."""
+        control: Control = {"id": claim.request_id, "token": claim.token, "state": State.DELIVERED.value}
+        error = result.error
+        if error is not None:
+            decision = decide(
+                error,
+                now=from_ms(self.time_ms()),
+                age_from=None if claim.age_from_ms is None else from_ms(claim.age_from_ms),
+                deadline=None if claim.deadline_ms is None else from_ms(claim.deadline_ms),
+                max_age=self.policy.max_age,
+            )
+            control |= {"state": decision.state.value, "code": error.code, "detail": error.detail}
+            if decision.next_try_at is not None:
+                control["next_try_at"] = int(decision.next_try_at.timestamp() * 1000)
+        unknown = encode(error.unknown) if error is not None and error.unknown is not None else b""
+        return bool(self._run("finish", control, encode(result.attempt), unknown))
+
+    def time_ms(self) -> int:
+        """The server's clock, which decides."""
+        if self._now_ms is not None:
+            return self._now_ms()
+        with store_errors():
+            seconds, micros = self.client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    # Ticks ----------------------------------------------------------------------------------------
+
+    def sweep(self, destination: str) -> int:
+        """Make due what has failed and may be tried again by now; chunk by chunk."""
+        swept, till = 0, None
+        while True:
+            control: Control = {"destination": destination, "limit": RETRY_CHUNK}
+            if till is not None:
+                control["until_ms"] = till
+            count, till = self._run("sweep", control)
+            swept += int(count)
+            if int(count) < RETRY_CHUNK:
+                return swept
+            till = int(till)
+
+    def reclaim(self, destination: str) -> int:
+        """Take back live requests whose lease has run out."""
+        control: Control = {"destination": destination, "max_reclaims": self.policy.max_reclaims}
+        return sum(self._chunks("reclaim", control, EXPIRE_CHUNK))
+
+    def expire(self) -> int:
+        """End what has failed and is too old, or past its deadline."""
+        return sum(self._chunks("expire", {}, EXPIRE_CHUNK))
+
+    def trim(self) -> int:
+        """Remove final records older than the history is kept."""
+        return sum(self._chunks("trim", {}, EXPIRE_CHUNK))
+
+    def audit(self, destination: str = AVOS) -> list[str]:
+        """Check the invariant for every open record, mend what breaks it; the ids that were mended."""
+        mended: list[str] = []
+        cursor = "0"
+        while True:
+            control: Control = {"cursor": cursor, "limit": AUDIT_CHUNK, "destination": destination}
+            cursor_bytes, _, *ids = self._run("audit", control)
+            mended += [i.decode() for i in ids]
+            cursor = cursor_bytes.decode()
+            if cursor == "0":
+                return mended
+
+    def _chunks(self, script: str, control: Control, limit: int) -> Iterator[int]:
+        while True:
+            count = int(self._run(script, {**control, "limit": limit}))
+            yield count
+            if count < limit:
+                return
+
+    # Operators ------------------------------------------------------------------------------------
+
+    def act(self, request_id: str, verb: str, actor: str) -> tuple[str, str]:
+        """An operator's "retry" or "discard"; the script's word and what it says about it."""
+        word, *rest = self._run("act", {"id": request_id, "verb": verb, "actor": actor})
+        return word.decode(), rest[0].decode() if rest else ""
+
+    def hold(self, lane: str, actor: str, *, destination: str = AVOS, release: bool = False) -> bool:
+        """Hold a lane's requests back, or release them; whether that changed anything."""
+        verb = "release" if release else "hold"
+        control: Control = {"destination": destination, "lane": lane, "verb": verb, "actor": actor}
+        return bool(self._run("hold", control))
+
+    def lane_summaries(self, destination: str, lanes: Sequence[str]) -> list[LaneSummary]:
+        """How each lane stands; at most some hundreds of lanes in a call."""
+        if not lanes:
+            return []
+        answer = self._run("lanes", {"destination": destination, "lanes": list(lanes)})
+        return [
+            LaneSummary(
+                behind=any(k in marks for k in b"wl"),
+                failing=any(k in marks for k in b"fx"),
+                held=ord("h") in marks,
+            )
+            for marks in answer
+        ]

@@ -1,0 +1,1 @@
+"""What every room stands on: Redis, keys, clock, outgoing HTTP, errors, dispatch, authentication."""
