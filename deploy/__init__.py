@@ -1,0 +1,1 @@
+"""How the system is put to work: stand-ins, sample data, containers."""

@@ -1,0 +1,1 @@
+"""Stand-ins of the outside services, for trying out and for tests."""

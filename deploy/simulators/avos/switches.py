@@ -1,0 +1,151 @@
+"""The switches: how the stand-in behaves, for all content media or for one."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+KINDS: Final = ("status", "conflict", "reset", "hang", "drip", "malformed", "edit")
+METHODS: Final = ("any", "get", "patch", "post", "put", "delete")
+CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
+    "lastModified": ("normal", "missing", "otherCase", "empty", "number", "huge"),
+    "shows": ("all", "some", "none", "otherCase", "zoneless"),
+    "conflictStatus": (409, 412),
+    "coarse": (False, True),
+    "mustBeKnown": (False, True),
+}
+
+
+class BadSwitch(ValueError):
+    """A switch or value that isn't one; the text says which."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """One way to fail, and for which requests."""
+
+    kind: str
+    on: str = "any"
+    path: str = ""
+    when: str = "before"
+    next: int | None = None
+    probability: float = 1.0
+    status: int = 500
+    retryAfter: float | str | None = None  # noqa: N815 - the switch's name
+    intervalMs: float = 100  # noqa: N815
+    headers: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or self.on not in METHODS or self.when not in ("before", "after"):
+            raise BadSwitch(f"no such fault: kind {self.kind}, on {self.on}, when {self.when}")
+
+    def strikes(self, method: str, path: str, chance: random.Random) -> bool:
+        """Whether this request is hit; counts it if so."""
+        if self.on not in ("any", method.lower()) or self.path not in path or self.next == 0:
+            return False
+        if self.probability < 1 and chance.random() >= self.probability:
+            return False
+        if self.next is not None:
+            self.next -= 1
+        return True
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in Fault.__slots__}
+
+
+@dataclass(slots=True)
+class Behaviour:
+    """The switches of one scope. `given` holds only what was set, so that a content media can fall back."""
+
+    given: dict[str, Any] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+    def set(self, switches: Mapping[str, Any]) -> None:
+        for name, value in switches.items():
+            if name == "faults":
+                self.faults = [_fault(entry) for entry in value]
+            elif name == "latencyMs":
+                by_method = value if isinstance(value, Mapping) else {"any": value}
+                self.given[name] = {method: float(ms) for method, ms in by_method.items()}
+            elif value in CHOICES.get(name, ()):
+                self.given[name] = value
+            else:
+                raise BadSwitch(f"{name} can't be {value!r}")
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.given, "faults": [fault.as_json() for fault in self.faults]}
+
+
+def _fault(entry: Mapping[str, Any]) -> Fault:
+    try:
+        return Fault(**entry)
+    except TypeError as error:
+        raise BadSwitch(f"a fault has no such member: {error}") from None
+
+
+class Switches:
+    """All switches, and what they say about one request."""
+
+    def __init__(self) -> None:
+        self.everywhere = Behaviour()
+        self.of_media: dict[str, Behaviour] = {}
+        self.down = "no"
+        self.down_until: float | None = None  # monotonic; None: until switched back
+        self.chance = random.Random(0)
+
+    def set(self, given: Mapping[str, Any]) -> None:
+        """Set what is named in `given`. Raises BadSwitch."""
+        general = dict(given.get("global") or {})
+        if unknown := set(given) - {"global", "contentMedia"}:
+            raise BadSwitch(f"no such member: {', '.join(sorted(unknown))}")
+        if "seed" in general:
+            self.chance.seed(general.pop("seed"))
+        seconds = general.pop("downForS", None)
+        if "down" in general:
+            down = general.pop("down")
+            if down not in ("no", "refuse", "reset"):
+                raise BadSwitch(f"down can't be {down!r}")
+            self.down = down
+            self.down_until = None if seconds is None else time.monotonic() + float(seconds)
+        self.everywhere.set(general)
+        for identifier, switches in (given.get("contentMedia") or {}).items():
+            folded = identifier.casefold()
+            if switches is None:
+                self.of_media.pop(folded, None)
+            else:
+                self.of_media.setdefault(folded, Behaviour()).set(switches)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "global": {"down": self.down, **self.everywhere.as_json()},
+            "contentMedia": {name: behaviour.as_json() for name, behaviour in self.of_media.items()},
+        }
+
+    def value(self, name: str, identifier: str | None) -> Any:
+        """A switch as it counts for this content media."""
+        if identifier is not None and self.of_media:
+            own = self.of_media.get(identifier)
+            if own is not None and name in own.given:
+                return own.given[name]
+        if name in self.everywhere.given:
+            return self.everywhere.given[name]
+        return CHOICES[name][0] if name in CHOICES else None
+
+    def latency_s(self, method: str, identifier: str | None) -> float:
+        latency = self.value("latencyMs", identifier)
+        if not latency:
+            return 0.0
+        milliseconds = latency.get(method.lower(), latency.get("any", latency.get("other", 0.0)))
+        return float(milliseconds) / 1000
+
+    def fault(self, method: str, path: str, identifier: str | None) -> Fault | None:
+        """The fault that strikes this request, if any."""
+        own = self.of_media.get(identifier) if identifier is not None else None
+        for behaviour in (own, self.everywhere):
+            for fault in behaviour.faults if behaviour else ():
+                if fault.strikes(method, path, self.chance):
+                    return fault
+        return None
