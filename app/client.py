@@ -1,0 +1,238 @@
+"""A small client of our own HTTP API: what the command line and `up` talk through.
+
+It says plainly what went wrong: `Unreachable` (nobody answered) or `Refused` (the API answered with a
+problem). Nothing is repeated unless the call is given `patience`: then 429, 503 and lost connections are tried
+again with the same Idempotency-Key, so that a call whose answer was lost isn't done twice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+CONNECT_S: Final = 3.0
+ANSWER_S: Final = 30.0
+_LONGEST_WAIT_S: Final = 15.0
+
+Params = Mapping[str, str | int | bool | None]
+
+
+class ApiError(Exception):
+    """Base of what a call can end with, other than its answer."""
+
+
+class Unreachable(ApiError):
+    """Nobody answered, or what answered isn't this API."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{url}: {reason}")
+        self.url = url
+        self.reason = reason
+
+
+class Refused(ApiError):
+    """The API's own problem answer. `problems`: one (field or None, sentence) per thing that is wrong."""
+
+    def __init__(self, status: int, body: Mapping[str, Any], retry_after_s: float | None = None) -> None:
+        self.status = status
+        self.code = str(body.get("code") or "")
+        self.detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")
+        self.field = _text(body.get("field"))
+        self.request_id = _text(body.get("requestId"))
+        self.problems = problems_in(body) or [(self.field, self.detail)]
+        self.retry_after_s = retry_after_s
+        super().__init__(self.detail)
+
+    @property
+    def retryable(self) -> bool:
+        return self.status in (429, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a call may be repeated while the API is away or busy; `wait` is `time.sleep` but in tests.
+
+    `told` is called with a sentence before each wait.
+    """
+
+    seconds: float = 60
+    wait: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    told: Callable[[str], None] = lambda _text: None
+
+
+class _Bearer(AuthBase):
+    """The token as an auth object: else a .netrc entry of the host would replace it."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Client:
+    """One API, one token. Proxies of the environment aren't used: the API is on this machine or network."""
+
+    def __init__(self, base_url: str, token: str | None, *, answer_s: float = ANSWER_S) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._timeout = (CONNECT_S, answer_s)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = _Bearer(token)
+        adapter = HTTPAdapter(max_retries=0)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def close(self) -> None:
+        self._session.close()
+
+    def get(self, path: str, params: Params | None = None) -> Any:
+        return self.call("GET", path, params=params)
+
+    def post(self, path: str, body: Any = None, *, params: Params | None = None) -> Any:
+        return self.call("POST", path, body=body, params=params)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Any = None,
+        patience: Patience | None = None,
+    ) -> Any:
+        """The answer's JSON (None for an empty one). Raises Refused or Unreachable."""
+        headers = {"Accept": "application/json"}
+        if method != "GET":
+            headers["Idempotency-Key"] = uuid.uuid4().hex
+        payload = None
+        if body is not None:
+            payload = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+            headers["Content-Type"] = "application/json"
+        given = {name: _query(value) for name, value in (params or {}).items() if value is not None}
+
+        def once() -> Any:
+            return self._once(method, path, given, payload, headers)
+
+        return once() if patience is None else _patiently(once, patience)
+
+    def pages(self, path: str, member: str, params: Params | None = None) -> Iterator[dict[str, Any]]:
+        """Every entry of a list, page by page (`{"<member>": […], "next"}`)."""
+        given = dict(params or {})
+        while True:
+            page = self.get(path, given)
+            yield from page.get(member) or ()
+            following = page.get("next")
+            if not following:
+                return
+            given["cursor"] = following
+
+    def _once(
+        self, method: str, path: str, params: dict[str, str], payload: bytes | None, headers: dict[str, str]
+    ) -> Any:
+        url = self.base_url + path
+        try:
+            answer = self._session.request(
+                method,
+                url,
+                params=params,
+                data=payload,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except requests.ConnectionError as error:
+            raise Unreachable(self.base_url, _reason(error)) from error
+        except requests.Timeout as error:
+            raise Unreachable(self.base_url, "no answer in time") from error
+        except (requests.RequestException, ValueError) as error:
+            raise Unreachable(self.base_url, str(error)) from error
+        return _read(answer, self.base_url)
+
+
+def segment(identifier: str) -> str:
+    """An id as one segment of a path."""
+    return quote(identifier, safe="")
+
+
+def problems_in(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
+    """What a problem document, or one result of a bulk call, says is wrong: (field, sentence)."""
+    errors = [one for one in body.get("errors") or () if isinstance(one, Mapping)]
+    found = [(_text(one.get("field")), str(one.get("detail") or one.get("title") or "")) for one in errors]
+    if len(found) == 1 and found[0][0] is None:
+        found = [(_text(body.get("field")), found[0][1])]
+    return found
+
+
+def _patiently(once: Callable[[], Any], patience: Patience) -> Any:
+    until = patience.clock() + patience.seconds
+    distance = 0.5
+    while True:
+        try:
+            return once()
+        except (Refused, Unreachable) as error:
+            if isinstance(error, Refused) and not error.retryable:
+                raise
+            asked = error.retry_after_s if isinstance(error, Refused) else None
+            pause = min(asked if asked is not None else distance, _LONGEST_WAIT_S)
+            if patience.clock() + pause > until:
+                raise
+            patience.told(f"{error}; trying again in {pause:g} s")
+            patience.wait(pause)
+            distance *= 2
+
+
+def _read(answer: requests.Response, base_url: str) -> Any:
+    try:
+        body = answer.json() if answer.content else None
+    except ValueError:
+        body = None
+        if answer.ok:
+            raise Unreachable(base_url, "what answers there isn't the mediaops-sync API") from None
+    if 300 <= answer.status_code < 400:
+        raise Unreachable(base_url, f"it redirects to {answer.headers.get('Location', 'elsewhere')}")
+    if not answer.ok:
+        problem = body if isinstance(body, dict) else {"detail": f"HTTP {answer.status_code} {answer.reason}"}
+        raise Refused(answer.status_code, problem, _seconds(answer.headers.get("Retry-After")))
+    return body
+
+
+def _seconds(text: str | None) -> float | None:
+    """Our API gives Retry-After in seconds; a date (a proxy's, say) is taken as "soon"."""
+    if text is None:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return 1.0
+
+
+def _query(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _reason(error: requests.ConnectionError) -> str:
+    text = str(error).lower()
+    if "refused" in text:
+        return "nobody listens there (connection refused)"
+    if "name or service" in text or "getaddrinfo" in text or "resolve" in text:
+        return "the host name isn't known"
+    if "timed out" in text:
+        return "no answer in time"
+    return "the connection was lost"
