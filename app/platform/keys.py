@@ -70,6 +70,10 @@ class Keys:
     def generations(self) -> str:
         return f"{self.prefix}registrations:generation"
 
+    @property
+    def spellings(self) -> str:
+        return f"{self.prefix}registrations:spelling"
+
     # outgoing
     def request(self, request_id: str) -> str:
         return f"{self.prefix}request:{request_id}"

@@ -1,0 +1,115 @@
+"""Which requests keep a content media in step: the two PATCHes of domain A4, from what planning says now.
+
+Pure. Whether a PATCH changes anything is decided where it is accepted: the script compares its members
+with the newest desired ones and drops it when they are equal, unless it is forced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from app.avos.bodies import CannotCompose, Members, PropertyNames, booking_body, source_body
+from app.avos.paths import live_path, source_path
+from app.outgoing.model import ABSENT, AVOS, NewRequest
+from app.platform.clock import parse_time
+from app.platform.keys import fold
+
+BOOKING_MEMBERS: Final = ("bookingPreKOStartTime", "bookingStartTime", "eventEndTime")
+SOURCE_MEMBERS: Final = ("txEventType", "heSourceChannelId", "heSourceAddresses")
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """An active link of a livestream to a content media, as far as requests need it."""
+
+    livestream_id: str
+    content_media_id: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What planning says about a livestream: the event that owns it and the job that counts, if any."""
+
+    event_id: str | None = None
+    event: Body | None = None
+    job_id: str | None = None
+    job: Body | None = None
+
+
+def desired(
+    registered: Registered, planned: Planned, names: PropertyNames, *, forced: bool = False
+) -> tuple[NewRequest, NewRequest]:
+    """The booking PATCH and the source PATCH. One that can't be composed carries its code in `rejected`
+    and all its members as ABSENT: what an older one still wants to send is no longer planned."""
+    event = planned.event
+    livestream = _livestream(event, registered.livestream_id)
+
+    def booking() -> Members:
+        return booking_body(_found(event, livestream), planned.job)
+
+    def source() -> Members:
+        return source_body(_found(event, livestream), registered.livestream_id, planned.job, names)
+
+    def request(
+        kind: str, path: str, compose: Callable[[], Members], all_names: tuple[str, ...]
+    ) -> NewRequest:
+        rejected: str | None = None
+        members: Members = dict.fromkeys(all_names, ABSENT)
+        try:
+            members = compose()
+        except CannotCompose as error:
+            rejected = error.code
+        return NewRequest(
+            destination=AVOS,
+            lane=fold(registered.content_media_id),
+            kind=kind,
+            method="PATCH",
+            path=path,
+            members=members,
+            content_media_id=registered.content_media_id,
+            livestream_id=registered.livestream_id,
+            event_id=planned.event_id,
+            job_id=planned.job_id,
+            generation=registered.generation,
+            urgent_at=kick_off(event, livestream),
+            event_end=_time(event.get("eventEnd")) if event else None,
+            forced=forced,
+            rejected=rejected,
+        )
+
+    media = registered.content_media_id
+    return (
+        request("booking", live_path(media), booking, BOOKING_MEMBERS),
+        request("source", source_path(media), source, SOURCE_MEMBERS),
+    )
+
+
+def kick_off(event: Body | None, livestream: Body | None) -> datetime | None:
+    """How urgent it is: the registered livestream's preKoUtc, else the first one's of its event."""
+    own = _time(livestream.get("preKoUtc")) if livestream else None
+    if own is not None or event is None:
+        return own
+    times = (_time(entry.get("preKoUtc")) for entry in event.get("livestreams") or ())
+    return next((time for time in times if time is not None), None)
+
+
+def _found(event: Body | None, livestream: Body | None) -> Body:
+    """The event, where it still has the livestream: a dropped one has neither booking nor source."""
+    if event is None or livestream is None:
+        raise CannotCompose("no_livestream")
+    return event
+
+
+def _livestream(event: Body | None, livestream_id: str) -> Body | None:
+    entries = (event or {}).get("livestreams") or ()
+    return next((entry for entry in entries if entry["livestreamId"] == livestream_id), None)
+
+
+def _time(text: str | None) -> datetime | None:
+    return parse_time(text) if text else None

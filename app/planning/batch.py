@@ -1,0 +1,167 @@
+"""Many events and jobs in one call: each stands on its own, and few round trips serve them all.
+
+Items are read ahead in blocks and accepted in groups, in their order. A group holds only items that touch
+different content media: within one acceptance "does it change anything" is asked before anything is
+written, so two changes of one content media must not share it.
+
+When the store goes away in the middle, what was accepted is answered as such and the rest with 503 each; with
+nothing accepted yet the whole call is. A group whose answer was lost counts to the rest: it may have been
+written, and repeating it is harmless.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+
+from app.avos.bodies import PropertyNames
+from app.outgoing.model import Acceptance, Idempotency, Write, encode
+from app.planning.changes import Change, apply, reach
+from app.planning.records import Outcome
+from app.planning.schemas import read_message
+from app.planning.settling import Acceptor, answered_before, settle
+from app.planning.snapshot import Snapshot
+from app.planning.store import PlanningStore
+from app.platform.errors import InvalidInput, MediaopsError, Unavailable
+
+BLOCK: Final = 100  # read ahead together; below the depth that the store reads of each set
+GROUP: Final = 25  # accepted together: a script of some milliseconds
+_ANSWER_KEPT_MS: Final = 86_400_000  # as long as the key itself
+
+Answer = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Work:
+    """A batch on its way: answers by index, and how many changes are in Redis."""
+
+    changes: dict[int, Change]
+    answers: dict[int, Answer] = field(default_factory=dict)
+    accepted: int = 0
+
+
+def run(
+    messages: Sequence[Any],
+    store: PlanningStore,
+    outgoing: Acceptor,
+    names: PropertyNames,
+    idempotency: Idempotency | None = None,
+) -> list[Answer]:
+    """One answer per message. Raises Unavailable only when nothing was accepted."""
+    if answered_before(outgoing, store.keys, idempotency) is not None:
+        earlier = store.earlier_answer(cast("Idempotency", idempotency).digest)
+        if earlier is not None:
+            return cast("list[Answer]", json.loads(earlier))
+    work = _Work(changes={})
+    for index, message in enumerate(messages):
+        try:
+            work.changes[index] = read_message(message, index)
+        except MediaopsError as error:
+            work.answers[index] = failure(index, error)
+    try:
+        open_items = sorted(work.changes)
+        for start in range(0, len(open_items), BLOCK):
+            block = open_items[start : start + BLOCK]
+            settle(lambda block=block: _block(work, block, store, outgoing, names))  # type: ignore[misc]
+        answers = [work.answers[index] for index in range(len(messages))]
+        if idempotency is not None:
+            _remember(answers, store, outgoing, idempotency)
+    except Unavailable as error:
+        if not work.accepted:
+            raise
+        for index in work.changes:
+            work.answers.setdefault(index, failure(index, error))
+    return [work.answers[index] for index in range(len(messages))]
+
+
+def prefetch(snapshot: Snapshot, changes: Sequence[Change]) -> None:
+    """Read what the changes name, and what that refers to, in few round trips."""
+    bodies = [change.body or {} for change in changes]
+    snapshot.load(
+        events=[
+            *(change.id for change in changes if change.kind == "event"),
+            *(body["eventId"] for body in bodies if "eventId" in body),
+        ],
+        jobs=[change.id for change in changes if change.kind == "job"],
+        livestreams=[entry["livestreamId"] for body in bodies for entry in body.get("livestreams") or ()],
+    )
+    snapshot.load_around()
+
+
+def _block(
+    work: _Work, block: list[int], store: PlanningStore, outgoing: Acceptor, names: PropertyNames
+) -> None:
+    """Answer what of the block has no answer yet. Raises Again: what is accepted by then has its answer."""
+    waiting = [index for index in block if index not in work.answers]
+    snapshot = Snapshot(store)
+    prefetch(snapshot, [work.changes[index] for index in waiting])
+    group: dict[int, Outcome] = {}
+    refused: dict[int, Answer] = {}
+    touched: set[str] = set()
+
+    def flush() -> None:
+        if any(outcome.changed for outcome in group.values()):
+            accepted = outgoing.accept(snapshot.acceptance())
+            snapshot.accepted(accepted.at)
+            queued = set(accepted.request_ids)
+            for index, outcome in group.items():
+                kept = tuple(one for one in outcome.request_ids if one in queued)
+                group[index] = replace(outcome, request_ids=kept)
+            work.accepted += len(group)
+        work.answers.update({index: _success(index, outcome) for index, outcome in group.items()})
+        work.answers.update(refused)
+        group.clear()
+        refused.clear()
+        touched.clear()
+
+    for index in waiting:
+        change = work.changes[index]
+        media = reach(snapshot, change)
+        if len(group) >= GROUP or media & touched:
+            flush()
+        try:
+            group[index] = apply(snapshot, change, names)
+        except Unavailable:
+            raise
+        except MediaopsError as error:
+            refused[index] = failure(index, error)
+        else:
+            touched |= media
+    flush()
+
+
+def _remember(
+    answers: list[Answer], store: PlanningStore, outgoing: Acceptor, idempotency: Idempotency
+) -> None:
+    """The whole answer, for a repeat under the same key. Until here a repeat is worked through again."""
+    key = store.answer_key(idempotency.digest)
+    write = Write("SET", key, (encode(answers), "PX", _ANSWER_KEPT_MS))
+    outgoing.accept(Acceptance(writes=(write,), idempotency=idempotency))
+
+
+def _success(index: int, outcome: Outcome) -> Answer:
+    answer: Answer = {
+        "index": index,
+        "status": 200,
+        "created": outcome.created,
+        "requestIds": list(outcome.request_ids),
+    }
+    return answer if outcome.event_known else answer | {"eventKnown": False}
+
+
+def failure(index: int, error: MediaopsError) -> Answer:
+    """The answer for one refused item, shaped like a problem's errors."""
+    details = error.details if isinstance(error, InvalidInput) else [error.detail]
+    answer: Answer = {
+        "index": index,
+        "status": error.status,
+        "code": error.code,
+        "errors": [{"title": error.title, "detail": detail} for detail in details],
+    }
+    if error.field:
+        answer["field"] = error.field
+    if error.retry_after is not None:
+        answer["retryAfter"] = error.retry_after
+    return answer

@@ -1,0 +1,99 @@
+"""What planning can ask: put, delete, show and list events and jobs, one or many in a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.avos.bodies import PropertyNames
+from app.outgoing.model import Accepted, Idempotency
+from app.planning import batch
+from app.planning.changes import Change, apply, reach
+from app.planning.records import Outcome, Record, SourceVersion
+from app.planning.settling import Acceptor, answered_before, settle
+from app.planning.snapshot import Snapshot
+from app.planning.store import Kind, Page, PlanningStore
+from app.platform.errors import NotFound
+
+
+class PlanningService:
+    """Every method raises Unavailable while the store is away; the outcome of a write is then unknown,
+    and repeating it is safe: a repeat of what is stored changes nothing."""
+
+    def __init__(self, store: PlanningStore, outgoing: Acceptor, names: PropertyNames) -> None:
+        self.store = store
+        self._outgoing = outgoing
+        self._names = names
+
+    def get(self, kind: Kind, identifier: str) -> Record:
+        """Raises NotFound."""
+        record = self.store.record(kind, identifier)
+        if not record.exists:
+            raise NotFound(f"There is no such {kind}.", code=f"{kind}_not_found")
+        return record
+
+    def page(self, kind: Kind, limit: int, after: str | None = None) -> Page:
+        """Events or jobs in the order of their creation."""
+        return self.store.page(kind, limit, after)
+
+    def put(
+        self,
+        kind: Kind,
+        identifier: str,
+        body: Mapping[str, Any],
+        *,
+        source_version: SourceVersion | None = None,
+        if_match: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Outcome:
+        """Store a validated body and queue what it causes. Raises Conflict for an older sourceVersion,
+        PreconditionFailed, IdempotencyMismatch."""
+        return self._change(Change(kind, identifier, body, source_version, if_match), idempotency)
+
+    def delete(
+        self,
+        kind: Kind,
+        identifier: str,
+        *,
+        source_version: SourceVersion | None = None,
+        if_match: str | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Outcome:
+        """Forget a record but for its revision and sourceVersion. Raises NotFound and what `put` raises."""
+        return self._change(Change(kind, identifier, None, source_version, if_match), idempotency)
+
+    def messages(
+        self, messages: Sequence[Any], *, idempotency: Idempotency | None = None
+    ) -> list[dict[str, Any]]:
+        """Many PUTs in one call, each on its own; see `batch`."""
+        return batch.run(messages, self.store, self._outgoing, self._names, idempotency)
+
+    def _change(self, change: Change, idempotency: Idempotency | None) -> Outcome:
+        before = answered_before(self._outgoing, self.store.keys, idempotency)
+        if before is not None:
+            return self._repeated(change, before)
+        return settle(lambda: self._attempt(change, idempotency))
+
+    def _attempt(self, change: Change, idempotency: Idempotency | None) -> Outcome:
+        snapshot = Snapshot(self.store)
+        self._prefetch(snapshot, change)
+        outcome = apply(snapshot, change, self._names)
+        if not outcome.changed and idempotency is None:
+            return outcome
+        accepted = self._outgoing.accept(replace(snapshot.acceptance(), idempotency=idempotency))
+        if accepted.repeated:  # the same call, at the same time
+            return self._repeated(change, accepted)
+        snapshot.accepted(accepted.at)
+        record = snapshot.event(change.id).record if change.kind == "event" else snapshot.job(change.id)
+        return replace(outcome, record=record, request_ids=accepted.request_ids)
+
+    def _prefetch(self, snapshot: Snapshot, change: Change) -> None:
+        batch.prefetch(snapshot, [change])
+        reach(snapshot, change)
+
+    def _repeated(self, change: Change, before: Accepted) -> Outcome:
+        """As the first call was answered, as far as the record still shows it."""
+        record = self.store.record(change.kind, change.id)
+        created = record.exists and record.created_at == record.updated_at
+        return Outcome(change.id, record, created=created, changed=False, request_ids=before.request_ids)

@@ -1,0 +1,1 @@
+"""Registrations: which livestream is shown as which content media."""

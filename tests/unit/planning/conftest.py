@@ -1,0 +1,129 @@
+"""A planning room on the real store and the real accept script, each test with a tenant of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from app.avos.bodies import PropertyNames
+from app.outgoing.model import Acceptance, Accepted
+from app.outgoing.store import OutgoingStore, Policy
+from app.planning.service import PlanningService
+from app.planning.store import PlanningStore
+from app.platform.keys import Keys
+from app.platform.redis import typed
+from app.registrations.records import Pair
+from app.registrations.service import RegistrationService
+from app.registrations.store import RegistrationStore
+
+
+class NoMessages:
+    """Wake-ups that nobody reads."""
+
+    def templates(self) -> dict[str, str]:
+        return {"promote": "p", "patch": "p", "send": "s"}
+
+    def queue_key(self, queue: str) -> str:
+        return f"unread:{queue}"
+
+
+@dataclass
+class Watched:
+    """The outgoing store, counting accepts; `before` runs ahead of each and may change things or raise."""
+
+    store: OutgoingStore
+    accepts: int = 0
+    before: list[Any] = field(default_factory=list)
+
+    def accept(self, acceptance: Acceptance) -> Accepted:
+        self.accepts += 1
+        if self.before:
+            self.before.pop(0)()
+        return self.store.accept(acceptance)
+
+
+@dataclass
+class Rooms:
+    keys: Keys
+    client: Redis
+    outgoing: Watched
+    planning: PlanningService
+    registrations: RegistrationService
+
+    def requests(self, ids: Sequence[str]) -> list[dict[str, str]]:
+        """The records of outgoing requests, as stored."""
+        return [
+            {
+                name.decode(): value.decode()
+                for name, value in self.client.hgetall(self.keys.request(each)).items()
+            }  # type: ignore[union-attr]
+            for each in ids
+        ]
+
+    def put_event(self, event_id: str = "ev-1", **members: Any) -> Any:
+        return self.planning.put("event", event_id, event_body(**members))
+
+    def put_job(self, job_id: str = "j-1", **members: Any) -> Any:
+        return self.planning.put("job", job_id, job_body(**members))
+
+    def register(self, livestream_id: str = "L1", content_media_id: str = "C1") -> Any:
+        return self.registrations.register(Pair(livestream_id, content_media_id))
+
+    def planned_and_registered(self) -> None:
+        self.put_event()
+        self.put_job()
+        self.register()
+
+    def timeline(self, content_media_id: str) -> list[str]:
+        entries = self.client.xrange(self.keys.timeline(content_media_id))
+        return [fields[b"what"].decode() for _, fields in entries]  # type: ignore[union-attr]
+
+
+def event_body(
+    livestreams: Sequence[str] = ("L1",), pre_ko: str = "2026-11-21T19:30:00Z", **members: Any
+) -> dict[str, Any]:
+    named = [{"livestreamId": one, "preKoUtc": pre_ko, "txEventType": "Update"} for one in livestreams]
+    return {"name": "Home - Away", "eventEnd": "2026-11-21T21:45:00Z", "livestreams": named, **members}
+
+
+def job_body(
+    event_id: str = "ev-1", start: str = "2026-11-21T18:00:00Z", *, dmhe: Any = "true", **members: Any
+) -> dict[str, Any]:
+    properties = [
+        {"name": "DMHE", "value": dmhe},
+        {"name": "Destination", "value": "http://example.com/destination1"},
+        {"name": "SourceUri", "value": "http://example.com/resourceA"},
+        {"name": "SourceChannelId", "value": "channel123"},
+    ]
+    resource = {"resourceId": "r-1", "name": "ResourceA", "properties": properties}
+    return {
+        "eventId": event_id,
+        "status": "confirmed",
+        "jobInfo": {"jobName": "Home - Away", "jobStart": start, "jobEnd": "2026-11-21T22:30:00Z"},
+        "nodes": [{"nodeId": "1", "alias": "main", "nodeType": "Resource", "order": 1, "resource": resource}],
+        **members,
+    }
+
+
+def rooms_on(client: Redis, tenant: str, *, sync_on_register: bool = True) -> Rooms:
+    keys = Keys(tenant)
+    outgoing = Watched(OutgoingStore(client, keys, Policy(), NoMessages()))
+    planning_store = PlanningStore(typed(client), keys)
+    names = PropertyNames()
+    registrations = RegistrationService(
+        RegistrationStore(typed(client), keys),
+        planning_store,
+        outgoing,
+        names,
+        sync_on_register=sync_on_register,
+    )
+    return Rooms(keys, client, outgoing, PlanningService(planning_store, outgoing, names), registrations)
+
+
+@pytest.fixture
+def rooms(redis_client: Redis, tenant: str) -> Rooms:
+    return rooms_on(redis_client, tenant)
