@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from redis import Redis
+
+from app.platform.errors import Unavailable
+from app.platform.keys import Keys
+from app.platform.redis import connect
+from app.platform.ticks import TickLease
+from tests.support.wait import until
+
+
+def test_one_of_many_at_once_does_the_work(redis_client: Redis, tenant: str) -> None:
+    done: list[int] = []
+    ticks = [TickLease(redis_client, Keys(tenant)) for _ in range(8)]
+    threads = [threading.Thread(target=tick.once, args=("t", 60, lambda: done.append(1))) for tick in ticks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 1
+
+
+def test_each_tick_and_each_tenant_has_its_own_lease(redis_client: Redis, tenant: str) -> None:
+    lease = TickLease(redis_client, Keys(tenant))
+    assert lease.once("a", 60, lambda: "done") == "done"
+    assert lease.once("a", 60, lambda: "done") is None
+    assert lease.once("b", 60, lambda: "done") == "done"
+    assert TickLease(redis_client, Keys(tenant + "x")).once("a", 60, lambda: "done") == "done"
+
+
+def test_a_tick_that_comes_a_little_early_is_not_refused(redis_client: Redis, tenant: str) -> None:
+    lease = TickLease(redis_client, Keys(tenant))
+    lease.once("a", 10, lambda: True)
+    assert 8000 < redis_client.pttl(Keys(tenant).tick("a")) <= 9000
+    lease.once("b", 0.1, lambda: True)
+    assert until(lambda: lease.once("b", 0.1, lambda: True), timeout_s=5)
+
+
+def test_without_the_store_a_tick_says_so(tenant: str, tmp_path: object) -> None:
+    lease = TickLease(connect(f"unix://{tmp_path}/none.sock"), Keys(tenant))
+    with pytest.raises(Unavailable):
+        lease.once("a", 1, lambda: True)
