@@ -112,11 +112,15 @@ class Client:
         params: Params | None = None,
         body: Any = None,
         patience: Patience | None = None,
+        idempotency_key: str | None = None,
     ) -> Any:
-        """The answer's JSON (None for an empty one). Raises Refused or Unreachable."""
+        """The answer's JSON (None for an empty one). Raises Refused or Unreachable.
+
+        A caller that repeats a call by itself gives the `idempotency_key`.
+        """
         headers = {"Accept": "application/json"}
         if method != "GET":
-            headers["Idempotency-Key"] = uuid.uuid4().hex
+            headers["Idempotency-Key"] = idempotency_key or new_key()
         payload = None
         if body is not None:
             payload = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
@@ -124,9 +128,16 @@ class Client:
         given = {name: _query(value) for name, value in (params or {}).items() if value is not None}
 
         def once() -> Any:
-            return self._once(method, path, given, payload, headers)
+            return _read(self._send(method, self.base_url + path, given, payload, headers), self.base_url)
 
-        return once() if patience is None else _patiently(once, patience)
+        return once() if patience is None else patiently(once, patience)
+
+    def text(self, path: str) -> str:
+        """The answer as it came, for what isn't JSON."""
+        answer = self._send("GET", self.base_url + path, {}, None, {})
+        if not answer.ok:
+            _read(answer, self.base_url)  # raises
+        return answer.text
 
     def pages(self, path: str, member: str, params: Params | None = None) -> Iterator[dict[str, Any]]:
         """Every entry of a list, page by page (`{"<member>": […], "next"}`)."""
@@ -139,12 +150,11 @@ class Client:
                 return
             given["cursor"] = following
 
-    def _once(
-        self, method: str, path: str, params: dict[str, str], payload: bytes | None, headers: dict[str, str]
-    ) -> Any:
-        url = self.base_url + path
+    def _send(
+        self, method: str, url: str, params: dict[str, str], payload: bytes | None, headers: dict[str, str]
+    ) -> requests.Response:
         try:
-            answer = self._session.request(
+            return self._session.request(
                 method,
                 url,
                 params=params,
@@ -159,7 +169,11 @@ class Client:
             raise Unreachable(self.base_url, "no answer in time") from error
         except (requests.RequestException, ValueError) as error:
             raise Unreachable(self.base_url, str(error)) from error
-        return _read(answer, self.base_url)
+
+
+def new_key() -> str:
+    """An Idempotency-Key."""
+    return uuid.uuid4().hex
 
 
 def segment(identifier: str) -> str:
@@ -169,14 +183,20 @@ def segment(identifier: str) -> str:
 
 def problems_in(body: Mapping[str, Any]) -> list[tuple[str | None, str]]:
     """What a problem document, or one result of a bulk call, says is wrong: (field, sentence)."""
-    errors = [one for one in body.get("errors") or () if isinstance(one, Mapping)]
-    found = [(_text(one.get("field")), str(one.get("detail") or one.get("title") or "")) for one in errors]
-    if len(found) == 1 and found[0][0] is None:
-        found = [(_text(body.get("field")), found[0][1])]
+    details = [
+        str(one.get("detail") or one.get("title") or "")
+        for one in body.get("errors") or ()
+        if isinstance(one, Mapping)
+    ]
+    first = _text(body.get("field"))
+    found: list[tuple[str | None, str]] = [(None, detail) for detail in details]
+    if first and found:  # a problem names its first field; the sentence may begin with it
+        found[0] = (first, details[0].removeprefix(f"{first}: "))
     return found
 
 
-def _patiently(once: Callable[[], Any], patience: Patience) -> Any:
+def patiently(once: Callable[[], Any], patience: Patience) -> Any:
+    """Call `once` until it ends otherwise than with "away" or "busy", or patience ends. Raises its last error."""
     until = patience.clock() + patience.seconds
     distance = 0.5
     while True:
@@ -236,3 +256,24 @@ def _reason(error: requests.ConnectionError) -> str:
     if "timed out" in text:
         return "no answer in time"
     return "the connection was lost"
+
+
+def reach(url: str, *, proxy: str | None, ca_file: str | None) -> int:
+    """The status with which whatever is at `url` answers a bare HEAD. Raises Unreachable."""
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            answer = session.head(
+                url,
+                timeout=(CONNECT_S, CONNECT_S),
+                allow_redirects=False,
+                proxies={"http": proxy, "https": proxy} if proxy else None,
+                verify=ca_file or True,
+            )
+        except requests.ConnectionError as error:
+            raise Unreachable(url, _reason(error)) from error
+        except requests.Timeout as error:
+            raise Unreachable(url, "no answer in time") from error
+        except (requests.RequestException, OSError) as error:
+            raise Unreachable(url, str(error)) from error
+    return answer.status_code

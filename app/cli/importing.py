@@ -6,22 +6,25 @@ repeated under its Idempotency-Key; when that lasts too long the rest is left un
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from app.cli.progress import Meter, Silent
 from app.cli.rows import Row, rows
 from app.cli.shifting import shifted
-from app.client import ApiError, Client, Patience, Refused, problems_in
+from app.client import ApiError, Client, Patience, Refused, new_key, patiently, problems_in
 
 MESSAGES: Final = "/api/custom/messages"
 REGISTRATIONS: Final = "/api/custom/livestreams/registrations"
 STDIN: Final = Path("-")
 MAX_ROWS: Final = 200
 MAX_BYTES: Final = 512 * 1024
+_AWAY: Final = frozenset({429, 503})
+_PLACE: Final = re.compile(r"messages\[\d+\]\.?(?P<field>[^:]*): (?P<detail>.*)", re.DOTALL)
 _CLOSED: Final = frozenset({401, 403, 405, 429})  # not about a row: no other row would fare better
 
 
@@ -123,7 +126,7 @@ class _Sending:
             send(batch)
         except Refused as error:
             if error.status in _CLOSED or error.status >= 500:
-                self._stop(error, batch)
+                self.stop(error, batch)
             elif len(batch) == 1:
                 about, detail = error.problems[0]
                 self.report.bad.append(batch[0].bad(detail, about, error.status))
@@ -132,9 +135,10 @@ class _Sending:
                 for half in (batch[:middle], batch[middle:]):
                     self.each(half, send) if self.report.stopped is None else self.leave(half)
         except ApiError as error:
-            self._stop(error, batch)
+            self.stop(error, batch)
 
-    def _stop(self, error: ApiError, batch: Sequence[_Placed]) -> None:
+    def stop(self, error: ApiError, batch: Sequence[_Placed]) -> None:
+        """Send nothing more; these weren't sent."""
         self.report.stopped = error
         self.leave(batch)
 
@@ -194,16 +198,43 @@ def _batches(placed: Iterator[_Placed]) -> Iterator[list[_Placed]]:
 
 
 def _send_messages(sending: _Sending, batch: Sequence[_Placed], shift_days: int) -> None:
-    body = {"messages": [shifted(one.value, shift_days) for one in batch]}
-    answer = sending.client.call("POST", MESSAGES, body=body, patience=sending.patience)
-    for position, result in enumerate(answer["results"]):
-        one = batch[result.get("index", position)]
-        if result["status"] < 300:
-            sending.report.accepted += 1
-            sending.report.queued += len(result.get("requestIds") or ())
-            continue
-        for about, detail in problems_in(result) or [(None, f"HTTP {result['status']}")]:
-            sending.report.bad.append(one.bad(detail, about, result["status"]))
+    """One bulk call, and as many again as rows are left that the API had no store for just then."""
+    left, key = list(batch), new_key()
+
+    def once() -> None:
+        nonlocal left, key
+        body = {"messages": [shifted(one.value, shift_days) for one in left]}
+        results = sending.client.call("POST", MESSAGES, body=body, idempotency_key=key)["results"]
+        away = None
+        waiting = []
+        for one, result in zip(left, results, strict=True):
+            if result["status"] in _AWAY:
+                waiting.append(one)
+                away = Refused(result["status"], result, result.get("retryAfter"))
+            else:
+                _take(sending.report, one, result)
+        left, key = waiting, new_key()  # another body is another call
+        if away is not None:
+            raise away
+
+    try:
+        patiently(once, sending.patience)
+    except ApiError as error:
+        if len(left) == len(batch):
+            raise
+        sending.stop(error, left)
+
+
+def _take(report: ImportReport, one: _Placed, result: dict[str, Any]) -> None:
+    if result["status"] < 300:
+        report.accepted += 1
+        report.queued += len(result.get("requestIds") or ())
+        return
+    for about, detail in problems_in(result) or [(None, f"HTTP {result['status']}")]:
+        found = _PLACE.match(detail if about is None else f"{about}: {detail}")
+        # The place in our call says nothing to the caller; the row's line does.
+        bad = one.bad(found["detail"], found["field"] or None) if found else one.bad(detail, about)
+        report.bad.append(replace(bad, status=result["status"]))
 
 
 def _send_registration(sending: _Sending, one: _Placed) -> None:

@@ -61,10 +61,9 @@ def test_rows_go_out_in_bounded_calls(
 def test_bad_rows_are_told_by_file_line_and_field(
     client: Client, httpserver: HTTPServer, tmp_path: Path
 ) -> None:
-    wrong = {
-        "status": 400,
-        "errors": [{"title": "Bad Request", "detail": "Not a time.", "field": "body.eventEnd"}],
-    }
+    details = ("messages[1].body.eventEnd: Not a time.", "messages[1].body.x: Unknown field.")
+    errors = [{"title": "Bad Request", "detail": detail} for detail in details]
+    wrong = {"status": 400, "field": "messages[1].body.eventEnd", "errors": errors}
     stale = {"status": 409, "errors": [{"title": "Conflict", "detail": "Older than stored."}]}
     _, answer = answering(bad={"e1": wrong, "e2": stale})
     httpserver.expect_request(importing.MESSAGES).respond_with_handler(answer)
@@ -74,6 +73,7 @@ def test_bad_rows_are_told_by_file_line_and_field(
     assert [str(bad) for bad in sorted(report.bad, key=lambda bad: (bad.file, bad.line))] == [
         f"{tmp_path}/missing:0: The file can't be read (No such file or directory).",
         f"{file}:2: e1: body.eventEnd: Not a time.",
+        f"{file}:2: e1: body.x: Unknown field.",
         f"{file}:3: e2: Older than stored.",
         f"{file}:4: The row is not valid JSON (line 1, column 7: Expecting value).",
         f"{file}:5: A row must be a JSON object.",
@@ -145,3 +145,28 @@ def test_registrations_are_made_one_by_one(client: Client, httpserver: HTTPServe
         ("C2", None, "Livestream not found", 404),
         (None, "contentMediaId", "Must be there, as a string.", None),
     ]
+
+
+def test_rows_that_the_api_had_no_store_for_are_sent_again_alone(
+    client: Client, httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    away = {
+        "status": 503,
+        "retryAfter": 2,
+        "errors": [{"title": "t", "detail": "The store is not reachable."}],
+    }
+    first, broken = answering(bad={"e2": away, "e3": away})
+    second, whole = answering()
+    httpserver.expect_ordered_request(importing.MESSAGES).respond_with_handler(broken)
+    httpserver.expect_ordered_request(importing.MESSAGES).respond_with_handler(whole)
+    pauses: list[float] = []
+    report = import_files(client, [ndjson(tmp_path / "a", 4)], patience=Patience(60, wait=pauses.append))
+    assert (report.accepted, report.exit_code, pauses) == (4, 0, [2])
+    assert [one["id"] for one in second[0]] == ["e2", "e3"]
+    keys = {request.headers["Idempotency-Key"] for request, _ in httpserver.log}
+    assert len(keys) == 2  # another body needs another key
+
+    httpserver.expect_request(importing.MESSAGES).respond_with_handler(broken)
+    report = import_files(client, [ndjson(tmp_path / "a", 4)], patience=impatient())
+    assert (report.accepted, report.unsent, report.first_unsent) == (2, 2, f"{tmp_path}/a:3")
+    assert (report.exit_code, len(first[0])) == (1, 4)

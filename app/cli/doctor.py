@@ -1,0 +1,58 @@
+"""`doctor`: is everything as it must be, and if not, what to do about it.
+
+It looks at the parts themselves (settings, Redis, queues, API, AVOS), so it works where the API doesn't.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import click
+
+from app.cli.checks import Finding, check_api, check_avos, check_queues, check_redis, check_settings
+from app.cli.output import clean, print_json, table
+from app.cli.session import Session, json_option, pass_session
+from app.settings import InvalidSettings, Settings
+
+
+@click.command()
+@json_option
+@pass_session
+def doctor(session: Session, *, as_json: bool) -> None:
+    """Check settings, Redis (version, persistence, eviction, clock), consumed queues, ticks, the API and AVOS.
+
+    Exit code 0: nothing found, or warnings only; 1: something is wrong.
+    """
+    findings = _all(session)
+    if as_json:
+        print_json(session.out, [dataclasses.asdict(one) for one in findings])
+    else:
+        rows = ((one.what, one.state, one.detail) for one in findings)
+        session.out.print(table(("check", "state", "what was seen"), rows))
+        for one in findings:
+            if one.way_out:
+                session.out.print(f"\n{clean(one.what)}: {clean(one.way_out)}", markup=False)
+    click.get_current_context().exit(1 if any(one.state == "bad" for one in findings) else 0)
+
+
+def _all(session: Session) -> list[Finding]:
+    try:
+        settings = session.settings
+    except InvalidSettings as error:
+        return [
+            Finding("settings", "bad", f"{name}: {' '.join(texts)}", "Correct it and start again.")
+            for name, texts in sorted(error.problems.items())
+        ]
+    with session.err.status("Looking …"):
+        return list(_with(settings, session.url or settings.api_url))
+
+
+def _with(settings: Settings, api_url: str) -> Iterable[Finding]:
+    yield from check_settings(settings)
+    redis = list(check_redis(settings))
+    yield from redis
+    if redis[0].state == "ok":
+        yield from check_queues(settings)
+    yield check_api(api_url)
+    yield check_avos(settings)

@@ -1,0 +1,93 @@
+"""The entry point: the group of all commands, and what each failure says and exits with.
+
+Exit codes: 0 done; 1 the API refused, or something was found wrong; 2 nothing could be done (wrong usage or
+settings, API not reachable).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.cli.admin import destinations, tokens
+from app.cli.doctor import doctor
+from app.cli.media import contentmedia, timeline, update, why
+from app.cli.output import clean
+from app.cli.planning import import_command, register_command
+from app.cli.requests import requests
+from app.cli.session import Session
+from app.cli.status import status
+from app.client import Refused, Unreachable
+from app.settings import InvalidSettings
+
+
+class _Failing(click.Group):
+    """Turns what a command raises into a sentence, what to do next, and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InvalidSettings as error:
+            _end(ctx, str(error), "`mediaops-sync doctor` checks them.", 2)
+        except Unreachable as error:
+            hint = (
+                "Is it running? `mediaops-sync up` (or `make run`) starts everything; --url names another address; "
+                "`mediaops-sync doctor` looks closer."
+            )
+            _end(ctx, f"The API isn't reachable at {error}.", hint, 2)
+        except Refused as error:
+            texts = [f"{field}: {text}" if field else text for field, text in error.problems]
+            _end(ctx, "\n".join(map(clean, texts)), _hint(error), 1)
+
+
+def _end(ctx: click.Context, text: str, hint: str | None, code: int) -> None:
+    click.echo(text, err=True)
+    if hint:
+        click.echo(hint, err=True)
+    ctx.exit(code)
+
+
+def _hint(error: Refused) -> str | None:
+    if error.status == 401:
+        return "Give a token that this API knows: --token-file FILE or MEDIAOPS_API_TOKEN."
+    if error.status == 403:
+        return "`mediaops-sync tokens create NAME --scope …`, with an admin's token, makes one that may."
+    if error.status == 503:
+        return f"Try again in {error.retry_after_s or 2:g} s; `mediaops-sync doctor` looks closer."
+    if error.status >= 500 and error.request_id:
+        return f"Request id {error.request_id}: look for it in the API's log."
+    return None
+
+
+@click.group(cls=_Failing, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--url", metavar="URL", help="The API's address; by default that of the settings, or of a running `up`."
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A file that holds the bearer token.",
+)
+@click.pass_context
+def main(ctx: click.Context, url: str | None, token_file: Path | None) -> None:
+    """Keeps AVOS in step with planning."""
+    ctx.obj = Session(url, token_file)
+
+
+for command in (
+    import_command,
+    register_command,
+    update,
+    status,
+    requests,
+    contentmedia,
+    timeline,
+    why,
+    destinations,
+    tokens,
+    doctor,
+):
+    main.add_command(command)
