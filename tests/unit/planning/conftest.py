@@ -56,13 +56,8 @@ class Rooms:
 
     def requests(self, ids: Sequence[str]) -> list[dict[str, str]]:
         """The records of outgoing requests, as stored."""
-        return [
-            {
-                name.decode(): value.decode()
-                for name, value in self.client.hgetall(self.keys.request(each)).items()
-            }  # type: ignore[union-attr]
-            for each in ids
-        ]
+        found = [typed(self.client).hgetall(self.keys.request(each)) for each in ids]
+        return [{name.decode(): value.decode() for name, value in fields.items()} for fields in found]
 
     def put_event(self, event_id: str = "ev-1", **members: Any) -> Any:
         return self.planning.put("event", event_id, event_body(**members))
@@ -79,8 +74,8 @@ class Rooms:
         self.register()
 
     def timeline(self, content_media_id: str) -> list[str]:
-        entries = self.client.xrange(self.keys.timeline(content_media_id))
-        return [fields[b"what"].decode() for _, fields in entries]  # type: ignore[union-attr]
+        entries = typed(self.client).xrevrange(self.keys.timeline(content_media_id))
+        return [fields[b"what"].decode() for _, fields in reversed(entries)]
 
 
 def event_body(
