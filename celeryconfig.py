@@ -1,0 +1,106 @@
+"""Celery's configuration: data only. Every setting that isn't the default says why.
+
+What differs between two installations comes from `app/settings.py`, which alone reads the environment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu import Exchange, Queue
+
+from app.platform.dispatch import QUEUES, Envelope
+from app.settings import Settings
+
+_settings = Settings.load()
+
+# Broker ---------------------------------------------------------------------------------------------------------------
+broker_url = _settings.broker_url
+broker_transport_options: dict[str, Any] = {
+    # Queues, bindings and unacknowledged messages stand under the tenant, beside the records that they belong to.
+    "global_keyprefix": Envelope(_settings.tenant).prefix,
+    # A frozen Redis would hold a publisher for ever.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    # A publisher fails at once: who publishes (beat) does so again at the next tick, and waiting would take longer.
+    "max_retries": 0,
+    "interval_start": 0,
+    # A dead worker's prefetched messages come back after this. Nobody waits for them: the lease on the record (seconds)
+    # is what brings the work back; the message then finds nothing to claim.
+    "visibility_timeout": 300,
+    # By default up to 100 s later still, and every worker looks.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    # One list a queue instead of four: nothing here has a priority by message; the order of work is in the records.
+    "priority_steps": [0],
+}
+broker_connection_timeout = 2  # 4 s by default
+broker_connection_retry_on_startup = True  # a supervisor may start workers before the server answers
+broker_connection_max_retries = None  # 100 by default: an outage of any length ends with a reconnect
+broker_pool_limit = 10  # the default; 0 or None makes publishing five times slower
+
+# How a chain goes on (a setting of ours, read by workers/handover.py).
+inline_chain = _settings.inline_chain
+
+# Queues and routes ----------------------------------------------------------------------------------------------------
+# The default exchange routes by the queue's name and needs no binding table.
+task_queues = [Queue(name, Exchange(""), routing_key=name) for name in QUEUES]
+task_routes = {f"{name}.*": {"queue": name, "routing_key": name} for name in QUEUES}
+task_default_queue = "ticks"
+task_create_missing_queues = False  # a misspelt queue is an error, not a queue that nobody consumes
+
+# Messages -------------------------------------------------------------------------------------------------------------
+# JSON only; ids travel, never payloads or secrets.
+task_serializer = "json"
+result_serializer = "json"
+event_serializer = "json"
+accept_content = ["json"]
+timezone = "UTC"
+enable_utc = True
+
+# Results: none. The record in Redis is the result.
+result_backend = None
+task_ignore_result = True
+
+# Workers --------------------------------------------------------------------------------------------------------------
+include = ["workers.pending", "workers.live", "workers.ticks"]
+# Waiting for the far side is what the work consists of: threads hold 100 calls a process at 2.1 ms CPU an update.
+worker_pool = "threads"
+worker_concurrency = _settings.live_slots  # of the live workers; the others are started with -c
+# Early: records give redelivery, by lease. A late acknowledgement runs a task twice at once after a dropped connection.
+task_acks_late = False
+# One message waiting for each slot, so that a worker that dies takes little with it.
+worker_prefetch_multiplier = 1
+# Flower shows every task (costs up to 40% of the throughput of empty tasks; the benchmarks measure with it).
+worker_send_task_events = True
+worker_disable_rate_limits = True  # no task has one; the bucket of each would be asked for every message
+worker_detect_quorum_queues = False  # a question to RabbitMQ
+worker_hijack_root_logger = False  # our own logging stays as it was set up
+worker_redirect_stdouts = False
+# The embedded server is on the same machine and the message is a wake-up: a lost connection loses nothing, and a PATCH
+# that is under way must not be cut off.
+worker_cancel_long_running_tasks_on_connection_loss = False
+
+# Beat -----------------------------------------------------------------------------------------------------------------
+# In memory: every entry is an interval of seconds, so there is nothing to remember over a restart, no file to spoil.
+beat_scheduler = "celery.beat:Scheduler"
+beat_max_loop_interval = 5  # 300 s by default: a beat that was frozen finds its way back at once
+TICKS: dict[str, float] = {
+    "retry_failed": _settings.retry_interval_s,
+    "promote": 1.0,
+    "reclaim": 1.0,
+    "work_on_operations": 1.0,
+    "watch_memory": 5.0,
+    "audit": 60.0,
+    "trim": 60.0,
+}
+beat_schedule = {
+    name.replace("_", "-"): {
+        "task": f"ticks.{name}",
+        "schedule": every_s,
+        # A tick that found no worker within its interval is void: the next one does all its work.
+        "options": {"expires": max(every_s, 1.0)},
+    }
+    for name, every_s in TICKS.items()
+}

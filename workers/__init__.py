@@ -1,0 +1,1 @@
+"""Celery: the application, and one thin module of tasks per queue."""
