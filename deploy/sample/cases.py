@@ -6,10 +6,10 @@ import copy
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from catalogue import DMHE_NO, HEAD_ENDS
+from deploy.sample.catalogue import DMHE_NO, HEAD_ENDS
 
 if TYPE_CHECKING:
-    from generate import Plan
+    from deploy.sample.generate import Plan
 
 Message = dict[str, Any]
 
@@ -241,9 +241,8 @@ def _ids(plan: Plan, start: datetime) -> None:
 
 def _versions(plan: Plan, start: datetime) -> None:
     case = Case(plan, "sent-twice", start)
-    case.event["body"]["sourceVersion"] = 9007199254740993  # above 2^53: not every JSON reader keeps it
     later = copy.deepcopy(case.event)
-    later["body"]["sourceVersion"] += 1
+    later["body"]["sourceVersion"] = 9007199254740993  # above 2^53: not every JSON reader keeps it
     later["body"]["eventEnd"] = _z(start + timedelta(hours=3))
     case.send(case.event, case.job, later)
     case.register()

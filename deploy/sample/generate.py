@@ -1,6 +1,6 @@
 """Writes the sample plan: a match weekend over many sports and time zones, and the awkward cases.
 
-    python deploy/sample/generate.py [--seed N] [--out FOLDER]
+    python -m deploy.sample.generate [--seed N] [--out FOLDER]
 
 Deterministic: the same seed writes the same bytes. Standard library only. The weekend's Saturday is
 2026-11-21; `mediaops-sync import --shift-days N` moves it elsewhere while it is read.
@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-import cases
-from catalogue import (
+from deploy.sample import cases
+from deploy.sample.catalogue import (
     DMHE_NO,
     DMHE_YES,
     HEAD_ENDS,

@@ -33,13 +33,19 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def test_the_generator_writes_the_shipped_files_again(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, SAMPLE / "generate.py", "--out", tmp_path], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "deploy.sample.generate", "--out", tmp_path], check=True, cwd=SAMPLE.parents[1]
+    )
     for name in FILES:
         assert (tmp_path / name).read_bytes() == (SAMPLE / name).read_bytes()
 
 
 def test_another_seed_writes_another_plan(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, SAMPLE / "generate.py", "--seed", "7", "--out", tmp_path], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "deploy.sample.generate", "--seed", "7", "--out", tmp_path],
+        check=True,
+        cwd=SAMPLE.parents[1],
+    )
     assert (tmp_path / "plan.ndjson").read_bytes() != (SAMPLE / "plan.ndjson").read_bytes()
     SampleExpectations(tmp_path)  # raises where a pair or a message isn't what it is listed as
 
