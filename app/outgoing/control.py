@@ -6,6 +6,7 @@ referred to by their place among the payloads (from 1).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +35,8 @@ def acceptance_control(acceptance: Acceptance) -> tuple[Control, list[bytes]]:
             [h.topic, h.name, payloads.place(encode(dict(h.fields)))] for h in acceptance.happenings
         ],
         "notes": [
-            [fold(n.content_media_id), n.what, payloads.place(encode(dict(n.detail)))] for n in acceptance.notes
+            [fold(n.content_media_id), n.what, payloads.place(encode(dict(n.detail)))]
+            for n in acceptance.notes
         ],
     }
     if acceptance.idempotency is not None:
@@ -73,7 +75,7 @@ def _request(request: NewRequest, payloads: _Payloads) -> Control:
         made["rejected"] = request.rejected
         made["rejected_detail"] = REJECTED_DETAIL.get(request.rejected, "This PATCH can't be composed.")
     if request.members is not None:
-        made["members"] = _members(request, payloads)
+        made["members"] = _members(request.members, request.rejected, payloads)
         made["empty"] = all(value is ABSENT for value in request.members.values())
     elif request.body is not None:
         made["body"] = payloads.place(request.body)
@@ -87,12 +89,12 @@ REJECTED_DETAIL = {
 }
 
 
-def _members(request: NewRequest, payloads: _Payloads) -> list[list[Any]]:
-    assert request.members is not None
+def _members(given: Mapping[str, Any], rejected: str | None, payloads: _Payloads) -> list[list[Any]]:
+    """Each with its digest and the place of its value: none for what is absent or was never composed."""
     members: list[list[Any]] = []
-    for name, value in request.members.items():
-        if request.rejected is not None:
-            members.append([name, "!" + request.rejected])
+    for name, value in given.items():
+        if rejected is not None:
+            members.append([name, "!" + rejected])
         elif value is ABSENT:
             members.append([name, "-"])
         else:

@@ -24,7 +24,7 @@ from app.outgoing.model import AVOS, Acceptance, Accepted, Claim, Sending, State
 from app.platform.clock import from_ms
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
-from app.platform.redis import store_errors
+from app.platform.redis import store_errors, typed
 from app.platform.scripts import ScriptFolder
 
 SCRIPTS = Path(__file__).parent / "lua"
@@ -84,7 +84,8 @@ class OutgoingStore:
         flags: bool = True,
         scripts: ScriptFolder | None = None,
     ) -> None:
-        self.client = client
+        self.client = typed(client)
+        self._raw = client
         self.keys = keys
         self.policy = policy
         self._now_ms = now_ms
@@ -109,7 +110,7 @@ class OutgoingStore:
             arguments["now"] = self._now_ms()
         with store_errors():
             return self._scripts[name].run(
-                self.client, [self.keys.prefix], [encode(arguments), self._promote_message, *payloads]
+                self._raw, [self.keys.prefix], [encode(arguments), self._promote_message, *payloads]
             )
 
     # Accept ---------------------------------------------------------------------------------------
@@ -128,7 +129,9 @@ class OutgoingStore:
             case b"mismatch":
                 raise IdempotencyMismatch
             case b"full":
-                raise Unavailable("The store is nearly full and takes no new work.", code="store_full", retry_after=10)
+                raise Unavailable(
+                    "The store is nearly full and takes no new work.", code="store_full", retry_after=10
+                )
         at, *ids = rest
         return Accepted(tuple(i.decode() for i in ids), from_ms(int(at)), repeated=word == b"repeated")
 

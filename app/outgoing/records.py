@@ -1,0 +1,225 @@
+"""Reading records: one as the outside sees it, many by filter, page by page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from app.outgoing.model import State
+from app.platform.clock import from_ms, rfc3339, to_ms
+from app.platform.errors import BadRequest
+from app.platform.keys import Keys, fold
+from app.platform.redis import Client, store_errors
+
+_CHUNK: Final = 200  # records read in one round trip
+_LOOK_AT: Final = 5_000  # records looked at for one page, whatever the filter leaves of them
+_FILTERED: Final = ("state", "seq", "media", "method", "reason", "createdAt")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilter:
+    """All that is given must match. `error` is a code such as "timeout"."""
+
+    state: State | None = None
+    content_media_id: str | None = None
+    method: str | None = None
+    error: str | None = None
+    created_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`next` None: there is no more. A page may hold fewer than its limit and still have a next one."""
+
+    items: list[dict[str, Any]]
+    next: str | None = None
+
+
+def encode_cursor(sequence: int) -> str:
+    """A position in a listing, opaque to callers."""
+    return base64.urlsafe_b64encode(str(sequence).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> int:
+    """The inverse; raises BadRequest for what was never a cursor of ours."""
+    try:
+        return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error) as error:
+        raise BadRequest("This cursor is not one that a listing returned.", field="cursor") from error
+
+
+class RecordReader:
+    """Reads what the scripts wrote; writes nothing."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    def get(self, request_id: str) -> dict[str, Any] | None:
+        """One record with its attempts, as `contract` has it; None where there is none."""
+        with store_errors():
+            pipe = self._client.pipeline(transaction=False)
+            pipe.hgetall(self._keys.request(request_id))
+            pipe.lrange(self._keys.attempts(request_id), 0, -1)
+            record, attempts = pipe.execute()
+        return view(request_id, record, attempts) if record else None
+
+    def get_many(self, request_ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Records with their attempts, those that are gone left out."""
+        with store_errors():
+            pipe = self._client.pipeline(transaction=False)
+            for request_id in request_ids:
+                pipe.hgetall(self._keys.request(request_id))
+                pipe.lrange(self._keys.attempts(request_id), 0, -1)
+            read = pipe.execute()
+        triples = zip(request_ids, read[::2], read[1::2], strict=True)
+        return [view(i, record, attempts) for i, record, attempts in triples if record]
+
+    def page(self, wanted: RequestFilter, limit: int, cursor: str | None = None) -> Page:
+        """The newest first. Looks at a bounded number of records, so a page may be short and not the last."""
+        before = decode_cursor(cursor) if cursor else None
+        matches, last = self.matching(wanted, limit, before)
+        items = self.get_many(matches)
+        return Page(items, None if last is None else encode_cursor(last))
+
+    def matching(
+        self, wanted: RequestFilter, limit: int, before: int | None = None
+    ) -> tuple[list[str], int | None]:
+        """Ids that match, newest first, older than the sequence `before`; and where to go on, or None."""
+        index = self._index(wanted)
+        found: list[str] = []
+        looked = 0
+        for chunk in self._walk(index, before):
+            for request_id, sequence, fields in chunk:
+                looked += 1
+                if wanted.created_after is not None and _older(fields, wanted.created_after):
+                    return found, None
+                if _matches(fields, wanted):
+                    found.append(request_id)
+                if len(found) >= limit or looked >= _LOOK_AT:
+                    return found, sequence
+        return found, None
+
+    def _index(self, wanted: RequestFilter) -> str:
+        if wanted.content_media_id is not None:
+            return self._keys.requests_of(wanted.content_media_id)
+        if wanted.state is not None:
+            return self._keys.requests_in(wanted.state)
+        return self._keys.requests
+
+    def _walk(
+        self, index: str, before: int | None
+    ) -> Iterator[list[tuple[str, int, Mapping[str, bytes | None]]]]:
+        """Chunks of (id, sequence, the fields that filters look at), newest first."""
+        while True:
+            with store_errors():
+                top = "+inf" if before is None else f"({before}"
+                rows = self._client.zrevrangebyscore(index, top, "-inf", 0, _CHUNK, True)
+                if not rows:
+                    return
+                pipe = self._client.pipeline(transaction=False)
+                for request_id, _ in rows:
+                    pipe.hmget(self._keys.request(request_id.decode()), _FILTERED)
+                values = pipe.execute()
+            yield [
+                (i.decode(), int(score), dict(zip(_FILTERED, row, strict=True)))
+                for (i, score), row in zip(rows, values, strict=True)
+            ]
+            before = int(rows[-1][1])
+
+    def counts(self) -> dict[str, int]:
+        """How many records stand in each state."""
+        with store_errors():
+            pipe = self._client.pipeline(transaction=False)
+            for state in State:
+                pipe.zcard(self._keys.requests_in(state))
+            return dict(zip((s.value for s in State), pipe.execute(), strict=True))
+
+    def oldest(self, state: State) -> datetime | None:
+        """When the oldest record of a state was accepted."""
+        with store_errors():
+            first = self._client.zrange(self._keys.requests_in(state), 0, 0)
+            if not first:
+                return None
+            created = self._client.hget(self._keys.request(first[0].decode()), "createdAt")
+        return None if created is None else from_ms(int(created))
+
+
+def _older(fields: Mapping[str, bytes | None], instant: datetime) -> bool:
+    created = fields["createdAt"]
+    return created is not None and int(created) < to_ms(instant)
+
+
+def _matches(fields: Mapping[str, bytes | None], wanted: RequestFilter) -> bool:
+    def is_(name: str, value: str | None) -> bool:
+        return value is None or (fields[name] or b"").decode() == value
+
+    if fields["state"] is None:
+        return False  # trimmed while we looked
+    media = None if wanted.content_media_id is None else fold(wanted.content_media_id)
+    return (
+        is_("state", wanted.state)
+        and is_("media", media)
+        and is_("method", wanted.method)
+        and is_("reason", wanted.error)
+    )
+
+
+_TIMES: Final = (
+    "urgentAt", "eventEndAt", "deadline", "createdAt", "firstFailedAt", "nextTryAt", "expiresAt", "finishedAt"
+)  # fmt: skip
+_TEXTS: Final = (
+    "lane", "destination", "contentMediaId", "livestreamId", "eventId", "jobId", "kind", "method", "path", "state",
+    "supersededBy", "reason",
+)  # fmt: skip
+
+
+def view(request_id: str, record: Mapping[bytes, bytes], attempts: Sequence[bytes]) -> dict[str, Any]:
+    """A record as clients read it: every member always there, null where there is nothing."""
+
+    def text(name: str) -> str | None:
+        return record.get(name.encode(), b"").decode() or None
+
+    def time(name: str) -> str | None:
+        value = text(name)
+        return None if value is None else rfc3339(from_ms(int(value)))
+
+    code = text("reason")
+    error = text("error")
+    return {
+        "id": request_id,
+        **{name: text(name) for name in _TEXTS},
+        "body": _body(record),
+        "withdrawn": _withdrawn(record),
+        **{name: time(name) for name in _TIMES},
+        "attemptCount": int(text("attemptCount") or 0),
+        "attempts": [json.loads(attempt) for attempt in attempts],
+        "error": {"code": code, "detail": error} if error else None,
+        "waived": text("waived") == "1",
+    }
+
+
+def _body(record: Mapping[bytes, bytes]) -> Any:
+    """A PATCH's members as one object (without `lastModified`), else the body: JSON if it is, or text."""
+    members = record.get(b"members")
+    if members is not None:
+        names = [name.encode() for name in json.loads(members)]
+        return {n.decode(): json.loads(record[b"body:" + n]) for n in names if b"body:" + n in record}
+    body = record.get(b"body")
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")
+
+
+def _withdrawn(record: Mapping[bytes, bytes]) -> list[str]:
+    """Members that planning has no value for: nothing is sent, and older values aren't either."""
+    names = json.loads(record.get(b"members", b"[]"))
+    return [name for name in names if b"body:" + name.encode() not in record]

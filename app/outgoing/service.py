@@ -1,0 +1,197 @@
+"""What people and programs can see and do about outgoing requests."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from app.outgoing.errors import NotAllowedInState
+from app.outgoing.model import AVOS, State
+from app.outgoing.records import Page, RecordReader, RequestFilter, decode_cursor, encode_cursor
+from app.outgoing.store import OutgoingStore
+from app.platform.clock import from_ms, rfc3339
+from app.platform.errors import NotFound
+from app.platform.keys import Keys, fold
+from app.platform.redis import Client, store_errors
+
+DESTINATIONS: Final = (AVOS,)
+_FINAL_SAYING: Final = {
+    "unregistered": "Its registration was ended, or begun anew since; register and update instead.",
+    "uncomposed": "It could not be composed, so there is nothing to send; correct the planning, then update.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """`what` happened `at` a time; `detail` names the request and the reason where there is one."""
+
+    at: str
+    what: str
+    detail: dict[str, Any]
+
+
+class RequestService:
+    """The API's and the command line's verbs. `actor` is the name of the token that asked."""
+
+    def __init__(self, store: OutgoingStore) -> None:
+        self._store = store
+        self._client: Client = store.client
+        self._keys: Keys = store.keys
+        self.records = RecordReader(store.client, store.keys)
+
+    # Seeing ---------------------------------------------------------------------------------------
+
+    def get(self, request_id: str) -> dict[str, Any]:
+        """One record with every attempt; raises NotFound."""
+        record = self.records.get(request_id)
+        if record is None:
+            raise NotFound("There is no such request.", code="request_not_found", field="requestId")
+        return record
+
+    def state(self, request_id: str) -> State:
+        """Only the state, for whoever waits for a final one; raises NotFound."""
+        with store_errors():
+            state = self._client.hget(self._keys.request(request_id), "state")
+        if state is None:
+            raise NotFound("There is no such request.", code="request_not_found", field="requestId")
+        return State(state.decode())
+
+    def search(self, wanted: RequestFilter, limit: int, cursor: str | None = None) -> Page:
+        """Records, the newest first."""
+        return self.records.page(wanted, limit, cursor)
+
+    def timeline(self, content_media_id: str, limit: int, cursor: str | None = None) -> Page:
+        """What happened to a content media, the newest first."""
+        top = "+" if cursor is None else f"({_stream_position(cursor)}"
+        with store_errors():
+            rows = self._client.xrevrange(self._keys.timeline(content_media_id), top, "-", count=limit)
+        items = [
+            asdict(
+                TimelineEntry(
+                    at=rfc3339(from_ms(int(fields[b"at"]))),
+                    what=fields[b"what"].decode(),
+                    detail=json.loads(fields[b"detail"]),
+                )
+            )
+            for _, fields in rows
+        ]
+        more = len(rows) == limit
+        return Page(items, _stream_cursor(rows[-1][0].decode()) if more else None)
+
+    def destinations(self) -> list[dict[str, Any]]:
+        """Every destination with what waits for it, what is in flight, and whether it is paused."""
+        return [self.destination(name) for name in DESTINATIONS]
+
+    def destination(self, name: str) -> dict[str, Any]:
+        """One destination; raises NotFound."""
+        _known(name)
+        with store_errors():
+            pipe = self._client.pipeline(transaction=False)
+            pipe.hgetall(self._keys.destination(name))
+            pipe.zcard(self._keys.pending(name))
+            pipe.zcard(self._keys.live(name))
+            pipe.zcard(self._keys.failed(name))
+            settings, runnable, live, failed = pipe.execute()
+        paused = b"paused" in settings
+        return {
+            "name": name,
+            "state": "paused" if paused else "open",
+            "pausedBy": settings.get(b"pausedBy", b"").decode() or None,
+            "pausedAt": rfc3339(from_ms(int(settings[b"paused"]))) if paused else None,
+            "runnable": runnable,
+            "live": live,
+            "failed": failed,
+            "maxInFlight": self._store.policy.in_flight,
+        }
+
+    # Acting ---------------------------------------------------------------------------------------
+
+    def retry(self, request_id: str, actor: str) -> dict[str, Any]:
+        """Try a failed, rejected, expired or discarded request again, its age and deadline waived."""
+        return self._act(request_id, "retry", actor)
+
+    def discard(self, request_id: str, actor: str) -> dict[str, Any]:
+        """Give up a request that isn't live; it stays in the history."""
+        return self._act(request_id, "discard", actor)
+
+    def _act(self, request_id: str, verb: str, actor: str) -> dict[str, Any]:
+        word, about = self._store.act(request_id, verb, actor)
+        if word == "missing":
+            raise NotFound("There is no such request.", code="request_not_found", field="requestId")
+        if word == "state":
+            raise NotAllowedInState(f"A request that is {about} can't be {_PAST[verb]}.")
+        if word == "superseded":
+            raise NotAllowedInState(f"A newer request ({about}) has set all of its fields; retry that one.")
+        if word != "ok":
+            raise NotAllowedInState(_FINAL_SAYING[word])
+        self.write_down(actor, verb, request_id)
+        return self.get(request_id)
+
+    def hold(self, content_media_id: str, actor: str) -> bool:
+        """Keep a content media's requests back until `release`; False where it was held already."""
+        changed = self._store.hold(fold(content_media_id), actor)
+        self.write_down(actor, "hold", content_media_id)
+        return changed
+
+    def release(self, content_media_id: str, actor: str) -> bool:
+        """Let a held content media's requests go on; False where it wasn't held."""
+        changed = self._store.hold(fold(content_media_id), actor, release=True)
+        self.write_down(actor, "release", content_media_id)
+        return changed
+
+    def pause(self, name: str, actor: str) -> dict[str, Any]:
+        """Send nothing to a destination until `resume`; what is in flight ends."""
+        _known(name)
+        with store_errors():
+            now = str(self._store.time_ms())
+            self._client.hset(self._keys.destination(name), mapping={"paused": now, "pausedBy": actor})
+        self.write_down(actor, "pause", name)
+        return self.destination(name)
+
+    def resume(self, name: str, actor: str) -> dict[str, Any]:
+        """Go on; what has failed meanwhile is tried at the next tick."""
+        _known(name)
+        with store_errors():
+            self._client.hdel(self._keys.destination(name), "paused", "pausedBy")
+        self.write_down(actor, "resume", name)
+        return self.destination(name)
+
+    def write_down(self, actor: str, verb: str, target: str) -> None:
+        """Every operator's action leaves an audit record."""
+        with store_errors():
+            self._client.xadd(
+                f"{self._keys.prefix}audit-trail",
+                {"at": str(self._store.time_ms()), "actor": actor, "verb": verb, "target": target},
+                maxlen=10_000,
+            )
+
+    def audit_trail(self, limit: int) -> list[dict[str, Any]]:
+        """The newest audit records."""
+        with store_errors():
+            rows = self._client.xrevrange(f"{self._keys.prefix}audit-trail", count=limit)
+        return [
+            {
+                "at": rfc3339(from_ms(int(fields[b"at"]))),
+                **{name: fields[name.encode()].decode() for name in ("actor", "verb", "target")},
+            }
+            for _, fields in rows
+        ]
+
+
+_PAST: Final = {"retry": "retried", "discard": "discarded"}
+
+
+def _known(name: str) -> None:
+    if name not in DESTINATIONS:
+        raise NotFound("There is no such destination.", code="destination_not_found", field="name")
+
+
+def _stream_cursor(entry_id: str) -> str:
+    milliseconds, _, count = entry_id.partition("-")
+    return f"{encode_cursor(int(milliseconds))}.{encode_cursor(int(count))}"
+
+
+def _stream_position(cursor: str) -> str:
+    milliseconds, _, count = cursor.partition(".")
+    return f"{decode_cursor(milliseconds)}-{decode_cursor(count)}"

@@ -1,0 +1,70 @@
+"""What has to happen every so often, whoever asks for it: each of these may run twice, or late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.outgoing.operations import Operations
+from app.outgoing.service import DESTINATIONS
+from app.outgoing.store import OutgoingStore
+from app.platform.redis import store_errors
+
+FULL_SHARE: Final = 0.85  # of maxmemory: above it, accept takes no new work and the rest drains
+_FULL_FOR_MS: Final = 30_000  # the mark falls off by itself if nobody renews it
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one retry tick did."""
+
+    expired: int
+    swept: int
+    promoted: int
+
+
+class Ticks:
+    """The outgoing room's regular work."""
+
+    def __init__(self, store: OutgoingStore, operations: Operations) -> None:
+        self._store = store
+        self._operations = operations
+
+    def retry_failed(self) -> Swept:
+        """The 10-second tick: give up what is too old, make the rest due, promote as many as may fly."""
+        expired = self._store.expire()
+        swept = sum(self._store.sweep(name) for name in DESTINATIONS)
+        return Swept(expired, swept, self.promote())
+
+    def promote(self) -> int:
+        """The safety net under lost wake-ups."""
+        return sum(self._store.promote(name) for name in DESTINATIONS)
+
+    def reclaim(self) -> int:
+        """Take back what died with its worker."""
+        return sum(self._store.reclaim(name) for name in DESTINATIONS)
+
+    def trim(self) -> int:
+        """Remove history that is old enough."""
+        return self._store.trim()
+
+    def audit(self) -> list[str]:
+        """Check and mend the invariant; the ids that were mended."""
+        return [request_id for name in DESTINATIONS for request_id in self._store.audit(name)]
+
+    def work_on_operations(self, seconds: float = 0.8) -> int:
+        """Go on with operators' bulk verbs."""
+        return self._operations.work(seconds)
+
+    def watch_memory(self) -> bool:
+        """Mark the store as full while more than `FULL_SHARE` of maxmemory is used; returns whether it is."""
+        client, key = self._store.client, f"{self._store.keys.prefix}store:full"
+        with store_errors():
+            memory = client.info("memory")
+            limit = int(memory.get("maxmemory", 0))
+            full = limit > 0 and int(memory["used_memory"]) > FULL_SHARE * limit
+            if full:
+                client.set(key, "1", px=_FULL_FOR_MS)
+            else:
+                client.delete(key)
+        return full

@@ -1,0 +1,16 @@
+"""The same suite on fakeredis and on a real server."""
+
+from __future__ import annotations
+
+import fakeredis
+import pytest
+
+from app.platform.keys import Keys
+from tests.support.outgoing import Bench
+
+
+@pytest.fixture(params=["fakeredis", "valkey"])
+def bench(request: pytest.FixtureRequest, tenant: str) -> Bench:
+    if request.param == "fakeredis":
+        return Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
+    return Bench(request.getfixturevalue("redis_client"), Keys(tenant))

@@ -1,0 +1,132 @@
+"""An outgoing store for tests: a clock that the test moves, messages that the test can read."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.outgoing.decide import AttemptError, Result
+from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
+from app.outgoing.records import RecordReader
+from app.outgoing.store import OutgoingStore, Policy
+from app.platform.keys import Keys
+
+START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+class PlainMessages:
+    """Messages that only say what they are about."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def templates(self) -> dict[str, str]:
+        return {"promote": "promote @@ARG@@", "patch": "patch @@ARG@@", "send": "send @@ARG@@"}
+
+    def queue_key(self, queue: str) -> str:
+        return f"{self._keys.prefix}{queue}"
+
+
+@dataclass
+class Bench:
+    """A store, its clock, and short ways to say what tests say often."""
+
+    client: Any  # a Redis that answers with bytes
+    keys: Keys
+    policy: Policy = field(default_factory=Policy)
+    flags: bool = True
+    now: datetime = START
+
+    def __post_init__(self) -> None:
+        self.store = OutgoingStore(
+            self.client,
+            self.keys,
+            self.policy,
+            PlainMessages(self.keys),
+            now_ms=lambda: int(self.now.timestamp() * 1000),
+            flags=self.flags,
+        )
+        self.records = RecordReader(self.store.client, self.keys)
+        self._names = itertools.count(1)
+
+    def pass_time(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+    def patch(self, media: str = "CM1", /, *, path: str | None = None, **options: Any) -> NewRequest:
+        """A PATCH of members, by default all forced; `absent` names members without a value."""
+        members = dict(options.pop("members", {"a": 1}))
+        members |= dict.fromkeys(options.pop("absent", ()), ABSENT)
+        options.setdefault("forced", True)
+        return NewRequest(
+            destination=AVOS,
+            lane=media.casefold(),
+            kind="booking",
+            method="PATCH",
+            path=path or f"/external/contentMedia/live/{media}",
+            members=members,
+            content_media_id=media,
+            **options,
+        )
+
+    def barrier(self, media: str = "CM1", /, method: str = "POST", **options: Any) -> NewRequest:
+        return NewRequest(
+            destination=AVOS,
+            lane=media.casefold(),
+            kind="generic",
+            method=method,
+            path=f"/external/contentMedia/live/{media}",
+            body=b'{"x":[]}',
+            content_media_id=media,
+            **options,
+        )
+
+    def accept(self, *requests: NewRequest, **more: Any) -> list[str]:
+        return list(self.store.accept(Acceptance(requests=requests, **more)).request_ids)
+
+    def take(self) -> list[str]:
+        """Promote, and return the ids of the live messages that were pushed, oldest first."""
+        self.store.promote(AVOS)
+        queue = self.store.keys.prefix + "live"
+        messages = self.client.lrange(queue, 0, -1)
+        self.client.delete(queue)
+        return [message.decode().split()[1] for message in reversed(messages)]
+
+    def claim(self, request_id: str) -> Claim:
+        claim = self.store.claim(request_id)
+        assert claim is not None, f"{request_id} could not be claimed: {self.state(request_id)}"
+        return claim
+
+    def send(self, request_id: str, error: AttemptError | None = None) -> dict[str, Any] | None:
+        """Claim, begin and finish; what would have been sent, or None when nothing could be."""
+        claim = self.claim(request_id)
+        sending = self.store.begin(claim, "lm")
+        if sending is None:
+            return None
+        assert self.store.finish(claim, Result({"at": "now", "outcome": "x"}, error))
+        return {name: value.decode() for name, value in sending.members}
+
+    def run(self, error: AttemptError | None = None) -> dict[str, Any] | None:
+        """Promote what must be exactly one request, and send it."""
+        [request_id] = self.take()
+        return self.send(request_id, error)
+
+    def fail(self, request_id: str, **options: Any) -> None:
+        self.send(request_id, AttemptError("timeout", "The far side did not answer in time.", **options))
+
+    def tick(self) -> None:
+        self.store.expire()
+        self.store.sweep(AVOS)
+
+    def record(self, request_id: str) -> dict[str, Any]:
+        record = self.records.get(request_id)
+        assert record is not None
+        return record
+
+    def state(self, request_id: str) -> str:
+        return str(self.record(request_id)["state"])
+
+    def happenings(self) -> list[str]:
+        rows = self.client.xrange(self.keys.log("sync-operations"))
+        return [fields[b"name"].decode() for _, fields in rows]
