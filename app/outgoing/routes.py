@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Response, jsonify
+
 from app.outgoing.model import State
 from app.outgoing.operations import Operations
 from app.outgoing.records import RequestFilter
@@ -27,29 +29,29 @@ from app.platform.errors import InvalidInput
 requests_blueprint = Blueprint(
     "requests", __name__, url_prefix="/api/custom", description="Outgoing requests and destinations."
 )
-Answer = tuple[dict[str, Any], int, dict[str, str]]
+Answer = tuple[Response, int, dict[str, str]]
 
 
 @requests_blueprint.route("/requests", methods=["GET"])
 @requires("read")
 @requests_blueprint.arguments(ListQuerySchema, location="query")
 @requests_blueprint.response(200, RecordListSchema)
-def list_requests(query: dict[str, Any]) -> Any:
+def list_requests(query: dict[str, Any]) -> Response:
     """Newest first. A page may be shorter than its limit and have a next one all the same."""
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     page = service(RequestService).search(_filter(query), limit, cursor)
-    return {"requests": page.items, "next": page.next}
+    return jsonify(requests=page.items, next=page.next)
 
 
 @requests_blueprint.route("/requests/<request_id>", methods=["GET"])
 @requires("read")
 @requests_blueprint.arguments(WaitQuerySchema, location="query")
 @requests_blueprint.response(200, RecordSchema)
-def get_request(query: dict[str, Any], request_id: str) -> Any:
+def get_request(query: dict[str, Any], request_id: str) -> Response:
     """One record with every attempt; with `wait` once its state is final, or as it is then."""
     requests = service(RequestService)
     wait_for_end(lambda: requests.state(request_id), query["wait"])
-    return requests.get(request_id)
+    return jsonify(requests.get(request_id))
 
 
 @requests_blueprint.route("/requests/<request_id>/retry", methods=["POST"])
@@ -58,15 +60,15 @@ def get_request(query: dict[str, Any], request_id: str) -> Any:
 def retry_request(request_id: str) -> Answer:
     """Try it again: its age starts anew and its deadline is waived."""
     record = service(RequestService).retry(request_id, principal().name)
-    return record, 202, {"Location": f"/api/custom/requests/{request_id}"}
+    return jsonify(record), 202, {"Location": f"/api/custom/requests/{request_id}"}
 
 
 @requests_blueprint.route("/requests/<request_id>/discard", methods=["POST"])
 @requires("operate")
 @requests_blueprint.response(200, RecordSchema)
-def discard_request(request_id: str) -> Any:
+def discard_request(request_id: str) -> Response:
     """Never send it; the record stays in the history."""
-    return service(RequestService).discard(request_id, principal().name)
+    return jsonify(service(RequestService).discard(request_id, principal().name))
 
 
 @requests_blueprint.route("/requests/<any(retry, discard):verb>", methods=["POST"])
@@ -82,39 +84,39 @@ def start_operation(body: dict[str, Any], query: dict[str, Any], verb: str) -> A
     if verb == "discard" and not wanted:
         raise InvalidInput([(None, "Discarding everything is refused: name a state or another criterion.")])
     operation = service(Operations).start(verb, _filter(wanted), principal().name)
-    return operation, 202, {"Location": f"/api/custom/operations/{operation['id']}"}
+    return jsonify(operation), 202, {"Location": f"/api/custom/operations/{operation['id']}"}
 
 
 @requests_blueprint.route("/operations/<operation_id>", methods=["GET"])
 @requires("read")
 @requests_blueprint.response(200, OperationSchema)
-def get_operation(operation_id: str) -> Any:
+def get_operation(operation_id: str) -> Response:
     """How far a verb on all that match has come."""
-    return service(Operations).get(operation_id)
+    return jsonify(service(Operations).get(operation_id))
 
 
 @requests_blueprint.route("/destinations", methods=["GET"])
 @requires("read")
 @requests_blueprint.response(200, DestinationListSchema)
-def list_destinations() -> Any:
+def list_destinations() -> Response:
     """Each destination: paused or not, what waits, is live and has failed."""
-    return {"destinations": service(RequestService).destinations(), "next": None}
+    return jsonify(destinations=service(RequestService).destinations(), next=None)
 
 
 @requests_blueprint.route("/destinations/<name>/pause", methods=["POST"])
 @requires("operate")
 @requests_blueprint.response(200, DestinationSchema)
-def pause_destination(name: str) -> Any:
+def pause_destination(name: str) -> Response:
     """Send nothing more to it until it is resumed; nothing is lost or grows old."""
-    return service(RequestService).pause(name, principal().name)
+    return jsonify(service(RequestService).pause(name, principal().name))
 
 
 @requests_blueprint.route("/destinations/<name>/resume", methods=["POST"])
 @requires("operate")
 @requests_blueprint.response(200, DestinationSchema)
-def resume_destination(name: str) -> Any:
+def resume_destination(name: str) -> Response:
     """Go on with what waited."""
-    return service(RequestService).resume(name, principal().name)
+    return jsonify(service(RequestService).resume(name, principal().name))
 
 
 def _filter(wanted: dict[str, Any]) -> RequestFilter:

@@ -33,7 +33,7 @@ class BulkFilterSchema(FilterSchema):
 
 class PageSchema(Schema):
     limit = ma.fields.Integer(
-        strict=True, load_default=100, validate=ma.validate.Range(min=1, max=1000), metadata={"default": 100}
+        load_default=100, validate=ma.validate.Range(min=1, max=1000), metadata={"default": 100}
     )
     cursor = Text(longest=200)
 
@@ -52,7 +52,7 @@ class WaitQuerySchema(Schema):
 
 
 class Shown(Schema):
-    """Base of answers: they may grow members that aren't described here."""
+    """Base of answers: they describe what views return as JSON, which may have members beyond these."""
 
     class Meta:
         unknown = ma.INCLUDE

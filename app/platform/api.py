@@ -7,28 +7,44 @@ schema raises InvalidInput with the path of each field.
 # ruff: noqa: ARG002 - the methods below have webargs' signatures
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar, cast
 
 import flask
 import flask_smorest  # type: ignore[import-untyped]  # it ships no types
 import marshmallow as ma
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app.platform.errors import InvalidInput
 from app.platform.inputs import invalid, strict_json
 
+View = TypeVar("View", bound=Callable[..., Any])
+SchemaOrClass = ma.Schema | type[ma.Schema]
+
 
 class StrictParser(FlaskParser):
-    """Reads a request's input for a schema, or says exactly what is wrong with it."""
+    """Reads a request's input for a schema, or says exactly what is wrong with it.
+
+    A schema class with `optional_body = True` may be sent no body at all.
+    """
 
     DEFAULT_VALIDATION_STATUS = 400
 
     def _raw_load_json(self, req: flask.Request) -> Any:
         if not req.is_json:
             raise UnsupportedMediaType("The body must be application/json.")
-        return strict_json(req.get_data(cache=True))
+        raw = req.get_data(cache=True)
+        limit = req.max_content_length
+        # A body without a length is cut off at the limit, silently.
+        if limit is not None and len(raw) >= limit and req.content_length is None:
+            raise RequestEntityTooLarge(f"The body has more than {limit - 1} bytes.")
+        return strict_json(raw)
+
+    def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
+        if getattr(schema, "optional_body", False) and _no_body(req):
+            return ma.missing
+        return super().load_json(req, schema)
 
     def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
         for name, values in req.args.lists():
@@ -51,6 +67,10 @@ class StrictParser(FlaskParser):
         raise invalid(inner) from error
 
 
+def _no_body(req: flask.Request) -> bool:
+    return not req.content_length and "Transfer-Encoding" not in req.headers
+
+
 StrictParser.DEFAULT_UNKNOWN_BY_LOCATION = {
     **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
     "query": ma.RAISE,
@@ -59,6 +79,20 @@ StrictParser.DEFAULT_UNKNOWN_BY_LOCATION = {
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
-    """flask-smorest's blueprint with `StrictParser`."""
+    """flask-smorest's blueprint with `StrictParser`, and with types on its decorators."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def route(self, rule: str, **options: Any) -> Callable[[View], View]:
+        return cast("Callable[[View], View]", super().route(rule, **options))
+
+    def arguments(self, schema: SchemaOrClass, **options: Any) -> Callable[[View], Callable[..., Any]]:
+        return cast("Callable[[View], Callable[..., Any]]", super().arguments(schema, **options))
+
+    def response(
+        self, status_code: int, schema: SchemaOrClass | None = None, **options: Any
+    ) -> Callable[[View], Callable[..., Any]]:
+        return cast("Callable[[View], Callable[..., Any]]", super().response(status_code, schema, **options))
+
+    def alt_response(self, status_code: int, **options: Any) -> Callable[[View], View]:
+        return cast("Callable[[View], View]", super().alt_response(status_code, **options))

@@ -20,7 +20,7 @@ from copy import deepcopy
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
-from flask import current_app, g, request
+from flask import Flask, current_app, g, request
 
 from app.platform.errors import Forbidden, Unauthorized
 from app.platform.tokens import SCOPES, Principal, TokenStore
@@ -33,9 +33,9 @@ S = TypeVar("S")
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9_\-.=+/]{32,512}) *\Z", re.IGNORECASE | re.ASCII)
 
 
-def provide(services: list[object], app: Any) -> None:
+def provide(*services: object, to: Flask) -> None:
     """Make services findable by their class through `service`; `create_app` calls this once."""
-    app.extensions["mediaops"] = {type(each): each for each in services}
+    to.extensions["mediaops"] = {type(each): each for each in services}
 
 
 def service(kind: type[S]) -> S:
@@ -73,7 +73,7 @@ def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             g.principal = authenticate()
             if scope not in g.principal.scopes:
-                raise Forbidden(f"The token lacks the scope {scope}.", code="missing_scope", field=scope)
+                raise Forbidden(f"The token lacks the scope {scope}.", code="missing_scope")
             return view(*args, **kwargs)
 
         documented: dict[str, Any] = deepcopy(getattr(view, "_apidoc", {}))

@@ -13,14 +13,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, cast
-
-from redis import Redis
+from typing import Any, Final
 
 from app.platform.clock import parse_time, rfc3339, utcnow
 from app.platform.errors import BadRequest, NotFound
 from app.platform.keys import Keys
-from app.platform.redis import store_errors
+from app.platform.redis import Client, store_errors
 
 # contract.md, "Scopes".
 SCOPES: Final = ("read", "write", "operate", "admin", "requests")
@@ -59,7 +57,7 @@ class TokenStore:
 
     def __init__(
         self,
-        client: Redis,
+        client: Client,
         keys: Keys,
         bootstrap: str | None,
         *,
@@ -85,7 +83,7 @@ class TokenStore:
             return cached[0]
         self._cache.pop(hashed, None)
         with store_errors():
-            raw = cast("bytes | None", self._client.hget(self._key, hashed))
+            raw = self._client.hget(self._key, hashed)
         if raw is None:
             return None
         principal = _decode(raw)
@@ -127,7 +125,7 @@ class TokenStore:
 
     def _all(self) -> dict[bytes, bytes]:
         with store_errors():
-            return cast("dict[bytes, bytes]", self._client.hgetall(self._key))
+            return self._client.hgetall(self._key)
 
 
 def _encode(principal: Principal) -> str:
