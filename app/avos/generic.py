@@ -1,0 +1,70 @@
+"""Generic outgoing requests: a caller's own method, path and body, sent to AVOS under the same rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.avos.paths import canonical_generic_path, content_media_of
+from app.outgoing.model import AVOS, Acceptance, Accepted, Idempotency, NewRequest, encode, new_id
+from app.outgoing.store import OutgoingStore
+from app.platform.clock import utcnow
+from app.platform.errors import InvalidInput
+from app.platform.keys import fold
+
+
+@dataclass(frozen=True, slots=True)
+class GenericCall:
+    """What a caller asks for. `body`: a JSON value; `has_body` tells null from nothing."""
+
+    method: str
+    path: str
+    body: Any = None
+    has_body: bool = False
+    lane: str | None = None
+    deadline: datetime | None = None
+
+
+def accept_generic(
+    store: OutgoingStore,
+    call: GenericCall,
+    prefixes: Sequence[str],
+    idempotency: Idempotency | None = None,
+) -> Accepted:
+    """Check and record it. Raises BadRequest, IdempotencyMismatch or Unavailable."""
+    return store.accept(Acceptance(requests=(new_request(call, prefixes),), idempotency=idempotency))
+
+
+def new_request(call: GenericCall, prefixes: Sequence[str], now: datetime | None = None) -> NewRequest:
+    """The request to record. A path under a content media joins that id's lane, whoever asks."""
+    path = canonical_generic_path(call.path, prefixes)
+    media = content_media_of(path)
+    if media is not None and call.lane is not None:
+        raise InvalidInput([("lane", "A path under a content media takes the lane of its id.")])
+    if call.deadline is not None and call.deadline <= (now or utcnow()):
+        raise InvalidInput([("deadline", "The deadline has passed.")])
+    patch = call.method == "PATCH"
+    request_id = new_id()
+    return NewRequest(
+        id=request_id,
+        destination=AVOS,
+        lane=fold(media) if media is not None else call.lane or request_id,
+        kind="generic",
+        method=call.method,
+        path=path,
+        members=_members(call) if patch else None,
+        body=encode(call.body) if call.has_body and not patch else None,
+        content_media_id=media,
+        deadline=call.deadline,
+    )
+
+
+def _members(call: GenericCall) -> Mapping[str, Any]:
+    if not isinstance(call.body, dict) or not call.body:
+        raise InvalidInput([("body", "A PATCH needs an object with at least one member.")])
+    for name in call.body:
+        if name.casefold() == "lastmodified":
+            raise InvalidInput([(f"body.{name}", "It is read from AVOS and added just before sending.")])
+    return call.body
