@@ -1,0 +1,65 @@
+"""What the fleet's addresses read and answer."""
+
+# ruff: noqa: N815 - members are named as the contract has them
+from __future__ import annotations
+
+import marshmallow as ma
+
+from app.fleet.service import FleetState
+from app.outgoing.schemas import PageSchema, Shown
+from app.platform.inputs import Identifier, Text
+
+STATES = tuple(state.value for state in FleetState)
+
+
+class FleetQuerySchema(PageSchema):
+    state = ma.fields.String(validate=ma.validate.OneOf(STATES))
+    livestreamId = Identifier()
+    eventId = Identifier()
+    name = Text(longest=200, metadata={"description": "A part of the event's name, whatever its case."})
+
+
+class MemberSchema(Shown):
+    contentMediaId = ma.fields.String(required=True)
+    state = ma.fields.String(required=True, validate=ma.validate.OneOf(STATES))
+    held = ma.fields.Boolean(required=True)
+    missing = ma.fields.String(required=True, allow_none=True)
+    livestreamId = ma.fields.String(required=True)
+    eventId = ma.fields.String(required=True, allow_none=True)
+    eventName = ma.fields.String(required=True, allow_none=True)
+    jobId = ma.fields.String(required=True, allow_none=True)
+    preKoUtc = ma.fields.String(required=True, allow_none=True)
+    eventEnd = ma.fields.String(required=True, allow_none=True)
+
+
+class FleetSchema(Shown):
+    contentmedia = ma.fields.List(ma.fields.Nested(MemberSchema), required=True)
+    next = ma.fields.String(required=True, allow_none=True)
+
+
+class TimelineEntrySchema(Shown):
+    at = ma.fields.String(required=True)
+    what = ma.fields.String(required=True)
+    detail = ma.fields.Dict(required=True)
+
+
+class TimelineSchema(Shown):
+    timeline = ma.fields.List(ma.fields.Nested(TimelineEntrySchema), required=True)
+    next = ma.fields.String(required=True, allow_none=True)
+
+
+class HoldSchema(Shown):
+    contentMediaId = ma.fields.String(required=True)
+    held = ma.fields.Boolean(required=True)
+    changed = ma.fields.Boolean(required=True)
+
+
+class FindingSchema(Shown):
+    kind = ma.fields.String(required=True)
+    sentences = ma.fields.List(ma.fields.String(), required=True)
+    see = ma.fields.String(required=True)
+
+
+class WhySchema(Shown):
+    id = ma.fields.String(required=True)
+    findings = ma.fields.List(ma.fields.Nested(FindingSchema), required=True)
