@@ -1,0 +1,61 @@
+"""The HTTP door: `create_app` puts the rooms' routes, the manners and the pages together."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from app.avos.routes import generic_blueprint
+from app.fleet.routes import fleet_blueprint
+from app.fleet.service import FleetService
+from app.fleet.why import Why
+from app.outgoing.routes import requests_blueprint
+from app.planning.routes import planning_blueprint
+from app.platform.auth import provide
+from app.registrations.routes import registrations_blueprint
+from app.system import System
+from app.web import manners, problems
+from app.web.docs import docs_blueprint
+from app.web.health import health_blueprint
+from app.web.metrics import metrics_blueprint
+from app.web.openapi import describe
+from app.web.tokens import tokens_blueprint
+
+VERSION = "0.1.0"
+ROOMS = (
+    planning_blueprint,
+    registrations_blueprint,
+    generic_blueprint,
+    requests_blueprint,
+    fleet_blueprint,
+    tokens_blueprint,
+)
+
+
+def create_app(system: System) -> Flask:
+    """The WSGI application of one process's System. It opens no connection by itself."""
+    app = Flask("app.web", static_folder=None)
+    app.url_map.merge_slashes = False  # an id may hold "//"; nobody is redirected
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
+    manners.register(app, system.settings)
+    problems.register(app)
+    fleet = FleetService(system.outgoing, system.planning.store)
+    why = Why(fleet, system.requests, system.operations, system.planning.store)
+    provide(
+        system.settings,
+        system.outgoing,
+        system.requests,
+        system.operations,
+        system.planning,
+        system.registrations,
+        system.tokens,
+        fleet,
+        why,
+        to=app,
+    )
+    api = describe(app, VERSION)
+    for blueprint in ROOMS:
+        api.register_blueprint(blueprint)
+    app.register_blueprint(health_blueprint(system.outgoing.client))
+    app.register_blueprint(metrics_blueprint(system.outgoing))
+    app.register_blueprint(docs_blueprint)
+    return app

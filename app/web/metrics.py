@@ -1,0 +1,106 @@
+"""`/metrics` for Prometheus: read from Redis at each scrape, so that every API process answers the same.
+
+No token, and nothing secret: counts, ages and names of destinations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from flask import Blueprint, Response
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from app.outgoing.statistics import Statistics, read_statistics
+from app.outgoing.store import OutgoingStore
+from app.platform.errors import Unavailable
+
+
+class StoreCollector(Collector):
+    """Metrics from one reading of the store; only `mediaops_store_up 0` while it is away."""
+
+    def __init__(self, read: Callable[[], Statistics]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("mediaops_store_up", "1 while Redis answers.")
+        try:
+            statistics = self._read()
+        except Unavailable:
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from _requests(statistics)
+        yield from _destinations(statistics)
+        yield from _counters(statistics)
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not ask Redis."""
+        return []
+
+
+def metrics_blueprint(store: OutgoingStore) -> Blueprint:
+    blueprint = Blueprint("metrics", __name__)
+    registry = CollectorRegistry()
+    registry.register(StoreCollector(lambda: read_statistics(store)))
+
+    @blueprint.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    return blueprint
+
+
+def _requests(statistics: Statistics) -> Iterator[Metric]:
+    counts = GaugeMetricFamily("mediaops_requests", "Records in each state.", labels=["state"])
+    for state, count in statistics.counts.items():
+        counts.add_metric([state.value], count)
+    yield counts
+    oldest = GaugeMetricFamily(
+        "mediaops_oldest_request_age_seconds",
+        "Since the oldest record of the state was accepted.",
+        labels=["state"],
+    )
+    for state, age in statistics.oldest_s.items():
+        oldest.add_metric([state.value], age)
+    yield oldest
+    yield GaugeMetricFamily("mediaops_held_lanes", "Held by operators.", value=statistics.held)
+
+
+def _destinations(statistics: Statistics) -> Iterator[Metric]:
+    tables = GaugeMetricFamily(
+        "mediaops_destination_requests",
+        "Requests in a destination's tables: runnable, live (in flight), failed, due.",
+        labels=["destination", "table"],
+    )
+    limit = GaugeMetricFamily(
+        "mediaops_in_flight_limit", "How many may be live at once.", labels=["destination"]
+    )
+    paused = GaugeMetricFamily(
+        "mediaops_destination_paused", "1 while an operator has paused it.", labels=["destination"]
+    )
+    for name, numbers in statistics.destinations.items():
+        for table, count in numbers.tables.items():
+            tables.add_metric([name, table], count)
+        limit.add_metric([name], numbers.in_flight_limit)
+        paused.add_metric([name], int(numbers.paused))
+    yield from (tables, limit, paused)
+
+
+def _counters(statistics: Statistics) -> Iterator[Metric]:
+    accepted = CounterMetricFamily("mediaops_accepted", "Requests accepted.", labels=["destination"])
+    outcomes = CounterMetricFamily(
+        "mediaops_outcomes",
+        "Changes of state: how often requests came to each.",
+        labels=["destination", "state"],
+    )
+    for (destination, word), count in statistics.counters.items():
+        if word == "accepted":
+            accepted.add_metric([destination], count)
+        else:
+            outcomes.add_metric([destination, word], count)
+    yield from (accepted, outcomes)

@@ -1,0 +1,79 @@
+"""`/api/tokens`: make, list and revoke bearer tokens."""
+
+# ruff: noqa: N815 - members are named as the contract has them
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+
+from app.platform.api import Blueprint
+from app.platform.auth import requires, service
+from app.platform.inputs import Identifier, Instant, Schema, Text
+from app.platform.tokens import SCOPES, Principal, TokenStore
+
+tokens_blueprint = Blueprint(
+    "tokens", __name__, url_prefix="/api/tokens", description="Bearer tokens and their scopes."
+)
+
+
+class NewTokenSchema(Schema):
+    name = Text(required=True, longest=100, validate=ma.validate.Length(min=1))
+    scopes = ma.fields.List(
+        ma.fields.String(validate=ma.validate.OneOf(SCOPES)),
+        required=True,
+        validate=ma.validate.Length(min=1),
+    )
+
+
+class TokenSchema(Schema):
+    id = Identifier(required=True)
+    name = Text(required=True)
+    scopes = ma.fields.List(ma.fields.String(), required=True)
+    createdAt = Instant(required=True)
+
+
+class IssuedTokenSchema(TokenSchema):
+    token = ma.fields.String(
+        required=True, metadata={"description": "Shown this once; only its hash is kept."}
+    )
+
+
+class TokenListSchema(Schema):
+    tokens = ma.fields.List(ma.fields.Nested(TokenSchema), required=True)
+    next = ma.fields.String(required=True, allow_none=True)
+
+
+@tokens_blueprint.route("", methods=["POST"])
+@requires("admin")
+@tokens_blueprint.arguments(NewTokenSchema)
+@tokens_blueprint.response(201, IssuedTokenSchema)
+def create_token(body: dict[str, Any]) -> dict[str, Any]:
+    """Make a token. The answer shows it once."""
+    issued = service(TokenStore).create(body["name"], body["scopes"])
+    return {**_shown(issued.principal), "token": issued.secret}
+
+
+@tokens_blueprint.route("", methods=["GET"])
+@requires("admin")
+@tokens_blueprint.response(200, TokenListSchema)
+def list_tokens() -> dict[str, Any]:
+    """All tokens but the bootstrap token, which is a setting. Secrets are never shown again."""
+    return {"tokens": [_shown(token) for token in service(TokenStore).list()], "next": None}
+
+
+@tokens_blueprint.route("/<token_id>", methods=["DELETE"])
+@requires("admin")
+@tokens_blueprint.response(200, TokenSchema)
+def revoke_token(token_id: str) -> dict[str, Any]:
+    """End a token: refused at once by this process, within two seconds by every other."""
+    return _shown(service(TokenStore).revoke(token_id))
+
+
+def _shown(token: Principal) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "scopes": sorted(token.scopes),
+        "createdAt": token.created_at,
+    }
