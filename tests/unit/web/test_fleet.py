@@ -1,0 +1,174 @@
+"""The fleet at a glance, timelines, hold and release, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.web.conftest import Caller
+from tests.unit.web.plan import deliver_all, event, job, plan_and_register
+from tests.unit.web.test_manners import check_problem
+from tests.unit.web.test_requests import ask, fail
+
+
+def fleet(caller: Caller, query: str = "") -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = caller.get(f"/api/custom/contentmedia{query}").json["contentmedia"]
+    return listed
+
+
+def states(caller: Caller, query: str = "") -> dict[str, str]:
+    return {member["contentMediaId"]: member["state"] for member in fleet(caller, query)}
+
+
+def test_a_content_media_goes_from_behind_to_in_step(caller: Caller, system: Any) -> None:
+    plan_and_register(caller)
+    assert states(caller) == {"CM1": "behind"}
+    deliver_all(system)
+    (member,) = fleet(caller)
+    assert member == {
+        "contentMediaId": "CM1",
+        "state": "in_step",
+        "held": False,
+        "missing": None,
+        "livestreamId": "L1",
+        "eventId": "ev-1",
+        "eventName": "Home - Away",
+        "jobId": "j-1",
+        "preKoUtc": "2036-11-21T19:30:00Z",
+        "eventEnd": "2036-11-21T21:45:00Z",
+    }
+
+
+def test_each_state_is_found_by_its_filter(caller: Caller, system: Any) -> None:
+    for number in range(1, 5):
+        plan_and_register(caller, number)
+        deliver_all(system)
+    caller.delete("/api/custom/events/ev-1")
+    deliver_all(system)
+    changed = {**event("L2"), "eventEnd": "2036-11-21T22:00:00Z"}
+    request_id = caller.put("/api/custom/events/ev-2", json=changed).json["requestIds"][0]
+    fail(system, request_id)
+    caller.put("/api/custom/events/ev-3", json={**event("L3"), "eventEnd": "2036-11-21T22:00:00Z"})
+    expected = {"CM1": "orphaned", "CM2": "failing", "CM3": "behind", "CM4": "in_step"}
+    assert states(caller) == expected
+    for media, state in expected.items():
+        assert states(caller, f"?state={state}") == {media: state}
+    assert states(caller, "?livestreamId=L3") == {"CM3": "behind"}
+    assert states(caller, "?eventId=ev-4&name=HOME") == {"CM4": "in_step"}
+    assert states(caller, "?name=nobody") == {}
+    check_problem(caller.get("/api/custom/contentmedia?state=well"), 400, field="state")
+
+
+def test_deleting_the_job_orphans_too(caller: Caller, system: Any) -> None:
+    plan_and_register(caller)
+    caller.delete("/api/custom/jobs/j-1")
+    (member,) = fleet(caller)
+    assert (member["state"], member["missing"]) == ("orphaned", "no_job")
+
+
+def test_the_fleet_is_paged_by_id_whatever_its_case(caller: Caller) -> None:
+    for number, media in enumerate(["b", "A", "C", "d"], start=1):
+        plan_and_register(caller, number, media)
+    seen: list[str] = []
+    cursor = ""
+    for _ in range(4):
+        page = caller.get(f"/api/custom/contentmedia?limit=2{cursor}").json
+        seen += [member["contentMediaId"] for member in page["contentmedia"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert seen == ["A", "b", "C", "d"]
+    check_problem(caller.get("/api/custom/contentmedia?cursor=~"), 400, field="cursor")
+
+
+def test_hold_keeps_and_release_lets_go(caller: Caller, system: Any) -> None:
+    plan_and_register(caller)
+    held = caller.post("/api/custom/contentmedia/cm1/hold")
+    assert held.json == {"contentMediaId": "cm1", "held": True, "changed": True}
+    assert system.outgoing.promote("avos") == 0
+    assert fleet(caller)[0]["held"] is True
+    assert caller.post("/api/custom/contentmedia/CM1/hold").json["changed"] is False
+    assert caller.post("/api/custom/contentmedia/CM1/release").json["changed"] is True
+    deliver_all(system)
+    assert states(caller) == {"CM1": "in_step"}
+    for verb in ("hold", "release"):
+        refused = caller.post(f"/api/custom/contentmedia/misspelt/{verb}")
+        check_problem(refused, 404, code="content_media_not_found")
+
+
+def test_the_timeline_tells_what_happened_newest_first(caller: Caller, system: Any) -> None:
+    plan_and_register(caller)
+    caller.post("/api/custom/contentmedia/CM1/hold")
+    page = caller.get("/api/custom/contentmedia/cm1/timeline?limit=1").json
+    assert page["timeline"][0]["what"] == "held"
+    assert page["timeline"][0]["detail"] == {"by": "bootstrap"}
+    rest = caller.get(f"/api/custom/contentmedia/CM1/timeline?cursor={page['next']}").json
+    assert "registered" in {entry["what"] for entry in rest["timeline"]}
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", "LTE.MQ", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OQ.MA", "%C3%B8.MA", "."]
+)
+def test_a_cursor_that_was_never_ours(caller: Caller, cursor: str) -> None:
+    plan_and_register(caller)
+    assert caller.get(f"/api/custom/contentmedia/CM1/timeline?cursor={cursor}").status_code in {200, 400}
+    assert caller.get(f"/api/custom/requests?cursor={cursor}").status_code in {200, 400}
+    assert caller.get(f"/api/custom/contentmedia?cursor={cursor}").status_code in {200, 400}
+    assert caller.get(f"/api/custom/events?cursor={cursor}").status_code in {200, 400}
+
+
+def why(caller: Caller, identifier: str) -> dict[str, str]:
+    """What each kind has to say, as one text."""
+    answer = caller.get(f"/api/custom/why/{identifier}")
+    assert answer.status_code == 200, answer.text
+    return {finding["kind"]: " ".join(finding["sentences"]) for finding in answer.json["findings"]}
+
+
+def test_why_explains_each_kind_of_id(caller: Caller, system: Any) -> None:
+    booking, source = plan_and_register(caller)
+    assert "waits for its turn: 0 of at most 200" in why(caller, booking)["request"]
+    assert f"waits behind {booking}" in why(caller, source)["request"]
+    assert "registered for livestream L1" in why(caller, "cm1")["contentMedia"]
+    assert "belongs to event ev-1" in why(caller, "L1")["livestream"]
+    assert "Job j-1 counts" in why(caller, "ev-1")["event"]
+    assert "the job that counts" in why(caller, "j-1")["job"]
+    check_problem(caller.get("/api/custom/why/nothing"), 404, code="id_not_found")
+    deliver_all(system)
+    assert "was delivered" in why(caller, booking)["request"]
+    assert "in step" in why(caller, "CM1")["contentMedia"]
+
+
+def test_why_names_what_stands_in_the_way(caller: Caller, system: Any) -> None:
+    booking, _ = plan_and_register(caller)
+    caller.post("/api/custom/contentmedia/CM1/hold")
+    assert "holds its content media" in why(caller, booking)["request"]
+    caller.post("/api/custom/contentmedia/CM1/release")
+    caller.post("/api/custom/destinations/avos/pause")
+    assert "paused by bootstrap" in why(caller, booking)["request"]
+    caller.post("/api/custom/destinations/avos/resume")
+    fail(system, booking)
+    text = why(caller, booking)["request"]
+    assert "timeout" in text
+    assert "tried once" in text
+
+
+def test_why_tells_orphans_and_later_jobs(caller: Caller) -> None:
+    plan_and_register(caller)
+    caller.put("/api/custom/jobs/j-2", json=job("ev-1"))
+    assert "j-2 was updated later" in why(caller, "j-1")["job"]
+    caller.put("/api/custom/jobs/j-3", json=job("ev-9"))
+    assert "no such event yet" in why(caller, "j-3")["job"]
+    caller.delete("/api/custom/events/ev-1")
+    assert "orphaned" in why(caller, "CM1")["contentMedia"]
+    assert "is in no event" in why(caller, "L1")["livestream"]
+    operation = caller.post("/api/custom/requests/retry?state=failed").json["id"]
+    assert "retry by bootstrap" in why(caller, operation)["operation"]
+
+
+def test_why_of_a_final_request(caller: Caller, system: Any) -> None:
+    rejected = ask(caller).json["requestIds"][0]
+    fail(system, rejected, "refused", retryable=False)
+    assert "a person must look" in why(caller, rejected)["request"]
+    caller.post(f"/api/custom/requests/{rejected}/discard")
+    assert "discarded it" in why(caller, rejected)["request"]
