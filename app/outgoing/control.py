@@ -12,7 +12,7 @@ from typing import Any
 
 from app.outgoing.model import ABSENT, Acceptance, NewRequest, Now, Value, Write, digest, encode
 from app.platform.clock import to_ms
-from app.platform.keys import fold
+from app.platform.keys import fold, quoted
 
 Control = dict[str, Any]
 
@@ -66,6 +66,7 @@ def _request(request: NewRequest, payloads: _Payloads) -> Control:
         "kind": request.kind,
         "method": request.method,
         "path": request.path,
+        "versionPath": version_path(request),
         "forced": request.forced,
         "fields": _fields(request),
     }
@@ -102,6 +103,16 @@ def _members(given: Mapping[str, Any], rejected: str | None, payloads: _Payloads
     return members
 
 
+def version_path(request: NewRequest) -> str:
+    """The path under which a request's fields are versioned: one content media has one, however its id is
+    spelled and whether or not a slash ends it."""
+    path = request.path.rstrip("/")
+    if request.content_media_id is None:
+        return path
+    spelled, folded = quoted(request.content_media_id), quoted(fold(request.content_media_id))
+    return "/".join(folded if segment == spelled else segment for segment in path.split("/"))
+
+
 def _fields(request: NewRequest) -> list[list[str]]:
     def ms(instant: datetime | None) -> str | None:
         return None if instant is None else str(to_ms(instant))
@@ -117,6 +128,7 @@ def _fields(request: NewRequest) -> list[list[str]]:
         "urgentAt": ms(request.urgent_at),
         "eventEndAt": ms(request.event_end),
         "deadline": ms(request.deadline),
+        "versionPath": version_path(request),
         "contentType": None if request.content_type == "application/json" else request.content_type,
         "neverComposed": None if request.rejected is None else "1",
     }

@@ -248,6 +248,11 @@ class TestLatestWins:
         assert bench.state(first) == "superseded"
         assert bench.take() == [second]
 
+    def test_one_content_media_has_one_set_of_versions_however_its_id_is_spelled(self, bench: Bench) -> None:
+        [first] = bench.accept(bench.patch("CM1", path="/external/contentMedia/live/CM1/x/"))
+        [second] = bench.accept(bench.patch("cm1", path="/external/contentMedia/live/cm1/x"))
+        assert bench.record(first)["supersededBy"] == second
+
     def test_paths_have_versions_of_their_own(self, bench: Bench) -> None:
         first, _ = bench.accept(
             bench.patch(members={"a": 1}),
@@ -301,7 +306,7 @@ class TestLatestWins:
 
     def test_versions_outlive_every_record_that_could_still_be_retried(self, bench: Bench) -> None:
         [first] = bench.accept(bench.patch())
-        fields = bench.keys.fields(AVOS, "/external/contentMedia/live/CM1")
+        fields = bench.keys.fields(AVOS, "/external/contentMedia/live/cm1")
         assert bench.client.pttl(fields) == -1
         bench.run()
         assert int(bench.client.pttl(fields)) > bench.policy.keep.total_seconds() * 1000

@@ -29,7 +29,7 @@ end
 local function request_key(id) return P .. 'request:' .. id end
 local function attempts_key(id) return P .. 'request:' .. id .. ':attempts' end
 local function lane_key(r) return P .. 'lane:' .. r.destination .. ':' .. quoted(r.lane) end
-local function fields_key(r) return P .. 'fields:' .. r.destination .. ':' .. r.path end
+local function fields_key(r) return P .. 'fields:' .. r.destination .. ':' .. r.versionPath end
 local function media_key(media, what) return P .. 'media:' .. quoted(media) .. ':' .. what end
 
 -- Unique ids from the caller's random seed (32 hex digits): a seed serves one call.
@@ -62,7 +62,7 @@ end
 local READ = { 'state', 'seq', 'destination', 'lane', 'kind', 'method', 'path', 'media', 'contentMediaId',
   'generation', 'members', 'urgency', 'eventEndAt', 'deadline', 'waived', 'firstFailedAt', 'ageFrom', 'token',
   'leaseUntil', 'sendingAt', 'attemptCount', 'reclaims', 'demoted', 'schema', 'nextTryAt', 'unknown',
-  'sentMembers', 'sentLastModified', 'fence', 'livestreamId' }
+  'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath' }
 local NUMBERS = { seq = true, generation = true, urgency = true, eventEndAt = true, deadline = true,
   firstFailedAt = true, ageFrom = true, leaseUntil = true, sendingAt = true, attemptCount = true,
   reclaims = true, schema = true, nextTryAt = true, fence = true }

@@ -141,7 +141,7 @@ for _, q in ipairs(wanted) do
   if q.empty and not q.forced and not q.rejected then
     -- Planning has no value for any member: older values must not be sent any more, and there is
     -- nothing to send instead.
-    set_versions({ destination = q.destination, path = q.path, members = q.members, names = q.names, id = '' }, seq)
+    set_versions({ destination = q.destination, versionPath = q.versionPath, members = q.members, names = q.names, id = '' }, seq)
     open_path(q, 0)
   else
     -- First into the index of all open records: whatever happens after, the audit finds it there.

@@ -17,7 +17,7 @@ local function make_good()
     local older = read(id)
     if not older then
       redis.call('ZREM', lane_key(r), 'x:' .. pad(0) .. ':' .. id)
-    elseif older.path == r.path and older.seq < r.seq and covered(older) then
+    elseif older.versionPath == r.versionPath and older.seq < r.seq and covered(older) then
       supersede(older, r.id, 'newer')
     end
   end

@@ -1,0 +1,111 @@
+"""How the rooms hang together: one `System` a process, built from the settings, opening no connection yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from redis import Redis
+
+from app.avos.bodies import PropertyNames
+from app.avos.client import AvosClient, Credentials
+from app.avos.delivery import Delivery
+from app.outgoing.operations import Operations
+from app.outgoing.service import RequestService
+from app.outgoing.store import OutgoingStore, Policy
+from app.outgoing.ticks import Ticks
+from app.planning.service import PlanningService
+from app.planning.store import PlanningStore
+from app.platform.dispatch import Envelope
+from app.platform.http import Transport
+from app.platform.keys import Keys
+from app.platform.redis import connect, typed
+from app.platform.tokens import TokenStore
+from app.registrations.service import RegistrationService
+from app.registrations.store import RegistrationStore
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class System:
+    """Everything that routes and tasks call."""
+
+    settings: Settings
+    redis: Redis
+    keys: Keys
+    outgoing: OutgoingStore
+    requests: RequestService
+    operations: Operations
+    ticks: Ticks
+    planning: PlanningService
+    registrations: RegistrationService
+    tokens: TokenStore
+    avos: AvosClient
+    delivery: Delivery
+
+
+def build(settings: Settings, *, client: Redis | None = None, script_flags: bool = True) -> System:
+    """`client` and `script_flags` are for tests on a server in the process."""
+    redis = client if client is not None else connect(settings.redis_url)
+    keys = Keys(settings.tenant)
+    outgoing = OutgoingStore(redis, keys, policy(settings), Envelope(settings.tenant), flags=script_flags)
+    requests = RequestService(outgoing)
+    operations = Operations(outgoing, requests)
+    names = property_names(settings)
+    planning_store = PlanningStore(typed(redis), keys)
+    avos = avos_client(settings)
+    return System(
+        settings=settings,
+        redis=redis,
+        keys=keys,
+        outgoing=outgoing,
+        requests=requests,
+        operations=operations,
+        ticks=Ticks(outgoing, operations),
+        planning=PlanningService(planning_store, outgoing, names),
+        registrations=RegistrationService(
+            RegistrationStore(typed(redis), keys),
+            planning_store,
+            outgoing,
+            names,
+            sync_on_register=settings.sync_on_register,
+        ),
+        tokens=TokenStore(typed(redis), keys, settings.api_token),
+        avos=avos,
+        delivery=Delivery(outgoing, avos, timeout_s=settings.avos_timeout_s),
+    )
+
+
+def policy(settings: Settings) -> Policy:
+    """The settings that the scripts need."""
+    return Policy(
+        in_flight=settings.avos_max_in_flight,
+        lease=timedelta(seconds=settings.lease_s),
+        max_age=timedelta(seconds=settings.max_age_s),
+        keep=timedelta(days=settings.history_days),
+        log_length=settings.events_keep_length,
+    )
+
+
+def property_names(settings: Settings) -> PropertyNames:
+    """Which resource properties mean what."""
+    return PropertyNames(
+        dmhe=settings.dmhe_property,
+        destination=settings.destination_property,
+        source_uri=settings.source_uri_property,
+        source_channel=settings.source_channel_property,
+    )
+
+
+def avos_client(settings: Settings) -> AvosClient:
+    """The far side as configured; without a URL every call says that none is."""
+    transport = None
+    if settings.avos_url is not None:
+        transport = Transport(
+            settings.avos_url,
+            pool_size=settings.avos_max_in_flight,
+            ca_file=settings.avos_ca_file,
+            proxy=settings.avos_proxy,
+        )
+    credentials = Credentials(settings.avos_token, settings.avos_auth_header, settings.avos_auth_scheme)
+    return AvosClient(transport, credentials)
