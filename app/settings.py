@@ -131,6 +131,11 @@ class Settings:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.http_port}"
 
 
+def environment(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment with `chosen` in it, for processes that it starts."""
+    return dict(os.environ) | dict(chosen or {})
+
+
 def without_password(url: str) -> str:
     """A URL without its user and password."""
     parts = urlsplit(url)

@@ -1,8 +1,27 @@
-"""The Celery application: `celery -A workers.app worker|beat|flower …`. Everything it does is data in celeryconfig.py."""
+"""The Celery application: `celery -A workers.app worker|beat …`. Everything it does is data in celeryconfig.py."""
 
 from __future__ import annotations
 
-from celery import Celery
+import logging
+from typing import Any
+
+from celery import Celery, signals
+
+from app.platform import log
+from app.settings import Settings
 
 app = Celery("mediaops-sync")
 app.config_from_object("celeryconfig")
+
+# One line per task received and one per task done; our own line per attempt says more, and costs less.
+CHATTY = ("celery.worker.strategy", "celery.app.trace")
+
+
+@signals.setup_logging.connect
+def log_as_the_house_does(**_: Any) -> None:
+    """Workers, beat and Flower log as the API does, instead of in Celery's way."""
+    settings = Settings.load()
+    log.configure(settings.log_level, (settings.api_token, settings.avos_token, settings.flower_password))
+    if settings.log_level.upper() != "DEBUG":
+        for name in CHATTY:
+            logging.getLogger(name).setLevel(logging.WARNING)

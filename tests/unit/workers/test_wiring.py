@@ -1,0 +1,77 @@
+"""Every task that anybody sends exists, and goes to a queue that some worker consumes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from app.platform.dispatch import GET_LAST_MODIFIED, PROMOTE, QUEUES, SEND, SEND_PATCH
+from tests.support.worker import ROOT
+
+_LOOK = """
+import json
+from workers.app import app
+app.loader.import_default_modules()
+route = lambda name: app.amqp.router.route({}, name)["queue"].name
+tasks = [name for name in app.tasks if not name.startswith("celery.")]
+print(json.dumps({
+    "tasks": tasks,
+    "routes": {name: route(name) for name in tasks},
+    "queues": sorted(app.amqp.queues),
+    "beat": {name: entry["task"] for name, entry in app.conf.beat_schedule.items()},
+    "expires": {name: [entry["schedule"], entry["options"]["expires"]] for name, entry in app.conf.beat_schedule.items()},
+    "conf": {name: app.conf[name] for name in (
+        "accept_content", "task_acks_late", "result_backend", "task_ignore_result", "worker_pool",
+        "task_create_missing_queues", "worker_send_task_events", "broker_transport_options")},
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def wiring() -> dict[str, Any]:
+    """What a worker process knows; looked at in a process of its own, because Celery's settings are global."""
+    environ = {"MEDIAOPS_TENANT": "wiring", "MEDIAOPS_RETRY_INTERVAL_S": "7", "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", _LOOK], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize("task", [PROMOTE, GET_LAST_MODIFIED, SEND_PATCH, SEND])
+def test_what_the_scripts_send_is_registered_and_consumed(task: str, wiring: dict[str, Any]) -> None:
+    assert wiring["routes"][task] == task.partition(".")[0]
+    assert wiring["routes"][task] in QUEUES
+
+
+def test_every_beat_entry_is_a_task_and_every_tick_has_an_entry(wiring: dict[str, Any]) -> None:
+    ticks = {task for task in wiring["tasks"] if task.startswith("ticks.")}
+    assert set(wiring["beat"].values()) == ticks
+    assert {wiring["routes"][task] for task in ticks} == {"ticks"}
+
+
+def test_a_tick_message_is_void_before_the_next_but_one(wiring: dict[str, Any]) -> None:
+    for every_s, expires in wiring["expires"].values():
+        assert every_s <= expires <= max(every_s, 1)
+    assert wiring["expires"]["retry-failed"][0] == 7
+
+
+def test_every_task_goes_to_a_queue_that_is_consumed(wiring: dict[str, Any]) -> None:
+    assert set(wiring["queues"]) == set(QUEUES) == set(wiring["routes"].values())
+
+
+def test_messages_are_json_wake_ups_without_results(wiring: dict[str, Any]) -> None:
+    conf = wiring["conf"]
+    assert conf["accept_content"] == ["json"]
+    assert conf["result_backend"] is None
+    assert conf["task_ignore_result"]
+    assert not conf["task_acks_late"]
+    assert not conf["task_create_missing_queues"]
+    assert conf["worker_send_task_events"]
+    options = conf["broker_transport_options"]
+    assert options["global_keyprefix"] == "wiring:"
+    assert (options["socket_timeout"], options["max_retries"], options["visibility_timeout"]) == (5, 0, 300)

@@ -1,0 +1,34 @@
+"""Flower behind a password: `python -m workers.flower`. Started this way so that the password stands in no command line.
+
+Its `/metrics` and `/healthcheck` are open even so, which is why it listens on this machine only, unless
+MEDIAOPS_FLOWER_HOST says otherwise.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from app.settings import Settings
+from workers.app import app
+
+
+def main() -> None:
+    settings = Settings.load()
+    if not settings.flower_password:
+        sys.exit(
+            "Flower isn't started without a password: set MEDIAOPS_FLOWER_PASSWORD (or …_FILE), 8 characters or more."
+        )
+    app.start(
+        [
+            "flower",
+            f"--address={settings.flower_host}",
+            f"--port={settings.flower_port}",
+            f"--basic-auth={settings.flower_user}:{settings.flower_password}",
+            "--max-tasks=10000",  # kept in memory
+            "--inspect-timeout=1000",  # ms, at its start, for every worker
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
