@@ -27,7 +27,8 @@ from app.planning.store import PlanningStore
 from app.platform.errors import InvalidInput, MediaopsError, Unavailable
 
 BLOCK: Final = 100  # read ahead together; below the depth that the store reads of each set
-GROUP: Final = 25  # accepted together: a script of some milliseconds
+GROUP: Final = 25  # accepted together, and no more requests than this: a script of a few milliseconds
+GROUP_REQUESTS: Final = 12
 _ANSWER_KEPT_MS: Final = 86_400_000  # as long as the key itself
 
 Answer = dict[str, Any]
@@ -90,6 +91,50 @@ def prefetch(snapshot: Snapshot, changes: Sequence[Change]) -> None:
     snapshot.load_around()
 
 
+class _Group:
+    """Items that are accepted together."""
+
+    def __init__(self, work: _Work, snapshot: Snapshot, outgoing: Acceptor) -> None:
+        self._work = work
+        self._snapshot = snapshot
+        self._outgoing = outgoing
+        self._outcomes: dict[int, Outcome] = {}
+        self._refused: dict[int, Answer] = {}
+        self._touched: set[str] = set()
+
+    def takes(self, livestreams: set[str]) -> bool:
+        """Is there room for an item that touches these?"""
+        few = len(self._outcomes) < GROUP and len(self._snapshot.requests) < GROUP_REQUESTS
+        return few and not livestreams & self._touched
+
+    def apply(self, index: int, livestreams: set[str], names: PropertyNames) -> None:
+        """Take an item in, or note why it is refused."""
+        try:
+            self._outcomes[index] = apply(self._snapshot, self._work.changes[index], names)
+        except Unavailable:
+            raise
+        except MediaopsError as error:
+            self._refused[index] = failure(index, error)
+        else:
+            self._touched |= livestreams
+
+    def accept(self) -> None:
+        """Write what was taken in, answer it, and begin the next group. Raises Again."""
+        queued: set[str] = set()
+        if any(outcome.changed for outcome in self._outcomes.values()):
+            accepted = self._outgoing.accept(self._snapshot.acceptance())
+            self._snapshot.accepted(accepted.at)
+            self._work.accepted += len(self._outcomes)
+            queued = set(accepted.request_ids)
+        else:
+            self._snapshot.begin()
+        for index, outcome in self._outcomes.items():
+            kept = tuple(one for one in outcome.request_ids if one in queued)
+            self._work.answers[index] = _success(index, replace(outcome, request_ids=kept))
+        self._work.answers.update(self._refused)
+        self._outcomes, self._refused, self._touched = {}, {}, set()
+
+
 def _block(
     work: _Work, block: list[int], store: PlanningStore, outgoing: Acceptor, names: PropertyNames
 ) -> None:
@@ -97,39 +142,13 @@ def _block(
     waiting = [index for index in block if index not in work.answers]
     snapshot = Snapshot(store)
     prefetch(snapshot, [work.changes[index] for index in waiting])
-    group: dict[int, Outcome] = {}
-    refused: dict[int, Answer] = {}
-    touched: set[str] = set()
-
-    def flush() -> None:
-        if any(outcome.changed for outcome in group.values()):
-            accepted = outgoing.accept(snapshot.acceptance())
-            snapshot.accepted(accepted.at)
-            queued = set(accepted.request_ids)
-            for index, outcome in group.items():
-                kept = tuple(one for one in outcome.request_ids if one in queued)
-                group[index] = replace(outcome, request_ids=kept)
-            work.accepted += len(group)
-        work.answers.update({index: _success(index, outcome) for index, outcome in group.items()})
-        work.answers.update(refused)
-        group.clear()
-        refused.clear()
-        touched.clear()
-
+    group = _Group(work, snapshot, outgoing)
     for index in waiting:
-        change = work.changes[index]
-        media = reach(snapshot, change)
-        if len(group) >= GROUP or media & touched:
-            flush()
-        try:
-            group[index] = apply(snapshot, change, names)
-        except Unavailable:
-            raise
-        except MediaopsError as error:
-            refused[index] = failure(index, error)
-        else:
-            touched |= media
-    flush()
+        livestreams = reach(snapshot, work.changes[index])
+        if not group.takes(livestreams):
+            group.accept()
+        group.apply(index, livestreams, names)
+    group.accept()
 
 
 def _remember(

@@ -7,18 +7,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
 from redis import Redis
 
 from app.avos.bodies import PropertyNames
 from app.outgoing.model import Acceptance, Accepted
 from app.outgoing.store import OutgoingStore, Policy
+from app.planning.routes import planning_blueprint
 from app.planning.service import PlanningService
 from app.planning.store import PlanningStore
+from app.platform.auth import provide
 from app.platform.keys import Keys
 from app.platform.redis import typed
+from app.platform.tokens import TokenStore
 from app.registrations.records import Pair
+from app.registrations.routes import registrations_blueprint
 from app.registrations.service import RegistrationService
 from app.registrations.store import RegistrationStore
+from app.settings import Settings
+from app.web import manners, problems
+from app.web.openapi import describe
 
 
 class NoMessages:
@@ -122,3 +131,32 @@ def rooms_on(client: Redis, tenant: str, *, sync_on_register: bool = True) -> Ro
 @pytest.fixture
 def rooms(redis_client: Redis, tenant: str) -> Rooms:
     return rooms_on(redis_client, tenant)
+
+
+TOKEN = "bootstrap-token-" + "0" * 32
+
+
+@dataclass
+class Caller:
+    """The two rooms' routes behind the API's manners, called with a token of all scopes."""
+
+    client: FlaskClient
+    tokens: TokenStore
+
+    def __call__(self, method: str, path: str, *, token: str = TOKEN, **options: Any) -> Any:
+        headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
+        return self.client.open(path, method=method, headers=headers, **options)
+
+
+@pytest.fixture
+def api(rooms: Rooms) -> Caller:
+    app = Flask("rooms")
+    app.url_map.merge_slashes = False
+    manners.register(app, Settings(redis_url="redis://unused", api_token=TOKEN))
+    problems.register(app)
+    tokens = TokenStore(typed(rooms.client), rooms.keys, TOKEN)
+    provide(rooms.planning, rooms.registrations, tokens, to=app)
+    described = describe(app, "0")
+    described.register_blueprint(planning_blueprint)
+    described.register_blueprint(registrations_blueprint)
+    return Caller(app.test_client(), tokens)

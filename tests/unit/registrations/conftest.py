@@ -1,5 +1,5 @@
 """The same rooms as planning's tests have."""
 
-from tests.unit.planning.conftest import rooms
+from tests.unit.planning.conftest import api, rooms
 
-__all__ = ["rooms"]
+__all__ = ["api", "rooms"]
