@@ -1,0 +1,1 @@
+"""The parts together: real server, real processes, real HTTP."""
