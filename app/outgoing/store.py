@@ -242,12 +242,16 @@ class OutgoingStore:
         mended: list[str] = []
         cursor = "0"
         while True:
-            control: Control = {"cursor": cursor, "limit": AUDIT_CHUNK, "destination": destination}
-            cursor_bytes, _, *ids = self._run("audit", control)
-            mended += [i.decode() for i in ids]
-            cursor = cursor_bytes.decode()
+            cursor, some = self.audit_chunk(cursor, destination)
+            mended += some
             if cursor == "0":
                 return mended
+
+    def audit_chunk(self, cursor: str, destination: str = AVOS) -> tuple[str, list[str]]:
+        """Some hundreds of records from `cursor` on ("0": from the start); where to go on, and what was mended."""
+        control: Control = {"cursor": cursor, "limit": AUDIT_CHUNK, "destination": destination}
+        following, _, *ids = self._run("audit", control)
+        return following.decode(), [i.decode() for i in ids]
 
     def _chunks(self, script: str, control: Control, limit: int) -> Iterator[int]:
         while True:
