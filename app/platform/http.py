@@ -106,6 +106,8 @@ class _Watched:
 
     sock: Any
     timeout: Any
+    _head: bytes | None = None  # kept back until its body comes: one packet, and one system call, for both
+    _body_follows: bool = False
 
     def _new_conn(self) -> socket.socket:
         left = _call.left()
@@ -118,14 +120,25 @@ class _Watched:
         return made
 
     def connect(self) -> None:
+        body_follows, self._body_follows = self._body_follows, False
         try:
             super().connect()  # type: ignore[misc]
         finally:
             _call.sent = False  # a proxy's CONNECT is not the request
+            self._body_follows = body_follows
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._head, self._body_follows = None, bool(kwargs.get("body"))
+        super().request(*args, **kwargs)  # type: ignore[misc]
 
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
+        if self._body_follows:
+            self._head, self._body_follows = data, False
+            return
+        if self._head is not None:
+            data, self._head = self._head + data, None
         _call.sent = True
         super().send(data)  # type: ignore[misc]
 

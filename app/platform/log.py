@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, MutableMapping
+from functools import lru_cache
 from typing import Any, Final, TextIO
 
 import structlog
@@ -45,11 +46,16 @@ def blank_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -
 
 
 def _blanked(name: str, value: Any) -> Any:
-    if _SECRET_NAME.search(name) and value is not None:
+    if value is not None and _names_a_secret(name):
         return BLANK
     if isinstance(value, dict):
         return {inner: _blanked(str(inner), content) for inner, content in value.items()}
     return value
+
+
+@lru_cache(maxsize=1024)
+def _names_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
 
 
 class _Renderer:

@@ -295,3 +295,32 @@ def test_a_proxy_that_refuses_to_connect_through_has_carried_nothing() -> None:
         error = failure(made)
     assert not error.sent
     assert "407" in str(error.cause)
+
+
+def test_head_and_body_leave_together_also_through_a_proxys_tunnel() -> None:
+    """Two packets for one PATCH cost as much as a second request."""
+    seen: list[bytes] = []
+
+    def serve(connection: ssl.SSLSocket) -> None:
+        for _ in range(2):
+            seen.append(connection.recv(65536))
+            connection.sendall(OK)
+
+    secure = tls_server(serve)
+
+    def proxy(connection: socket.socket) -> None:
+        seen.append(request_head(connection))
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        secure(connection)
+
+    with (
+        listener(proxy) as port,
+        transport(
+            "https://localhost", proxy=f"http://127.0.0.1:{port}", ca_file=TLS / "localhost.pem"
+        ) as made,
+    ):
+        call(made, "PATCH", body=b'{"a":1}')
+        call(made, "PATCH", body=b'{"a":2}')
+    connect, first, second = seen
+    assert connect.startswith(b"CONNECT localhost:443 ")
+    assert (first[:6], first[-7:], second[-7:]) == (b"PATCH ", b'{"a":1}', b'{"a":2}')
