@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
-from app.cli import main
 from app.cli.importing import register
+from app.cli.root import main
 from app.client import Client, Refused
 from app.settings import Settings
 from tests.expectations.sample_expectations import SAMPLE, SampleExpectations

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pytest_httpserver import HTTPServer
 
-from app.cli import main
+from app.cli.root import main
 from tests.unit.cli.conftest import TOKEN
 
 Run = Callable[..., Result]

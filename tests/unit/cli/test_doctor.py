@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 from pytest_httpserver import HTTPServer
 
-from app.cli import checks, main
+from app.cli import checks
 from app.cli.checks import check_api, check_avos, check_redis, check_settings
+from app.cli.root import main
 from app.platform.clock import utcnow
 from app.settings import Settings
 
