@@ -121,7 +121,7 @@ class _Group:
     def accept(self) -> None:
         """Write what was taken in, answer it, and begin the next group. Raises Again."""
         queued: set[str] = set()
-        if any(outcome.changed for outcome in self._outcomes.values()):
+        if self._snapshot.requests or any(outcome.changed for outcome in self._outcomes.values()):
             accepted = self._outgoing.accept(self._snapshot.acceptance())
             self._snapshot.accepted(accepted.at)
             self._work.accepted += len(self._outcomes)

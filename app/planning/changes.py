@@ -4,7 +4,8 @@ Rules that planning can rely on:
 - the event that named a livestream last owns it; when it drops it, the one that named it before does;
 - of an event's jobs the one that was updated last and isn't canceled counts;
 - a job may come before its event, and stays when its event goes: it counts once the event is there;
-- a repeat of what is stored changes nothing, also not which job was updated last.
+- a repeat of what is stored changes nothing, also not which job was updated last; what it asks for is queued again
+  only where the request that last asked for it ended undelivered (accept compares).
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def apply(snapshot: Snapshot, change: Change, names: PropertyNames) -> Outcome:
     version = newest(record.source_version, change.source_version)
     if change.body is not None and change.body == record.body and version == record.source_version:
         known = is_event or snapshot.event(change.body["eventId"]).record.exists
-        return Outcome(change.id, record, changed=False, event_known=known)
+        return _ask_again(
+            snapshot, change, Outcome(change.id, record, changed=False, event_known=known), names
+        )
     changed = replace(
         record,
         body=change.body,
@@ -179,6 +182,18 @@ def _write_record(
         snapshot.write("ZADD", index, Sequence(), identifier)
         snapshot.write("HDEL", key, "deletedAt")
     snapshot.write("HSET", key, *fields)
+
+
+def _ask_again(snapshot: Snapshot, change: Change, outcome: Outcome, names: PropertyNames) -> Outcome:
+    """The requests of a repeated call: a sender who repeats it after a rejection expects another try."""
+    requests: list[NewRequest] = []
+    for livestream_id in sorted(reach(snapshot, change)):
+        registered = snapshot.registered(livestream_id)
+        if registered is not None:
+            _guard_livestream(snapshot, livestream_id)
+            requests += desired(registered, snapshot.planned(livestream_id), names)
+    snapshot.requests += requests
+    return replace(outcome, request_ids=tuple(request.id for request in requests))
 
 
 def _queue(snapshot: Snapshot, change: Change, outcome: Outcome, names: PropertyNames) -> Outcome:

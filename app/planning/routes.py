@@ -11,9 +11,11 @@ from app.planning.records import Outcome, etag, shown, shown_record
 from app.planning.schemas import (
     DeleteQuerySchema,
     EventAnswerSchema,
+    EventGoneSchema,
     EventListSchema,
     EventSchema,
     JobAnswerSchema,
+    JobGoneSchema,
     JobListSchema,
     JobSchema,
     ListQuerySchema,
@@ -91,7 +93,7 @@ def get_job(job_id: str) -> Response:
 @planning_blueprint.route("/events/<path:event_id>", methods=["DELETE"], merge_slashes=False)
 @requires("write")
 @planning_blueprint.arguments(DeleteQuerySchema, location="query")
-@planning_blueprint.response(200, EventAnswerSchema)
+@planning_blueprint.response(200, EventGoneSchema)
 def delete_event(query: dict[str, Any], event_id: str) -> Response:
     """Forget an event. Registrations of its livestreams stay, as orphans."""
     return _delete("event", event_id, query)
@@ -100,7 +102,7 @@ def delete_event(query: dict[str, Any], event_id: str) -> Response:
 @planning_blueprint.route("/jobs/<path:job_id>", methods=["DELETE"], merge_slashes=False)
 @requires("write")
 @planning_blueprint.arguments(DeleteQuerySchema, location="query")
-@planning_blueprint.response(200, JobAnswerSchema)
+@planning_blueprint.response(200, JobGoneSchema)
 def delete_job(query: dict[str, Any], job_id: str) -> Response:
     """Forget a job; the event's job updated before it counts again, if there is one."""
     return _delete("job", job_id, query)

@@ -245,6 +245,18 @@ class JobAnswerSchema(JobSchema, FactsSchema):
     eventKnown = Flag(metadata={"description": "false: the job counts once its event is there."})
 
 
+class EventGoneSchema(FactsSchema):
+    """What is left of a deleted event: its revision, so that no old ETag fits what comes after it."""
+
+    eventId = Identifier()
+
+
+class JobGoneSchema(FactsSchema):
+    """What is left of a deleted job."""
+
+    jobId = Identifier()
+
+
 class EventListSchema(Schema):
     events = ma.fields.List(ma.fields.Nested(EventAnswerSchema))
     next = ma.fields.String(allow_none=True)

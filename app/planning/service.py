@@ -79,7 +79,7 @@ class PlanningService:
         snapshot = Snapshot(self.store)
         self._prefetch(snapshot, change)
         outcome = apply(snapshot, change, self._names)
-        if not outcome.changed and idempotency is None:
+        if not outcome.changed and not snapshot.requests and idempotency is None:
             return outcome
         accepted = self._outgoing.accept(replace(snapshot.acceptance(), idempotency=idempotency))
         if accepted.repeated:  # the same call, at the same time

@@ -34,12 +34,11 @@ def test_a_new_event_is_created_and_a_second_put_updates_it(rooms: Rooms) -> Non
 
 def test_an_identical_put_writes_nothing_and_queues_nothing(rooms: Rooms) -> None:
     rooms.planned_and_registered()
-    rooms.put_event()
-    before = rooms.outgoing.accepts
+    before = rooms.put_event().record
     again, job_again = rooms.put_event(), rooms.put_job()
     assert (again.changed, job_again.changed) == (False, False)
     assert again.request_ids == job_again.request_ids == ()
-    assert rooms.outgoing.accepts == before
+    assert rooms.planning.get("event", "ev-1") == before
 
 
 def test_a_moved_kick_off_of_a_registered_livestream_queues_the_booking_only(rooms: Rooms) -> None:
@@ -85,6 +84,16 @@ def test_the_job_updated_last_counts_and_a_canceled_one_does_not(rooms: Rooms) -
     canceled = rooms.put_job("j-2", start="2026-11-21T17:00:00Z", status="canceled")
     assert booking(rooms, canceled.request_ids[0])["bookingStartTime"] == "2026-11-21T18:00:00Z"
     assert rooms.requests(canceled.request_ids)[0]["jobId"] == "j-1"
+
+
+def test_a_repeat_is_queued_again_where_its_request_ended_undelivered(rooms: Rooms) -> None:
+    rooms.planned_and_registered()
+    queued = rooms.put_event(eventEnd="2026-11-21T22:15:00Z").request_ids
+    assert rooms.put_event(eventEnd="2026-11-21T22:15:00Z").request_ids == ()
+    for request_id in queued:
+        rooms.outgoing.store.act(request_id, "discard", "operator")
+    again = rooms.put_event(eventEnd="2026-11-21T22:15:00Z")
+    assert (len(again.request_ids), again.changed) == (len(queued), False)
 
 
 def test_a_repeat_does_not_make_a_job_the_last_updated(rooms: Rooms) -> None:
