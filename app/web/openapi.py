@@ -3,6 +3,7 @@
 # ruff: noqa: N815 - members are named as the contract has them
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import flask_smorest  # type: ignore[import-untyped]  # it ships no types
@@ -49,14 +50,12 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         """`problems.register` has done it, for more than HTTP exceptions."""
 
     def _register_responses(self) -> None:
+        """flask-smorest refers to answers by the names of their status codes, and to one by default."""
         self.spec.components.schema("Problem", schema=ProblemSchema)
-        self.spec.components.response(
-            self.DEFAULT_ERROR_RESPONSE_NAME,
-            {
-                "description": "A problem",
-                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
-        )
+        content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        names = {status.name: status.phrase for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST}
+        for name, phrase in {**names, self.DEFAULT_ERROR_RESPONSE_NAME: "A problem"}.items():
+            self.spec.components.response(name, {"description": phrase, "content": content}, lazy=True)
 
 
 def describe(app: Flask, version: str) -> Api:

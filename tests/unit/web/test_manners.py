@@ -241,6 +241,6 @@ def test_the_access_line_holds_no_secrets(caller: Caller, capsys: pytest.Capture
 
 
 def test_the_bulk_limit_is_a_setting(system: Any) -> None:
-    small = create_app(build_system(system.redis, system.keys, flags=False, max_body_bytes=2000))
+    small = create_app(build_system(system.redis, "web", max_body_bytes=2000))
     answer = Caller(small, BOOTSTRAP).post("/api/custom/messages", json={"messages": ["x" * 2000]})
     check_problem(answer, 413, code="too_large")
