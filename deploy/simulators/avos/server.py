@@ -168,8 +168,13 @@ class Connection(asyncio.Protocol):
             self._finish(call, credentials)
 
     async def _obey_then(self, answer: Answer) -> None:
-        self._answer(answer)
+        """Answered means done, except where what is done closes this very connection."""
+        closes_us = not self.control and self._service.switches.down == "refuse"
+        if closes_us:
+            self._answer(answer)
         await self._server.obey()
+        if not closes_us:
+            self._answer(answer)
 
     def _finish(self, call: Call, credentials: str | None) -> None:
         self._answer(self._service.handle(call, credentials))

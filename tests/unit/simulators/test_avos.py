@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -368,13 +368,22 @@ def test_requests_that_are_none_are_refused(avos: AvosStandIn) -> None:
         assert connection.getresponse().status == 400
 
 
+@contextmanager
+def killed(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Popen's own exit waits for the process, for ever if the test has failed."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_as_a_process_it_keeps_state_and_journal(tmp_path: Path) -> None:
     files = {name: tmp_path / name for name in ("port-file", "control-port-file", "journal", "state")}
     command = [sys.executable, "-m", "deploy.simulators.avos", "--port", "0"]
     for name, file in files.items():
         command += [f"--{name}", str(file)]
     for run in (1, 2):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, killed(process):
             assert process.stdout is not None
             assert "AVOS stand-in on" in process.stdout.readline()
             port, control = (int(files[name].read_text()) for name in ("port-file", "control-port-file"))
