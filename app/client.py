@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 CONNECT_S: Final = 3.0
-ANSWER_S: Final = 30.0
+ANSWER_S: Final = 45.0  # above the 30 s that a call may ask the API to wait
 _LONGEST_WAIT_S: Final = 15.0
 
 Params = Mapping[str, str | int | bool | None]

@@ -12,7 +12,7 @@ from celery import Celery
 
 from app.client import Client, Refused, Unreachable, reach
 from app.platform.clock import utcnow
-from app.platform.dispatch import QUEUES
+from app.platform.dispatch import QUEUES, Envelope
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.platform.redis import RedisError, connect, store_errors
@@ -154,8 +154,12 @@ def _clocks(apart: float) -> Finding:
 
 def check_queues(settings: Settings) -> Iterator[Finding]:
     """Does a worker consume each queue, and does beat tick?"""
-    celery = Celery("mediaops-doctor", set_as_current=False)
-    celery.config_from_object("celeryconfig")
+    celery = Celery("mediaops-doctor", broker=settings.broker_url, set_as_current=False)
+    celery.conf.broker_transport_options = {
+        "global_keyprefix": Envelope(settings.tenant).prefix,
+        "socket_timeout": _ANSWER_S * 2,
+        "max_retries": 0,
+    }
     try:
         answers = celery.control.inspect(timeout=_ANSWER_S).active_queues() or {}
     except OSError as error:
@@ -211,7 +215,10 @@ def check_avos(settings: Settings) -> Finding:
     """Does anything answer at AVOS' address? Nothing is read or written there, and no token is sent."""
     if not settings.avos_url:
         return Finding(
-            "avos", "bad", "MEDIAOPS_AVOS_URL isn't set", "Set it; nothing can be delivered without it."
+            "avos",
+            "bad",
+            "MEDIAOPS_AVOS_URL isn't set",
+            "Set it: nothing can be delivered without it. (`mediaops-sync up` runs a stand-in where it isn't set.)",
         )
     ca_file = None if settings.avos_ca_file is None else str(settings.avos_ca_file)
     through = " through a proxy" if settings.avos_proxy else ""

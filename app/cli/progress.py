@@ -57,4 +57,7 @@ def bar(console: Console, title: str) -> Iterator[Meter]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=False, disable=not console.is_terminal) as progress:
-        yield _Bar(progress, progress.add_task(title, total=None))
+        task = progress.add_task(title, total=None)
+        yield _Bar(progress, task)
+        # What separates rows isn't counted, so the last bit is missing.
+        progress.update(task, completed=progress.tasks[0].total)

@@ -1,0 +1,143 @@
+"""The API as a process on a real server: a store that freezes and comes back, and input that gunicorn itself refuses."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.support.api import ApiProcess
+from tests.support.server import RealServer
+from tests.support.wait import until
+
+TOKEN = "integration-token-" + "0" * 32
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+IN_TIME_S = 1.5
+
+
+@pytest.fixture
+def api(own_server: RealServer, tmp_path: Path) -> Iterator[ApiProcess]:
+    environ = {
+        "MEDIAOPS_REDIS_URL": own_server.url,
+        "MEDIAOPS_API_TOKEN": TOKEN,
+        "MEDIAOPS_DATA_DIR": str(tmp_path / "data"),
+    }
+    process = ApiProcess(environ, tmp_path / "api.log").start()
+    yield process
+    process.stop()
+
+
+def timed(method: str, url: str, **options: Any) -> tuple[requests.Response, float]:
+    began = time.monotonic()
+    answer = requests.request(method, url, timeout=10, **{"headers": HEADERS, **options})
+    return answer, time.monotonic() - began
+
+
+def check_away(answer: requests.Response, took: float) -> None:
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert took < IN_TIME_S
+
+
+def put_event(api: ApiProcess, event_id: str) -> tuple[requests.Response, float]:
+    return timed("PUT", f"{api.url}/api/custom/events/{event_id}", json={"name": "Home - Away"})
+
+
+@pytest.mark.processes
+def test_a_frozen_store_is_said_in_time_and_service_resumes_by_itself(
+    api: ApiProcess, own_server: RealServer
+) -> None:
+    assert put_event(api, "ev-1")[0].status_code == 201
+    own_server.freeze()
+    try:
+        # The first calls find connections that were open, the later ones must open their own.
+        with ThreadPoolExecutor(6) as callers:
+            for answer, took in callers.map(lambda n: put_event(api, f"ev-{n}"), range(2, 14)):
+                check_away(answer, took)
+        check_away(*timed("GET", f"{api.url}/readyz", headers={}))
+        check_away(*timed("GET", f"{api.url}/api/custom/contentmedia"))
+        unknown = {"Authorization": "Bearer unknown-" + "0" * 32}
+        check_away(*timed("GET", f"{api.url}/api/custom/requests", headers=unknown))
+        alive, took = timed("GET", f"{api.url}/healthz", headers={})
+        assert (alive.status_code, took < IN_TIME_S) == (200, True)
+        metrics, took = timed("GET", f"{api.url}/metrics", headers={})
+        assert ("mediaops_store_up 0.0" in metrics.text, took < IN_TIME_S) == (True, True)
+    finally:
+        own_server.thaw()
+    until(lambda: put_event(api, "ev-1")[0].ok, what="service after the thaw")
+    assert timed("GET", f"{api.url}/readyz")[0].status_code == 200
+
+
+@pytest.mark.processes
+def test_a_store_that_is_gone_and_comes_back_with_its_data(api: ApiProcess, own_server: RealServer) -> None:
+    assert put_event(api, "ev-1")[0].status_code == 201
+    own_server.kill()
+    check_away(*put_event(api, "ev-1"))
+    check_away(*timed("GET", f"{api.url}/readyz", headers={}))
+    own_server.start()
+    until(lambda: timed("GET", f"{api.url}/readyz")[0].ok, what="readiness")
+    assert timed("GET", f"{api.url}/api/custom/events/ev-1")[0].json()["name"] == "Home - Away"
+
+
+def raw(api: ApiProcess, head: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Status line and body of the answer to bytes that no client library would send."""
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as connection:
+        connection.sendall(head)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    top, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in top
+    parsed: dict[str, Any] = json.loads(body)
+    return top.split(b"\r\n", 1)[0], parsed
+
+
+@pytest.mark.processes
+def test_what_the_server_refuses_is_a_problem_too(api: ApiProcess) -> None:
+    end = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    line, body = raw(api, b"GET /" + b"x" * 20_000 + end)
+    assert b" 414 " in line
+    assert (body["status"], body["code"]) == (414, "query_too_long")
+    line, body = raw(api, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20_000 + b"\r\n\r\n")
+    assert b" 431 " in line
+    assert body["status"] == 431
+    line, body = raw(api, b"GET /\x00 HTTP/1.1 \r\nnonsense\r\n\r\n")
+    assert body["status"] == 400
+
+
+@pytest.mark.processes
+def test_bodies_that_are_too_large(api: ApiProcess) -> None:
+    address = f"{api.url}/api/custom/messages"
+    headers = {**HEADERS, "Content-Type": "application/json"}
+    refused, took = timed("POST", address, data=b"x" * 30_000_000, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (413, "too_large")
+    assert took < 5
+    chunks = (b"x" * 65536 for _ in range(200))
+    chunked = requests.post(address, data=chunks, headers=headers, timeout=10)
+    assert (chunked.status_code, chunked.json()["code"]) == (413, "too_large")
+    assert timed("GET", f"{api.url}/readyz")[0].status_code == 200
+
+
+@pytest.mark.processes
+def test_the_process_logs_json_without_secrets_and_no_warnings(api: ApiProcess) -> None:
+    timed(
+        "GET",
+        f"{api.url}/api/custom/requests?error=hidden-query",
+        headers={**HEADERS, "X-Request-ID": "find-me"},
+    )
+    lines = until(lambda: [line for line in api.log.read_text().splitlines() if "find-me" in line])
+    assert json.loads(lines[0])["status"] == 200
+    text = api.log.read_text()
+    assert TOKEN not in text
+    assert "hidden-query" not in text
+    assert "MonkeyPatchWarning" not in text
+    for line in text.splitlines():
+        json.loads(line)
