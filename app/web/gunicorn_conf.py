@@ -82,3 +82,17 @@ def write_problem(sock: socket.socket, status: int, reason: str, _detail: str) -
         f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     util.write_nonblock(sock, head.encode("latin-1") + body)
+    _linger(sock)
+
+
+def _linger(sock: socket.socket) -> None:
+    """Take what is still under way, within bounds: closing on unread bytes resets the connection, and the caller
+    may then never see the answer."""
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(0.5)
+        for _ in range(16):
+            if not sock.recv(65536):
+                return
+    except OSError:
+        return  # the caller has gone, or sends nothing more

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,13 +24,24 @@ IN_TIME_S = 1.5
 
 
 @pytest.fixture
-def api(own_server: RealServer, tmp_path: Path) -> Iterator[ApiProcess]:
+def own_api(own_server: RealServer, tmp_path: Path) -> Iterator[ApiProcess]:
+    """On a server that the test may freeze or kill."""
+    yield from running(own_server, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def api(real_server: RealServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
+    yield from running(real_server, tmp_path_factory.mktemp("api"))
+
+
+def running(server: RealServer, directory: Path) -> Iterator[ApiProcess]:
     environ = {
-        "MEDIAOPS_REDIS_URL": own_server.url,
+        "MEDIAOPS_REDIS_URL": server.url,
+        "MEDIAOPS_TENANT": f"t{uuid.uuid4().hex[:12]}",
         "MEDIAOPS_API_TOKEN": TOKEN,
-        "MEDIAOPS_DATA_DIR": str(tmp_path / "data"),
+        "MEDIAOPS_DATA_DIR": str(directory / "data"),
     }
-    process = ApiProcess(environ, tmp_path / "api.log").start()
+    process = ApiProcess(environ, directory / "api.log").start()
     yield process
     process.stop()
 
@@ -53,38 +65,40 @@ def put_event(api: ApiProcess, event_id: str) -> tuple[requests.Response, float]
 
 @pytest.mark.processes
 def test_a_frozen_store_is_said_in_time_and_service_resumes_by_itself(
-    api: ApiProcess, own_server: RealServer
+    own_api: ApiProcess, own_server: RealServer
 ) -> None:
-    assert put_event(api, "ev-1")[0].status_code == 201
+    assert put_event(own_api, "ev-1")[0].status_code == 201
     own_server.freeze()
     try:
         # The first calls find connections that were open, the later ones must open their own.
         with ThreadPoolExecutor(6) as callers:
-            for answer, took in callers.map(lambda n: put_event(api, f"ev-{n}"), range(2, 14)):
+            for answer, took in callers.map(lambda n: put_event(own_api, f"ev-{n}"), range(2, 14)):
                 check_away(answer, took)
-        check_away(*timed("GET", f"{api.url}/readyz", headers={}))
-        check_away(*timed("GET", f"{api.url}/api/custom/contentmedia"))
+        check_away(*timed("GET", f"{own_api.url}/readyz", headers={}))
+        check_away(*timed("GET", f"{own_api.url}/api/custom/contentmedia"))
         unknown = {"Authorization": "Bearer unknown-" + "0" * 32}
-        check_away(*timed("GET", f"{api.url}/api/custom/requests", headers=unknown))
-        alive, took = timed("GET", f"{api.url}/healthz", headers={})
+        check_away(*timed("GET", f"{own_api.url}/api/custom/requests", headers=unknown))
+        alive, took = timed("GET", f"{own_api.url}/healthz", headers={})
         assert (alive.status_code, took < IN_TIME_S) == (200, True)
-        metrics, took = timed("GET", f"{api.url}/metrics", headers={})
+        metrics, took = timed("GET", f"{own_api.url}/metrics", headers={})
         assert ("mediaops_store_up 0.0" in metrics.text, took < IN_TIME_S) == (True, True)
     finally:
         own_server.thaw()
-    until(lambda: put_event(api, "ev-1")[0].ok, what="service after the thaw")
-    assert timed("GET", f"{api.url}/readyz")[0].status_code == 200
+    until(lambda: put_event(own_api, "ev-1")[0].ok, what="service after the thaw")
+    assert timed("GET", f"{own_api.url}/readyz")[0].status_code == 200
 
 
 @pytest.mark.processes
-def test_a_store_that_is_gone_and_comes_back_with_its_data(api: ApiProcess, own_server: RealServer) -> None:
-    assert put_event(api, "ev-1")[0].status_code == 201
+def test_a_store_that_is_gone_and_comes_back_with_its_data(
+    own_api: ApiProcess, own_server: RealServer
+) -> None:
+    assert put_event(own_api, "ev-1")[0].status_code == 201
     own_server.kill()
-    check_away(*put_event(api, "ev-1"))
-    check_away(*timed("GET", f"{api.url}/readyz", headers={}))
+    check_away(*put_event(own_api, "ev-1"))
+    check_away(*timed("GET", f"{own_api.url}/readyz", headers={}))
     own_server.start()
-    until(lambda: timed("GET", f"{api.url}/readyz")[0].ok, what="readiness")
-    assert timed("GET", f"{api.url}/api/custom/events/ev-1")[0].json()["name"] == "Home - Away"
+    until(lambda: timed("GET", f"{own_api.url}/readyz")[0].ok, what="readiness")
+    assert timed("GET", f"{own_api.url}/api/custom/events/ev-1")[0].json()["name"] == "Home - Away"
 
 
 def raw(api: ApiProcess, head: bytes) -> tuple[bytes, dict[str, Any]]:
