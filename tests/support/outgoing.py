@@ -12,6 +12,7 @@ from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
 from app.outgoing.records import RecordReader
 from app.outgoing.store import OutgoingStore, Policy
 from app.platform.keys import Keys
+from app.platform.scripts import ScriptFolder
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -37,6 +38,7 @@ class Bench:
     keys: Keys
     policy: Policy = field(default_factory=Policy)
     flags: bool = True
+    scripts: ScriptFolder | None = None
     now: datetime = START
 
     def __post_init__(self) -> None:
@@ -47,6 +49,7 @@ class Bench:
             PlainMessages(self.keys),
             now_ms=lambda: int(self.now.timestamp() * 1000),
             flags=self.flags,
+            scripts=self.scripts,
         )
         self.records = RecordReader(self.store.client, self.keys)
         self._names = itertools.count(1)
