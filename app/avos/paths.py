@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from app.platform.errors import BadRequest
-from app.platform.keys import fold, quoted
+from app.platform.keys import quoted
 
 DEFAULT_PREFIXES: Final = ("/external/",)
 MAX_PATH: Final = 4096  # well below the request line that servers commonly take (8 KiB)
@@ -61,20 +61,12 @@ def section_of(path: str) -> tuple[str, ...]:
     return tuple(segment for segment in _plain_segments(path)[4:] if segment)
 
 
-def version_path(path: str) -> str:
-    """The path by which field versions are kept: ids of content media are the same whatever their case."""
-    content_media_id = content_media_of(path)
-    if content_media_id is None:
-        return path
-    rest = path.split("/", 5)[5:]
-    return "/".join([live_path(fold(content_media_id)), *rest])
-
-
 def canonical_generic_path(path: str, prefixes: Sequence[str] = DEFAULT_PREFIXES) -> str:
     """The one spelling of a caller's path. Raises BadRequest (code `bad_path`, field `path`).
 
-    A query is kept, under the same refusals. Under a content media every segment is quoted with nothing
-    left safe and the fixed parts get their own case, so that the path equals the one we write ourselves.
+    A query is kept, under the same refusals. Under a content media there can be none, every segment is
+    quoted with nothing left safe and the fixed parts get their own case, so that the path equals the one we
+    write ourselves: field versions are kept by it.
     """
     _refuse(path)
     bare, question, query = path.partition("?")
@@ -82,6 +74,8 @@ def canonical_generic_path(path: str, prefixes: Sequence[str] = DEFAULT_PREFIXES
     if any(segment in (".", "..") for segment in segments):
         raise _bad("has dot segments")
     if content_media_of(bare) is not None:
+        if question:
+            raise _bad("is of a content media and holds a query")
         canonical = _under_content_media(segments)
     else:
         canonical = "/" + "/".join(quote(segment, safe=_SEGMENT_SAFE) for segment in segments)
