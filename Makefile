@@ -9,6 +9,10 @@ ARGS   ?=
 # Two at a time is steady on a small machine: the tests start real servers and workers.
 JOBS   ?= 2
 
+# No address of a registry in the lock: whoever installs uses their own.
+COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench lock clean
 
@@ -34,8 +38,8 @@ bench: $(STAMP) ## run the benchmarks, with a table at the end
 
 lock: $(STAMP) ## pin pyproject.toml's dependencies again, with hashes (needs the network)
 	$(PY) -m pip install --quiet --disable-pip-version-check uv==0.13.9
-	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --all-extras --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
+	$(COMPILE) --constraint requirements.lock pyproject.toml -o deploy/requirements.lock
 
 clean: ## remove the environment and caches (not .data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

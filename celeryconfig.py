@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kombu import Exchange, Queue
+from kombu import Queue
 
 from app.platform.dispatch import QUEUES, Envelope
 from app.settings import Settings
@@ -44,8 +44,7 @@ broker_pool_limit = 10  # the default; 0 or None makes publishing five times slo
 inline_chain = _settings.inline_chain
 
 # Queues and routes ----------------------------------------------------------------------------------------------------
-# The default exchange routes by the queue's name and needs no binding table.
-task_queues = [Queue(name, Exchange(""), routing_key=name) for name in QUEUES]
+task_queues = [Queue(name, routing_key=name) for name in QUEUES]
 task_routes = {f"{name}.*": {"queue": name, "routing_key": name} for name in QUEUES}
 task_default_queue = "ticks"
 task_create_missing_queues = False  # a misspelt queue is an error, not a queue that nobody consumes

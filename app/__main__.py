@@ -1,6 +1,6 @@
 """`python -m app` is `mediaops-sync`."""
 
-from app.cli import main
+from app.cli.root import main
 
 if __name__ == "__main__":
     main()

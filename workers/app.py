@@ -13,8 +13,8 @@ from app.settings import Settings
 app = Celery("mediaops-sync")
 app.config_from_object("celeryconfig")
 
-# One line per task received and one per task done; our own line per attempt says more, and costs less.
-CHATTY = ("celery.worker.strategy", "celery.app.trace")
+# One line per task received, done or sent by beat; our own line per attempt says more, and costs less.
+CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 
 
 @signals.setup_logging.connect

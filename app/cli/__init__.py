@@ -1,5 +1,1 @@
-"""The command line, `mediaops-sync`: a client of the HTTP API, but for `up` and `doctor`."""
-
-from app.cli.root import main
-
-__all__ = ["main"]
+"""The command line, `mediaops-sync`: a client of the HTTP API, but for `up` and `doctor`. It begins in `root`."""

@@ -20,6 +20,7 @@ from app.cli.requests import requests
 from app.cli.session import Session
 from app.cli.status import status
 from app.client import Refused, Unreachable
+from app.local.up import up
 from app.settings import InvalidSettings
 
 
@@ -78,6 +79,7 @@ def main(ctx: click.Context, url: str | None, token_file: Path | None) -> None:
 
 
 for command in (
+    up,
     import_command,
     register_command,
     update,

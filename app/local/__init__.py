@@ -1,0 +1,1 @@
+"""One machine: everything that `mediaops-sync up` starts, kept running by supervisor."""

@@ -1,0 +1,100 @@
+"""When is each stage ready? Each check answers None while it isn't."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from celery import Celery
+
+from app.client import Client, Refused, Unreachable
+from app.local.layout import Layout
+from app.local.programs import SERVER, STAND_IN, Stage
+from app.platform.dispatch import QUEUES
+from app.platform.embedded import wait_ready
+from app.platform.errors import Unavailable
+from app.platform.keys import Keys
+from app.platform.redis import connect, store_errors
+
+TIMEOUT_S: Final = 60.0
+_LOOK_S: Final = 0.1  # between two looks
+
+
+class NotReady(Exception):
+    """It took too long; the text names the log."""
+
+
+def wait_for(stage: Stage, layout: Layout, alive: Callable[[], bool]) -> None:
+    """Wait until a stage does its work. Raises NotReady, ServerUnavailable."""
+    if stage.name == SERVER:
+        wait_ready(
+            layout.settings.redis_url, timeout_s=TIMEOUT_S * 5
+        )  # a long append-only file takes its time
+        return
+    checks: dict[str, Callable[[], bool]] = {
+        STAND_IN: lambda: _listens("127.0.0.1", layout.stand_in_port or 0),
+        "flower": lambda: _listens(layout.settings.flower_host, layout.settings.flower_port),
+        "workers": lambda: _consumed(layout),
+        "api": lambda: _api(layout),
+        "beat": lambda: _ticks(layout),
+    }
+    check = checks[stage.name]
+    deadline = time.monotonic() + TIMEOUT_S
+    while not check():
+        if not alive() or time.monotonic() > deadline:
+            logs = ", ".join(f"{program.name}.log" for program in stage.programs)
+            raise NotReady(
+                f"{stage.title} isn't ready after {TIMEOUT_S:.0f} s. Look at {logs} in {layout.logs}."
+            )
+        time.sleep(_LOOK_S)
+
+
+def _listens(host: str, port: int) -> bool:
+    address = "127.0.0.1" if host in {"", "0.0.0.0"} else host  # noqa: S104 - compared, not bound
+    try:
+        with socket.create_connection((address, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _consumed(layout: Layout) -> bool:
+    """Does every worker answer, and every queue have one?"""
+    settings = layout.settings
+    celery = Celery("mediaops-up", broker=settings.broker_url, set_as_current=False)
+    celery.conf.broker_transport_options = {
+        "global_keyprefix": Keys(settings.tenant).prefix,
+        "socket_timeout": 5,
+    }
+    try:
+        answers = celery.control.inspect(timeout=0.5).active_queues() or {}
+    except OSError:
+        return False
+    finally:
+        celery.close()
+    consumed = [queue["name"] for queues in answers.values() for queue in queues]
+    return set(QUEUES) <= set(consumed) and consumed.count("live") >= settings.live_workers
+
+
+def _api(layout: Layout) -> bool:
+    client = Client(layout.settings.api_url, None, answer_s=3)
+    try:
+        client.get("/readyz")
+    except (Unreachable, Refused):
+        return False
+    finally:
+        client.close()
+    return True
+
+
+def _ticks(layout: Layout) -> bool:
+    client = connect(layout.settings.redis_url)
+    try:
+        with store_errors():
+            return bool(client.exists(Keys(layout.settings.tenant).tick("promote")))
+    except Unavailable:
+        return False
+    finally:
+        client.close()

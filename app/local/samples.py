@@ -1,0 +1,76 @@
+"""The sample plan: imported on the first run, moved to this weekend, and not again while it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+from app.cli.importing import ImportReport, import_files, register_all
+from app.cli.progress import Meter, Silent
+from app.client import Client
+from app.local.layout import ROOT, write_private
+
+PLAN: Final = ROOT / "deploy" / "sample" / "plan.ndjson"
+REGISTRATIONS: Final = ROOT / "deploy" / "sample" / "registrations.json"
+LAST_DAY: Final = date(2026, 11, 23)  # of the plan's match weekend, a Monday
+
+
+def shift_days(today: date) -> int:
+    """Whole weeks by which the plan is moved, so that its weekend is this one or the next."""
+    weeks = -((LAST_DAY - today).days // 7)
+    return max(0, weeks) * 7
+
+
+class Cancelled(Exception):
+    """The import was broken off; what had been accepted stays."""
+
+
+class Cancellable(Silent):
+    """A meter by which another thread ends an import."""
+
+    cancelled = False
+
+    def advance(self, amount: int) -> None:
+        del amount
+        if self.cancelled:
+            raise Cancelled
+
+    def say(self, text: str) -> None:
+        del text
+        self.advance(0)  # said before each wait for an API that is away
+
+
+class Samples:
+    """`mark` remembers what has been imported into this data directory."""
+
+    def __init__(self, client: Client, data_dir: Path) -> None:
+        self._client = client
+        self._mark = data_dir / "samples.json"
+
+    def there(self) -> bool:
+        """Whether this very plan was imported by an earlier run, and its data is still there."""
+        try:
+            marked = json.loads(self._mark.read_text())
+        except (OSError, ValueError):
+            return False
+        if not isinstance(marked, dict) or marked.get("digest") != _digest():
+            return False
+        return bool(self._client.get("/api/custom/events", {"limit": 1})["events"])
+
+    def send_plan(self, meter: Meter) -> ImportReport:
+        """Events and jobs."""
+        return import_files(self._client, [PLAN], meter, shift_days=shift_days(datetime.now(UTC).date()))
+
+    def register(self, meter: Meter) -> ImportReport:
+        """The pairs that can be registered once the plan is in."""
+        return register_all(self._client, REGISTRATIONS, meter)
+
+    def remember(self) -> None:
+        write_private(self._mark, json.dumps({"digest": _digest(), "at": str(datetime.now(UTC))}))
+
+
+def _digest() -> str:
+    return hashlib.sha256(PLAN.read_bytes() + REGISTRATIONS.read_bytes()).hexdigest()

@@ -1,0 +1,180 @@
+"""`mediaops-sync up`: everything on this machine, from nothing to a fleet in step, and stopped in order."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import click
+
+from app.cli.importing import ImportReport
+from app.cli.progress import bar
+from app.client import Client
+from app.local.layout import Layout, lay_out
+from app.local.programs import FLOWER, SERVER, Stage, stages
+from app.local.readiness import NotReady, wait_for
+from app.local.samples import Cancellable, Samples
+from app.local.show import Screen
+from app.local.supervisor import Failed, InUse, Process, Supervisor, only_run
+from app.platform.embedded import ServerUnavailable
+from app.settings import InvalidSettings, environment
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_WATCH_S: Final = 1.0
+
+
+class _Stopped(BaseException):
+    """Somebody asked for the end; not an error, so nothing on the way may catch it."""
+
+
+@click.command()
+@click.option("--no-samples", is_flag=True, help="Don't import the sample plan.")
+@click.option(
+    "--no-stand-ins", is_flag=True, help="Start no stand-in of AVOS: MEDIAOPS_AVOS_URL names the real one."
+)
+def up(*, no_samples: bool, no_stand_ins: bool) -> None:
+    """Start everything on this machine and keep it running until Ctrl-C.
+
+    An embedded Valkey with its append-only file in the data directory, API, workers, beat, Flower, and a stand-in of AVOS.
+    """
+    screen = Screen()
+    try:
+        layout = lay_out(environment(), stand_ins=not no_stand_ins)
+        with only_run(layout.data_dir):
+            _Run(layout, screen).run(samples=not no_samples)
+    except (InvalidSettings, InUse, ServerUnavailable) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except (Failed, NotReady) as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+class _Run:
+    def __init__(self, layout: Layout, screen: Screen) -> None:
+        self._layout = layout
+        self._screen = screen
+        self._stages = stages(layout)
+        self._supervisor = Supervisor(layout, self._stages)
+        self._started: list[Stage] = []
+
+    def run(self, *, samples: bool) -> None:
+        screen = self._screen
+        for note in self._layout.notes:
+            screen.say(note)
+        screen.say(f"Starting mediaops-sync; data and logs in {self._layout.data_dir}")
+        client = Client(self._layout.settings.api_url, self._layout.settings.api_token)
+        with _signals():
+            try:
+                self._start()
+                if samples:
+                    self._import(client)
+                else:
+                    screen.until_settled(client, lambda: self._supervisor.alive)
+                screen.summary(self._layout)
+                self._watch()
+            except _Stopped:
+                screen.say("")
+            finally:
+                # From here on a signal changes nothing: what runs is being stopped already.
+                for number in SIGNALS:
+                    signal.signal(number, signal.SIG_IGN)
+                client.close()
+                self._stop()
+
+    def _start(self) -> None:
+        self._supervisor.start()
+        self._layout.publish()
+        # Flower last: it asks the workers what they are when it starts. It stops after them.
+        for stage in sorted(self._stages, key=lambda one: one.name == FLOWER):
+            self._started.append(stage)
+            names = ", ".join(program.name for program in stage.programs)
+            title = stage.title if len(stage.programs) == 1 else f"{stage.title} ({names})"
+            with self._screen.step(title):
+                self._supervisor.start_stage(stage)
+                wait_for(stage, self._layout, lambda: self._supervisor.alive)
+
+    def _import(self, client: Client) -> None:
+        samples = Samples(client, self._layout.data_dir)
+        if samples.there():
+            self._screen.say("The sample plan is there from an earlier run.")
+            self._screen.until_settled(client, lambda: self._supervisor.alive)
+            return
+        with bar(self._screen.console, "Sample plan") as meter:
+            plan = samples.send_plan(meter)
+        self._report("Sample plan", "events and jobs", plan)
+        # AVOS gets in step while the registrations are still coming in: show the fleet meanwhile.
+        meter = Cancellable()
+        with ThreadPoolExecutor(1) as beside:
+            pairs = beside.submit(samples.register, meter)
+            try:
+                self._screen.until_settled(client, lambda: self._supervisor.alive, lambda: not pairs.done())
+            finally:
+                meter.cancelled = True
+        self._report("Registrations", "livestreams with their content media", pairs.result())
+        if plan.exit_code == pairs.result().exit_code == 0:
+            samples.remember()
+
+    def _report(self, title: str, what: str, report: ImportReport) -> None:
+        self._screen.say(
+            f"{title}: {report.accepted} of {report.rows} {what}; {report.queued} requests to AVOS queued"
+        )
+        for row in report.bad[:5]:
+            self._screen.say(f"  {row}")
+        if report.stopped is not None:
+            self._screen.say(f"  {report.unsent} weren't sent: {report.stopped}")
+
+    def _watch(self) -> None:
+        """Until the end is asked for; tell of processes that supervisor had to start again."""
+        before: dict[str, Process] = {}
+        while self._supervisor.alive:
+            now = {process.name: process for process in self._supervisor.processes()}
+            for name, process in now.items():
+                known = before.get(name)
+                if process.state == "RUNNING" and known is not None and known.pid not in (0, process.pid):
+                    self._screen.moment(
+                        f"{name} had ended and was started again (see {self._layout.logs / name}.log)"
+                    )
+            before |= {name: process for name, process in now.items() if process.state == "RUNNING"}
+            time.sleep(_WATCH_S)
+        raise Failed(
+            f"supervisor has ended, and all with it. Look at {self._layout.logs / 'supervisor.log'}."
+        )
+
+    def _stop(self) -> None:
+        """Whoever asks first stops first: beat and API, then the workers, Flower, and the server last."""
+        if self._supervisor.alive and self._started:
+            self._screen.say("Stopping; what is being sent comes to its end …")
+        for stage in reversed(self._stages):
+            if stage not in self._started or not self._supervisor.alive:
+                continue
+            began = time.monotonic()
+            self._supervisor.stop_stage(stage)
+            self._screen.say(f"  {stage.title:<24} stopped ({time.monotonic() - began:.1f} s)")
+        self._supervisor.shutdown()
+        self._layout.withdraw()
+        if self._started and self._started[0].name == SERVER:
+            self._screen.say("Everything is in the append-only file; the next run goes on from there.")
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # once is enough
+        raise _Stopped
+
+    # nohup has the hang-up ignored; so be it.
+    heard = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
