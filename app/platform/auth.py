@@ -23,6 +23,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from flask import Flask, current_app, g, request
 
 from app.platform.errors import Forbidden, Unauthorized
+from app.platform.rate import RateLimit
 from app.platform.tokens import SCOPES, Principal, TokenStore
 
 P = ParamSpec("P")
@@ -63,7 +64,7 @@ def principal() -> Principal:
 def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let only callers with this scope through: 401 without a valid token, 403 `missing_scope` otherwise.
 
-    It also says so in the OpenAPI description of the view.
+    Those that pass are counted against the caller's rate. It also says so in the OpenAPI description of the view.
     """
     if scope not in SCOPES:
         raise ValueError(f"no such scope: {scope}")
@@ -74,6 +75,9 @@ def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             g.principal = authenticate()
             if scope not in g.principal.scopes:
                 raise Forbidden(f"The token lacks the scope {scope}.", code="missing_scope")
+            rate: RateLimit | None = current_app.extensions["mediaops"].get(RateLimit)
+            if rate is not None:
+                rate.count(g.principal.id)
             return view(*args, **kwargs)
 
         documented: dict[str, Any] = deepcopy(getattr(view, "_apidoc", {}))

@@ -14,6 +14,7 @@ nobody else looks at status codes.
     │   └── PreconditionFailed 412 If-Match names another revision
     ├── Forbidden             403
     ├── TooLarge              413
+    ├── TooManyRequests       429  a caller's own rate; `retry_after` seconds
     └── Unavailable           503  the store is away, full or too busy; `retry_after` seconds
 """
 
@@ -85,6 +86,10 @@ class PreconditionFailed(Conflict):
 
 class TooLarge(MediaopsError):
     status, code, title = 413, "too_large", "Content Too Large"
+
+
+class TooManyRequests(MediaopsError):
+    status, code, title, retryable = 429, "rate_limited", "Too Many Requests", True
 
 
 class Unavailable(MediaopsError):

@@ -141,5 +141,8 @@ class Keys:
     def tokens(self) -> str:
         return f"{self.prefix}tokens"
 
+    def rate(self, token_id: str, window: int) -> str:
+        return f"{self.prefix}rate:{token_id}:{window}"
+
     def tick(self, name: str) -> str:
         return f"{self.prefix}tick:{name}"

@@ -11,6 +11,7 @@ from app.fleet.why import Why
 from app.outgoing.routes import requests_blueprint
 from app.planning.routes import planning_blueprint
 from app.platform.auth import provide
+from app.platform.rate import RateLimit
 from app.registrations.routes import registrations_blueprint
 from app.system import System
 from app.web import manners, problems
@@ -40,6 +41,7 @@ def create_app(system: System) -> Flask:
     problems.register(app)
     fleet = FleetService(system.outgoing, system.planning.store)
     why = Why(fleet, system.requests, system.operations, system.planning.store)
+    rate = RateLimit(system.outgoing.client, system.keys, system.settings.rate_limit)
     provide(
         system.settings,
         system.outgoing,
@@ -50,6 +52,7 @@ def create_app(system: System) -> Flask:
         system.tokens,
         fleet,
         why,
+        rate,
         to=app,
     )
     api = describe(app, VERSION)
