@@ -7,8 +7,9 @@ from typing import Any
 
 import marshmallow as ma
 
+from app.outgoing.service import RequestService
 from app.platform.api import Blueprint
-from app.platform.auth import requires, service
+from app.platform.auth import principal, requires, service
 from app.platform.inputs import Identifier, Instant, Schema, Text
 from app.platform.tokens import SCOPES, Principal, TokenStore
 
@@ -51,6 +52,8 @@ class TokenListSchema(Schema):
 def create_token(body: dict[str, Any]) -> dict[str, Any]:
     """Make a token. The answer shows it once."""
     issued = service(TokenStore).create(body["name"], body["scopes"])
+    made = issued.principal
+    service(RequestService).write_down(principal().name, "create token", f"{made.id} ({made.name})")
     return {**_shown(issued.principal), "token": issued.secret}
 
 
@@ -67,7 +70,9 @@ def list_tokens() -> dict[str, Any]:
 @tokens_blueprint.response(200, TokenSchema)
 def revoke_token(token_id: str) -> dict[str, Any]:
     """End a token: refused at once by this process, within two seconds by every other."""
-    return _shown(service(TokenStore).revoke(token_id))
+    ended = service(TokenStore).revoke(token_id)
+    service(RequestService).write_down(principal().name, "revoke token", f"{ended.id} ({ended.name})")
+    return _shown(ended)
 
 
 def _shown(token: Principal) -> dict[str, Any]:

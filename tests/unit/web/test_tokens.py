@@ -74,6 +74,15 @@ def test_revoking_ends_a_token_at_once_here(app: Flask, caller: Caller) -> None:
     assert caller.delete(f"/api/tokens/{made['id']}").status_code == 404
 
 
+def test_making_and_revoking_leave_an_audit_record(caller: Caller, system: Any) -> None:
+    made = caller.post("/api/tokens", json={"name": "console", "scopes": ["read"]}).json
+    caller.delete(f"/api/tokens/{made['id']}")
+    newest = system.requests.audit_trail(2)
+    assert [entry["verb"] for entry in newest] == ["revoke token", "create token"]
+    assert {entry["actor"] for entry in newest} == {"bootstrap"}
+    assert made["token"] not in str(newest)
+
+
 def test_another_process_forgets_a_revoked_token_after_two_seconds(system: Any) -> None:
     now = [100.0]
     here = TokenStore(system.redis, Keys("web"), None)

@@ -1,0 +1,33 @@
+"""Which scope each address needs (contract, "Scopes")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask.testing import FlaskClient
+
+OPERATING = ("/retry", "/discard", "/hold", "/release", "/pause", "/resume", "/requests/{verb}")
+
+
+def expected(method: str, path: str) -> str:
+    if path.startswith("/api/tokens"):
+        return "admin"
+    if path.endswith(OPERATING):
+        return "operate"
+    if (method, path) == ("post", "/api/custom/requests"):
+        return "requests"
+    if method == "get" and path != "/api/custom/livestreams/update":  # that one queues work
+        return "read"
+    return "write"
+
+
+def test_every_address_needs_the_scope_of_the_contract(anonymous: FlaskClient) -> None:
+    spec: Any = anonymous.get("/openapi.json").json
+    needed = {
+        (method, path): operation["x-required-scope"]
+        for path, operations in spec["paths"].items()
+        for method, operation in operations.items()
+        if method != "parameters"
+    }
+    assert len(needed) > 30
+    assert needed == {key: expected(*key) for key in needed}
