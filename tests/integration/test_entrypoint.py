@@ -1,0 +1,135 @@
+"""The image's entry point: every role as a plain process, and its health check."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.local.layout import free_port
+from tests.support.server import RealServer
+from tests.support.wait import until
+from tests.support.worker import ROOT
+
+ENTRYPOINT = ROOT / "deploy" / "entrypoint"
+ROLES = ("api", "pending", "live", "ticks", "beat", "flower")
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(ENTRYPOINT), *arguments],
+        env=_environ(environ),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def _environ(more: dict[str, str]) -> dict[str, str]:
+    return {**os.environ, "PYTHON_BIN": str(Path(sys.executable).parent), **more}
+
+
+@pytest.fixture
+def environ(own_server: RealServer, tmp_path: Path) -> dict[str, str]:
+    secret = tmp_path / "flower-password"
+    secret.write_text("flower-secret\n")
+    return {
+        "MEDIAOPS_REDIS_URL": own_server.url,
+        "MEDIAOPS_DATA_DIR": str(tmp_path / "data"),
+        "MEDIAOPS_API_TOKEN": "t" * 40,
+        "MEDIAOPS_AVOS_URL": "http://127.0.0.1:9",
+        "MEDIAOPS_HTTP_PORT": str(free_port()),
+        "MEDIAOPS_FLOWER_PORT": str(free_port()),
+        "MEDIAOPS_FLOWER_PASSWORD_FILE": str(secret),
+        "MEDIAOPS_LIVE_SLOTS": "4",
+    }
+
+
+@pytest.fixture
+def processes(environ: dict[str, str], tmp_path: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    started = {}
+    for role in ROLES:
+        with (tmp_path / f"{role}.log").open("wb") as log:
+            started[role] = subprocess.Popen(
+                [str(ENTRYPOINT), role], cwd="/", env=_environ(environ), stdout=log, stderr=subprocess.STDOUT
+            )
+    yield started
+    for process in reversed(started.values()):
+        process.terminate()
+    for process in started.values():
+        process.wait(30)
+
+
+@pytest.mark.slow
+def test_every_role_runs_from_any_directory_is_well_and_ends_on_sigterm(
+    processes: dict[str, subprocess.Popen[bytes]], environ: dict[str, str], tmp_path: Path
+) -> None:
+
+    def well(role: str) -> bool:
+        return run("health", role, **environ).returncode == 0
+
+    for role in ROLES:
+        until(partial(well, role), timeout_s=60, what=f"{role}, whose log is in {tmp_path}")
+    url = f"http://127.0.0.1:{environ['MEDIAOPS_FLOWER_PORT']}/"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(url, timeout=10)
+    assert refused.value.code == 401
+    refused.value.close()
+    for process in reversed(processes.values()):
+        process.terminate()
+    for role, process in processes.items():
+        assert process.wait(30) in (0, -15), role
+    assert run("health", "beat", **environ).returncode == 1
+    assert run("health", "api", **environ).returncode == 1
+
+
+def test_commands_of_the_command_line_are_roles_too() -> None:
+    assert "FILE" in run("import", "--help").stdout
+    assert run("doctor", "--help").returncode == 0
+
+
+def test_an_unknown_role_is_named() -> None:
+    done = run("nonsense")
+    assert done.returncode == 64
+    assert "no role 'nonsense'" in done.stderr
+    assert run("health", "nonsense").returncode == 64
+
+
+def test_flower_is_not_started_without_a_password(tmp_path: Path) -> None:
+    done = run("flower", MEDIAOPS_DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "MEDIAOPS_FLOWER_PASSWORD" in done.stderr
+
+
+def test_wrong_settings_are_all_named_at_the_start(tmp_path: Path) -> None:
+    done = run("status", MEDIAOPS_DATA_DIR=str(tmp_path), MEDIAOPS_HTTP_PORT="x", MEDIAOPS_LEASE_S="y")
+    assert done.returncode == 2
+    assert "MEDIAOPS_HTTP_PORT" in done.stderr
+    assert "MEDIAOPS_LEASE_S" in done.stderr
+
+
+def test_the_composition_runs_these_roles_on_a_persistent_store() -> None:
+    composition: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    services = composition["services"]
+    assert set(ROLES) <= set(services)
+    for role in ROLES:
+        assert services[role]["command"] == [role]
+        assert services[role]["healthcheck"]["test"][-2:] == ["health", role]
+    assert services["live"]["deploy"]["replicas"] == 2
+    command = services["valkey"]["command"]
+    assert command[command.index("--appendonly") + 1] == "yes"
+    assert command[command.index("--appendfsync") + 1] == "always"
+    assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
+    assert "flower-password" in services["flower"]["secrets"]

@@ -1,0 +1,140 @@
+"""`mediaops-sync up` on this machine: from nothing, through a crash of its parts, to the end in order, and again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.client import Client
+from app.local.layout import free_port
+from app.settings import Settings
+from tests.support.wait import until
+from tests.support.worker import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(240)]
+
+
+class Up:
+    """One run of the command, with its data in `data_dir`."""
+
+    def __init__(self, data_dir: Path, *options: str) -> None:
+        self.environ = {
+            "MEDIAOPS_DATA_DIR": str(data_dir),
+            "MEDIAOPS_HTTP_PORT": str(free_port()),
+            "MEDIAOPS_FLOWER_PORT": str(free_port()),
+            "MEDIAOPS_LIVE_SLOTS": "8",
+        }
+        self.data_dir = data_dir
+        self._log = data_dir.with_suffix(".log")
+        self._begin = self._log.stat().st_size if self._log.exists() else 0
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", "up", *options],
+                cwd=ROOT,
+                env={**os.environ, **self.environ},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def said(self) -> str:
+        return self._log.read_bytes()[self._begin :].decode()
+
+    def running(self) -> Up:
+        def there() -> bool:
+            assert self.process.poll() is None, self.said()
+            return "Ctrl-C stops it in order." in self.said()
+
+        until(there, timeout_s=100, what="up to be up")
+        return self
+
+    def client(self) -> Client:
+        settings = Settings.load(self.environ)
+        return Client(settings.api_url, settings.api_token)
+
+    def pid(self, program: str) -> int:
+        """By supervisor's log: the newest process of this program."""
+        log = (self.data_dir / "logs" / "supervisor.log").read_text()
+        (*_, line) = [text for text in log.splitlines() if f"spawned: '{program}' with pid" in text]
+        return int(line.rsplit(" ", 1)[1])
+
+    def end(self, how: signal.Signals = signal.SIGINT) -> str:
+        self.process.send_signal(how)
+        assert self.process.wait(90) == 0, self.said()
+        return self.said()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    directory = tmp_path / "data"
+    yield directory
+    locks = directory / "supervisor.conf"
+    assert not locks.exists() or not list(directory.glob("valkey/valkey.pid")), "a server was left running"
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(data_dir: Path) -> None:
+    first = Up(data_dir, "--no-samples").running()
+    client = first.client()
+    event = {"name": "Home - Away", "eventEnd": "2026-11-21T21:45:00Z", "livestreams": []}
+    client.call("PUT", "/api/custom/events/ev-1", body=event)
+    client.close()
+
+    # All of it in the session of who started it.
+    programs = ("server", "avos-stand-in", "flower", "live1", "live2", "pending", "ticks", "api", "beat")
+    pids = {program: first.pid(program) for program in programs}
+    assert {os.getsid(pid) for pid in pids.values()} == {os.getsid(first.process.pid)}
+
+    # What dies is started again.
+    os.kill(pids["live1"], signal.SIGKILL)
+    until(lambda: "live1 had ended and was started again" in first.said(), timeout_s=30)
+
+    # A second run in the same directory is refused, and says why.
+    other = Up(data_dir, "--no-samples")
+    assert other.process.wait(30) == 2
+    assert "Another run" in other.said()
+
+    said = first.end()
+    order = [
+        said.index(f"{title} ") for title in ("Beat", "API", "Workers", "Flower", "AVOS stand-in", "Valkey")
+    ]
+    stopped = [
+        said.index(title, said.index("Stopping")) for title in ("Beat", "API", "Workers", "Flower", "Valkey")
+    ]
+    assert stopped == sorted(stopped)
+    assert len(order) == 6
+    until(lambda: all(gone(pid) for pid in pids.values() if pid != pids["live1"]))
+    assert not (data_dir / "running.json").exists()
+
+    second = Up(data_dir, "--no-samples").running()
+    assert second.client().get("/api/custom/events/ev-1")["name"] == "Home - Away"
+    second.end(signal.SIGTERM)
+
+
+def test_what_a_killed_run_left_behind_is_ended_by_the_next(data_dir: Path) -> None:
+    first = Up(data_dir, "--no-samples").running()
+    beat = first.pid("beat")
+    first.process.kill()
+    first.process.wait()
+    second = Up(data_dir, "--no-samples").running()
+    assert gone(beat)
+    second.end()
+
+
+def test_ctrl_c_while_it_starts_stops_what_has_been_started(data_dir: Path) -> None:
+    run = Up(data_dir, "--no-samples")
+    until(lambda: "Valkey" in run.said(), timeout_s=30)
+    said = run.end()
+    assert "stopped" in said
