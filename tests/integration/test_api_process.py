@@ -17,6 +17,7 @@ import requests
 from tests.support.api import ApiProcess
 from tests.support.server import RealServer
 from tests.support.wait import until
+from tests.unit.web.plan import event, job
 
 TOKEN = "integration-token-" + "0" * 32
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -99,6 +100,30 @@ def test_a_store_that_is_gone_and_comes_back_with_its_data(
     own_server.start()
     until(lambda: timed("GET", f"{own_api.url}/readyz")[0].ok, what="readiness")
     assert timed("GET", f"{own_api.url}/api/custom/events/ev-1")[0].json()["name"] == "Home - Away"
+
+
+@pytest.mark.processes
+def test_planning_registration_fleet_and_why_on_real_scripts(api: ApiProcess) -> None:
+    base = f"{api.url}/api/custom"
+    assert timed("PUT", f"{base}/events/ev-1", json=event("L1"))[0].status_code == 201
+    assert timed("PUT", f"{base}/jobs/j-1", json=job("ev-1"))[0].status_code == 201
+    link = timed("POST", f"{base}/livestreams/registrations?livestreamId=L1", json={"contentMediaId": "CM1"})[
+        0
+    ]
+    assert link.status_code == 201
+    request_id = link.json()["requestIds"][0]
+    (member,) = timed("GET", f"{base}/contentmedia?state=behind")[0].json()["contentmedia"]
+    assert (member["contentMediaId"], member["eventId"], member["jobId"]) == ("CM1", "ev-1", "j-1")
+    for identifier in (request_id, "CM1", "L1", "ev-1", "j-1"):
+        assert timed("GET", f"{base}/why/{identifier}")[0].json()["findings"]
+    assert timed("POST", f"{base}/contentmedia/CM1/hold")[0].json()["changed"] is True
+    timeline = timed("GET", f"{base}/contentmedia/CM1/timeline")[0].json()["timeline"]
+    assert timeline[0]["what"] == "held"
+    waited, took = timed("GET", f"{base}/requests/{request_id}?wait=0.3")
+    assert waited.json()["state"] == "pending"
+    assert took >= 0.3
+    assert 'mediaops_requests{state="pending"} 2.0' in timed("GET", f"{api.url}/metrics")[0].text
+    assert timed("POST", f"{base}/requests/discard?state=pending")[0].status_code == 202
 
 
 def raw(api: ApiProcess, head: bytes) -> tuple[bytes, dict[str, Any]]:

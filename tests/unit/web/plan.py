@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.outgoing.decide import Result
-from app.outgoing.errors import NotAllowedInState
 from tests.unit.web.conftest import Caller
-
-__all__ = ["NotAllowedInState", "deliver_all", "event", "job", "plan_and_register"]
 
 
 def event(livestream: str = "L1", **members: Any) -> dict[str, Any]:
