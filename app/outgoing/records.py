@@ -48,9 +48,12 @@ def encode_cursor(sequence: int) -> str:
 def decode_cursor(cursor: str) -> int:
     """The inverse; raises BadRequest for what was never a cursor of ours."""
     try:
-        return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        position = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error) as error:
         raise BadRequest("This cursor is not one that a listing returned.", field="cursor") from error
+    if not 0 <= position < 1 << 63:
+        raise BadRequest("This cursor is not one that a listing returned.", field="cursor")
+    return position
 
 
 class RecordReader:
