@@ -458,6 +458,19 @@ class TestLease:
 
 
 class TestFailedTable:
+    def test_of_two_failed_ones_of_a_lane_each_is_tried_at_every_tick(self, bench: Bench) -> None:
+        ids = bench.accept(bench.patch(), bench.patch(members={"b": 1}))
+        for _ in ids:
+            bench.run(AttemptError("timeout", "x"))
+        for tick in (1, 2):
+            bench.pass_time(seconds=10)
+            bench.tick()
+            for _ in ids:
+                bench.run(AttemptError("timeout", "x"))
+            assert bench.take() == [], "each once a tick"
+            assert [bench.record(i)["attemptCount"] for i in ids] == [1 + tick] * 2
+        assert bench.store.audit(AVOS) == []
+
     def test_every_failed_record_is_due_at_the_next_tick(self, bench: Bench) -> None:
         [request_id] = bench.accept(bench.patch())
         for attempt in range(1, 31):

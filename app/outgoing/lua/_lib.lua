@@ -126,6 +126,7 @@ end
 --   w waiting, by sequence      u waiting, by urgency      f failed, by sequence      l live
 --   b open barrier, by sequence r the runnable head        h held by an operator
 --   x ended undelivered and not yet made good by a newer delivery
+--   d failed and due, but the lane was busy when its turn came
 local function mark(lane, kind, number, id) redis.call('ZADD', lane, 0, kind .. ':' .. pad(number) .. ':' .. id) end
 local function unmark(lane, kind, number, id) redis.call('ZREM', lane, kind .. ':' .. pad(number) .. ':' .. id) end
 local function first(lane, kind)
@@ -155,6 +156,22 @@ local function head_of(lane)
   return id
 end
 
+-- Whose turn came while the lane was busy is due again as soon as it is free: else, of two failed requests of
+-- one lane, the same one would be tried at every tick.
+local function call_back(r)
+  local lane = lane_key(r)
+  if first(lane, 'h') or first(lane, 'l') then return end
+  local found = redis.call('ZRANGEBYLEX', lane, '[d:', '(d;', 'LIMIT', 0, 100)
+  for _, member in ipairs(found) do
+    local id = member:sub(20)
+    redis.call('ZREM', lane, member)
+    if redis.call('ZSCORE', P .. 'failed:' .. r.destination, id) then
+      redis.call('ZADD', P .. 'failed:' .. r.destination, int(NEVER), id)
+      redis.call('ZADD', P .. 'due:' .. r.destination, redis.call('HGET', request_key(id), 'urgency') or int(now), id)
+    end
+  end
+end
+
 -- Put the lane's head, and nothing else of it, into `pending:{destination}`, as urgent as the most
 -- urgent that waits behind it.
 local function install_head(r)
@@ -171,6 +188,7 @@ local function install_head(r)
     redis.call('ZADD', pending, int(urgency or now), head)
     if present ~= head then mark(lane, 'r', 0, head) end
   end
+  call_back(r)
 end
 
 -- May a failed request be tried: the same rules, seen from the failed table.
@@ -250,6 +268,7 @@ local function leave(r)
     redis.call('ZREM', P .. 'live:' .. r.destination, r.id)
   elseif r.state == 'failed' then
     unmark(lane, 'f', r.seq, r.id)
+    unmark(lane, 'd', r.seq, r.id)
     redis.call('ZREM', P .. 'failed:' .. r.destination, r.id)
     redis.call('ZREM', P .. 'due:' .. r.destination, r.id)
   else

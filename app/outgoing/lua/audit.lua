@@ -33,7 +33,7 @@ end
 
 local function clear(r)
   local lane = lane_key(r)
-  for _, kind in ipairs({ 'w', 'l', 'f', 'b', 'x' }) do unmark(lane, kind, r.seq, r.id) end
+  for _, kind in ipairs({ 'w', 'l', 'f', 'b', 'x', 'd' }) do unmark(lane, kind, r.seq, r.id) end
   unmark(lane, 'u', r.urgency or now, r.id)
   unmark(lane, 'r', 0, r.id)
   for _, set in ipairs({ 'pending:', 'live:', 'failed:', 'due:' }) do redis.call('ZREM', P .. set .. r.destination, r.id) end

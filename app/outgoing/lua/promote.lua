@@ -74,6 +74,7 @@ while promoted < room and promoted < ctl.limit and looked < 2 * ctl.limit do
   elseif retry and not may_retry(r) then
     redis.call('ZREM', due, id)
     redis.call('ZADD', P .. 'failed:' .. destination, int(now), id)
+    mark(lane_key(r), 'd', r.seq, r.id)
   elseif retry and covered(r) then
     local _, newer = covered(r)
     supersede(r, newer, 'newer')
