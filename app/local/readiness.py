@@ -13,7 +13,7 @@ from app.client import Client, Refused, Unreachable
 from app.local.layout import Layout
 from app.local.programs import SERVER, STAND_IN, Stage
 from app.platform.dispatch import QUEUES
-from app.platform.embedded import wait_ready
+from app.platform.embedded import ServerUnavailable, wait_ready
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.platform.redis import connect, store_errors
@@ -27,13 +27,14 @@ class NotReady(Exception):
 
 
 def wait_for(stage: Stage, layout: Layout, alive: Callable[[], bool]) -> None:
-    """Wait until a stage does its work. Raises NotReady, ServerUnavailable."""
+    """Wait until a stage does its work. Raises NotReady, and whatever `alive` does."""
     if stage.name == SERVER:
         wait_ready(
             layout.settings.redis_url, timeout_s=TIMEOUT_S * 5
         )  # a long append-only file takes its time
         return
     checks: dict[str, Callable[[], bool]] = {
+        SERVER: lambda: _server(layout),
         STAND_IN: lambda: _listens("127.0.0.1", layout.stand_in_port or 0),
         "flower": lambda: _listens(layout.settings.flower_host, layout.settings.flower_port),
         "workers": lambda: _consumed(layout),
@@ -41,14 +42,24 @@ def wait_for(stage: Stage, layout: Layout, alive: Callable[[], bool]) -> None:
         "beat": lambda: _ticks(layout),
     }
     check = checks[stage.name]
-    deadline = time.monotonic() + TIMEOUT_S
+    # A long append-only file takes its time to load.
+    patience_s = TIMEOUT_S * 10 if stage.name == SERVER else TIMEOUT_S
+    deadline = time.monotonic() + patience_s
     while not check():
         if not alive() or time.monotonic() > deadline:
             logs = ", ".join(f"{program.name}.log" for program in stage.programs)
             raise NotReady(
-                f"{stage.title} isn't ready after {TIMEOUT_S:.0f} s. Look at {logs} in {layout.logs}."
+                f"{stage.title} isn't ready after {patience_s:.0f} s. Look at {logs} in {layout.logs}."
             )
         time.sleep(_LOOK_S)
+
+
+def _server(layout: Layout) -> bool:
+    try:
+        wait_ready(layout.settings.redis_url, timeout_s=0.5)
+    except ServerUnavailable:
+        return False
+    return True
 
 
 def _listens(host: str, port: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
@@ -24,23 +25,23 @@ def shift_days(today: date) -> int:
     return max(0, weeks) * 7
 
 
-class Cancelled(Exception):
-    """The import was broken off; what had been accepted stays."""
+class Cancellable:
+    """A meter by which an import is broken off: `going` raises once the end has been asked for."""
 
+    def __init__(self, going: Callable[[], object], meter: Meter | None = None) -> None:
+        self._going = going
+        self._meter = meter or Silent()
 
-class Cancellable(Silent):
-    """A meter by which another thread ends an import."""
-
-    cancelled = False
+    def start(self, total: int | None) -> None:
+        self._meter.start(total)
 
     def advance(self, amount: int) -> None:
-        del amount
-        if self.cancelled:
-            raise Cancelled
+        self._going()
+        self._meter.advance(amount)
 
     def say(self, text: str) -> None:
-        del text
-        self.advance(0)  # said before each wait for an API that is away
+        self._going()  # said before each wait for an API that is away
+        self._meter.say(text)
 
 
 class Samples:

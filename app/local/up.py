@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +30,8 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WATCH_S: Final = 1.0
 
 
-class _Stopped(BaseException):
-    """Somebody asked for the end; not an error, so nothing on the way may catch it."""
+class _Stopped(Exception):
+    """Somebody asked for the end."""
 
 
 @click.command()
@@ -63,6 +64,17 @@ class _Run:
         self._stages = stages(layout)
         self._supervisor = Supervisor(layout, self._stages)
         self._started: list[Stage] = []
+        self._asked = threading.Event()
+
+    def _going(self) -> bool:
+        """Whether supervisor is there; raises _Stopped once the end has been asked for.
+
+        Signals only set a mark that is looked at here: an exception out of a handler can come up anywhere, and libraries
+        have been seen to swallow it.
+        """
+        if self._asked.is_set():
+            raise _Stopped
+        return self._supervisor.alive
 
     def run(self, *, samples: bool) -> None:
         screen = self._screen
@@ -70,21 +82,18 @@ class _Run:
             screen.say(note)
         screen.say(f"Starting mediaops-sync; data and logs in {self._layout.data_dir}")
         client = Client(self._layout.settings.api_url, self._layout.settings.api_token)
-        with _signals():
+        with _signals(self._asked):
             try:
                 self._start()
                 if samples:
                     self._import(client)
                 else:
-                    screen.until_settled(client, lambda: self._supervisor.alive)
+                    screen.until_settled(client, self._going)
                 screen.summary(self._layout)
                 self._watch()
             except _Stopped:
                 screen.say("")
             finally:
-                # From here on a signal changes nothing: what runs is being stopped already.
-                for number in SIGNALS:
-                    signal.signal(number, signal.SIG_IGN)
                 client.close()
                 self._stop()
 
@@ -98,25 +107,21 @@ class _Run:
             title = stage.title if len(stage.programs) == 1 else f"{stage.title} ({names})"
             with self._screen.step(title):
                 self._supervisor.start_stage(stage)
-                wait_for(stage, self._layout, lambda: self._supervisor.alive)
+                wait_for(stage, self._layout, self._going)
 
     def _import(self, client: Client) -> None:
         samples = Samples(client, self._layout.data_dir)
         if samples.there():
             self._screen.say("The sample plan is there from an earlier run.")
-            self._screen.until_settled(client, lambda: self._supervisor.alive)
+            self._screen.until_settled(client, self._going)
             return
         with bar(self._screen.console, "Sample plan") as meter:
-            plan = samples.send_plan(meter)
+            plan = samples.send_plan(Cancellable(self._going, meter))
         self._report("Sample plan", "events and jobs", plan)
         # AVOS gets in step while the registrations are still coming in: show the fleet meanwhile.
-        meter = Cancellable()
         with ThreadPoolExecutor(1) as beside:
-            pairs = beside.submit(samples.register, meter)
-            try:
-                self._screen.until_settled(client, lambda: self._supervisor.alive, lambda: not pairs.done())
-            finally:
-                meter.cancelled = True
+            pairs = beside.submit(samples.register, Cancellable(self._going))
+            self._screen.until_settled(client, self._going, lambda: not pairs.done())
         self._report("Registrations", "livestreams with their content media", pairs.result())
         if plan.exit_code == pairs.result().exit_code == 0:
             samples.remember()
@@ -133,7 +138,7 @@ class _Run:
     def _watch(self) -> None:
         """Until the end is asked for; tell of processes that supervisor had to start again."""
         before: dict[str, Process] = {}
-        while self._supervisor.alive:
+        while self._going():
             now = {process.name: process for process in self._supervisor.processes()}
             for name, process in now.items():
                 known = before.get(name)
@@ -142,7 +147,7 @@ class _Run:
                         f"{name} had ended and was started again (see {self._layout.logs / name}.log)"
                     )
             before |= {name: process for name, process in now.items() if process.state == "RUNNING"}
-            time.sleep(_WATCH_S)
+            self._asked.wait(_WATCH_S)
         raise Failed(
             f"supervisor has ended, and all with it. Look at {self._layout.logs / 'supervisor.log'}."
         )
@@ -164,11 +169,11 @@ class _Run:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def _signals(asked: threading.Event) -> Iterator[None]:
+    """Ctrl-C and the like set `asked`, once or many times."""
+
     def stop(_number: int, _frame: FrameType | None) -> None:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # once is enough
-        raise _Stopped
+        asked.set()
 
     # nohup has the hang-up ignored; so be it.
     heard = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]

@@ -124,7 +124,7 @@ class EmbeddedServer:
     def prepare(self) -> list[str]:
         """Make its directories, write its configuration, and return the command that runs it in the foreground."""
         binary = find_server()
-        for folder in {self.directory, self.socket.parent}:
+        for folder in (self.directory, self.socket.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.is_symlink() or folder.stat().st_uid != self.directory.stat().st_uid:
                 raise ServerUnavailable(

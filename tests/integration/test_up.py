@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,13 +69,31 @@ class Up:
         assert self.process.wait(90) == 0, self.said()
         return self.said()
 
+    def clear_away(self) -> None:
+        """Whatever became of the test, leave no process behind."""
+        self.process.terminate()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for pid_file in self.data_dir.glob("valkey/supervisor.pid"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid_file.read_text()), signal.SIGTERM)
+
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Iterator[Path]:
-    directory = tmp_path / "data"
-    yield directory
-    locks = directory / "supervisor.conf"
-    assert not locks.exists() or not list(directory.glob("valkey/valkey.pid")), "a server was left running"
+def start(tmp_path: Path) -> Iterator[Callable[[], Up]]:
+    """Starts runs, all with the same data directory."""
+    runs: list[Up] = []
+
+    def begin() -> Up:
+        runs.append(Up(tmp_path / "data", "--no-samples"))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        run.clear_away()
 
 
 def gone(pid: int) -> bool:
@@ -85,8 +104,8 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(data_dir: Path) -> None:
-    first = Up(data_dir, "--no-samples").running()
+def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(start: Callable[[], Up]) -> None:
+    first = start().running()
     client = first.client()
     event = {"name": "Home - Away", "eventEnd": "2026-11-21T21:45:00Z", "livestreams": []}
     client.call("PUT", "/api/custom/events/ev-1", body=event)
@@ -102,7 +121,7 @@ def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(data_d
     until(lambda: "live1 had ended and was started again" in first.said(), timeout_s=30)
 
     # A second run in the same directory is refused, and says why.
-    other = Up(data_dir, "--no-samples")
+    other = start()
     assert other.process.wait(30) == 2
     assert "Another run" in other.said()
 
@@ -116,25 +135,25 @@ def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(data_d
     assert stopped == sorted(stopped)
     assert len(order) == 6
     until(lambda: all(gone(pid) for pid in pids.values() if pid != pids["live1"]))
-    assert not (data_dir / "running.json").exists()
+    assert not (first.data_dir / "running.json").exists()
 
-    second = Up(data_dir, "--no-samples").running()
+    second = start().running()
     assert second.client().get("/api/custom/events/ev-1")["name"] == "Home - Away"
     second.end(signal.SIGTERM)
 
 
-def test_what_a_killed_run_left_behind_is_ended_by_the_next(data_dir: Path) -> None:
-    first = Up(data_dir, "--no-samples").running()
+def test_what_a_killed_run_left_behind_is_ended_by_the_next(start: Callable[[], Up]) -> None:
+    first = start().running()
     beat = first.pid("beat")
     first.process.kill()
     first.process.wait()
-    second = Up(data_dir, "--no-samples").running()
+    second = start().running()
     assert gone(beat)
     second.end()
 
 
-def test_ctrl_c_while_it_starts_stops_what_has_been_started(data_dir: Path) -> None:
-    run = Up(data_dir, "--no-samples")
+def test_ctrl_c_while_it_starts_stops_what_has_been_started(start: Callable[[], Up]) -> None:
+    run = start()
     until(lambda: "Valkey" in run.said(), timeout_s=30)
     said = run.end()
     assert "stopped" in said
