@@ -80,7 +80,10 @@ class Settings:
     retry_interval_s: float = 10
     max_age_s: float = 86400
     lease_s: float = 15
-    deadline_grace_s: float = 3600
+    deadline_grace_s: float = 86400
+    breaker_threshold: int = 3
+    release_rate: int = 200
+    foreign_edits: str = "overwrite"
     history_days: int = 14
     events_keep_days: int = 7
     events_keep_length: int = 1_000_000
@@ -266,7 +269,12 @@ class _Reader(FileAwareEnv):
             "retry_interval_s": self.float("RETRY_INTERVAL_S", 10.0, validate=_between(0.1, 3600)),
             "max_age_s": self.float("MAX_AGE_S", 86400.0, validate=_between(1, 366 * 86400)),
             "lease_s": self.float("LEASE_S", 15.0, validate=_between(0.2, 3600)),
-            "deadline_grace_s": self.float("DEADLINE_GRACE_S", 3600.0, validate=_between(0, 31 * 86400)),
+            "deadline_grace_s": self.float("DEADLINE_GRACE_S", 86400.0, validate=_between(0, 31 * 86400)),
+            "breaker_threshold": self.int("BREAKER_THRESHOLD", 3, validate=_between(1, 1000)),
+            "release_rate": self.int("RELEASE_RATE", 200, validate=_between(1, 100_000)),
+            "foreign_edits": self.str(
+                "FOREIGN_EDITS", "overwrite", validate=_matches("overwrite|park", "overwrite or park")
+            ),
             "history_days": self.int("HISTORY_DAYS", 14, validate=_between(1, 3660)),
             "events_keep_days": self.int("EVENTS_KEEP_DAYS", 7, validate=_between(1, 3660)),
             "events_keep_length": self.int(

@@ -84,6 +84,9 @@ def policy(settings: Settings) -> Policy:
         max_age=timedelta(seconds=settings.max_age_s),
         keep=timedelta(days=settings.history_days),
         log_length=settings.events_keep_length,
+        grace=timedelta(seconds=settings.deadline_grace_s),
+        breaker_threshold=settings.breaker_threshold,
+        release_rate=settings.release_rate,
     )
 
 

@@ -109,7 +109,8 @@ class Delivery:
             self._finish(course, failed.error)
             return None
         return {
-            "claim": {name: getattr(claim, name) for name in Claim.__slots__},
+            # Without the delivered values: payloads never travel in messages.
+            "claim": {name: getattr(claim, name) for name in Claim.__slots__ if name != "delivered"},
             "lastModified": reading.last_modified,
             "get": reading.exchange,
             "usedS": round(time.monotonic() - started, 3),

@@ -29,11 +29,12 @@ def list_destinations(session: Session, *, as_json: bool) -> None:
     if as_json:
         print_json(session.out, found)
         return
-    columns = ("name", "state", "runnable", "live", "failed", "at most live", "paused")
+    columns = ("name", "state", "why", "runnable", "live", "failed", "at most live", "paused")
     rows = (
         (
             one["name"],
             one["state"],
+            one.get("reason"),
             one["runnable"],
             one["live"],
             one["failed"],

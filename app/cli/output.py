@@ -14,8 +14,8 @@ from rich.text import Text
 from app.platform.clock import parse_time, utcnow
 
 _STYLES: Final = {
-    "delivered": "green", "in_step": "green", "ok": "green", "open": "green", "done": "green",
-    "failed": "yellow", "behind": "yellow", "paused": "yellow", "held": "yellow", "warning": "yellow",
+    "delivered": "green", "in_step": "green", "ok": "green", "closed": "green", "open": "red", "done": "green",
+    "failed": "yellow", "behind": "yellow", "paused": "yellow", "held": "yellow", "resting": "yellow", "recovering": "yellow", "warning": "yellow",
     "rejected": "red", "expired": "red", "failing": "red", "orphaned": "red", "bad": "red",
 }  # fmt: skip
 

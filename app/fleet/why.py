@@ -126,6 +126,13 @@ class Why:
         destination = self._requests.destination(record["destination"])
         if destination["state"] == "paused":
             return f"The destination {destination['name']} is paused by {destination['pausedBy']}."
+        if destination["state"] == "open":
+            return (
+                f"The breaker of {destination['name']} is open since {destination['openedAt']} "
+                f"({destination['reason']}): one probe goes out a tick."
+            )
+        if destination["state"] == "resting":
+            return f"{destination['name']} asked to be left alone until {destination['notBefore']}."
         held = self._fleet.lane_of(record["lane"]).held
         return "An operator holds its content media." if held else None
 

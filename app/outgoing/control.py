@@ -7,7 +7,7 @@ referred to by their place among the payloads (from 1).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.outgoing.model import ABSENT, Acceptance, NewRequest, Now, Value, Write, digest, encode
@@ -23,13 +23,13 @@ class _Payloads(list[bytes]):
         return len(self)
 
 
-def acceptance_control(acceptance: Acceptance) -> tuple[Control, list[bytes]]:
-    """The script's control object and its payloads."""
+def acceptance_control(acceptance: Acceptance, grace: timedelta) -> tuple[Control, list[bytes]]:
+    """The script's control object and its payloads. `grace`: how long after its event's end a request counts."""
     payloads = _Payloads()
     control: Control = {
         "guards": [[guard.expected, *guard.command] for guard in acceptance.guards],
         "writes": [_write(write, payloads) for write in acceptance.writes],
-        "requests": [_request(request, payloads) for request in acceptance.requests],
+        "requests": [_request(request, grace, payloads) for request in acceptance.requests],
         "unregistered": [fold(media) for media in acceptance.unregistered],
         "happenings": [
             [h.topic, h.name, payloads.place(encode(dict(h.fields)))] for h in acceptance.happenings
@@ -58,7 +58,7 @@ def _write(write: Write, payloads: _Payloads) -> list[Any]:
     return [write.command, write.key, *(argument(value) for value in write.args)]
 
 
-def _request(request: NewRequest, payloads: _Payloads) -> Control:
+def _request(request: NewRequest, grace: timedelta, payloads: _Payloads) -> Control:
     made: Control = {
         "id": request.id,
         "destination": request.destination,
@@ -68,7 +68,7 @@ def _request(request: NewRequest, payloads: _Payloads) -> Control:
         "path": request.path,
         "versionPath": version_path(request),
         "forced": request.forced,
-        "fields": _fields(request),
+        "fields": _fields(request, grace),
     }
     if request.urgent_at is not None:
         made["urgency"] = to_ms(request.urgent_at)
@@ -113,7 +113,7 @@ def version_path(request: NewRequest) -> str:
     return "/".join(folded if segment == spelled else segment for segment in path.split("/"))
 
 
-def _fields(request: NewRequest) -> list[list[str]]:
+def _fields(request: NewRequest, grace: timedelta) -> list[list[str]]:
     def ms(instant: datetime | None) -> str | None:
         return None if instant is None else str(to_ms(instant))
 
@@ -127,6 +127,7 @@ def _fields(request: NewRequest) -> list[list[str]]:
         "generation": str(request.generation),
         "urgentAt": ms(request.urgent_at),
         "eventEndAt": ms(request.event_end),
+        "graceEndAt": ms(None if request.event_end is None else request.event_end + grace),
         "deadline": ms(request.deadline),
         "versionPath": version_path(request),
         "contentType": None if request.content_type == "application/json" else request.content_type,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 from app.outgoing.model import State
+
+LONGEST_REST_S: Final = 300.0  # a far side that asks for an hour is asked again after five minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,34 @@ class Decision:
 
     state: State
     next_try_at: datetime | None = None
+
+
+class Signal(StrEnum):
+    """What an attempt says about its destination, for the breaker."""
+
+    GOOD = "good"  # it answered for itself, whatever it said
+    FAULT = "fault"  # it may be down: unreachable, 502–504, 429; several lanes open the breaker
+    FATAL = "fatal"  # no request can succeed: our token or its certificate; one opens the breaker
+    NOTHING = ""
+
+
+_FATAL: Final = frozenset({"unauthorized", "forbidden", "proxy_auth", "tls_error"})
+
+
+def signal(error: AttemptError | None) -> Signal:
+    """A 500, a 404 or a malformed answer counts against the request, not against the destination."""
+    if error is None:
+        return Signal.GOOD
+    if error.code in _FATAL:
+        return Signal.FATAL
+    return Signal.FAULT if error.destination_fault else Signal.GOOD
+
+
+def rest(error: AttemptError | None) -> float:
+    """Seconds for which the far side asked to be left alone: all of it with 429 and 503, not one record."""
+    if error is None or error.status not in (429, 503):
+        return 0.0
+    return max(0.0, min(error.retry_after_s or 0.0, LONGEST_REST_S))
 
 
 def decide(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -93,12 +94,7 @@ class RequestService:
             pipe.zcard(self._keys.live(name))
             pipe.zcard(self._keys.failed(name))
             settings, runnable, live, failed = pipe.execute()
-        paused = b"paused" in settings
-        return {
-            "name": name,
-            "state": "paused" if paused else "open",
-            "pausedBy": settings.get(b"pausedBy", b"").decode() or None,
-            "pausedAt": rfc3339(from_ms(int(settings[b"paused"]))) if paused else None,
+        return destination_view(name, settings, self._store.time_ms()) | {
             "runnable": runnable,
             "live": live,
             "failed": failed,
@@ -180,6 +176,38 @@ class RequestService:
 
 
 _PAST: Final = {"retry": "retried", "discard": "discarded"}
+
+
+def destination_view(name: str, stored: Mapping[bytes, bytes], now_ms: int) -> dict[str, Any]:
+    """`state` in a word: `paused` by an operator, `open` (the breaker; `reason` says why), `resting` because the
+    far side asked for it, `recovering` while the failed table is released, else `closed`."""
+
+    def text(field: bytes) -> str | None:
+        return stored.get(field, b"").decode() or None
+
+    def time(field: bytes) -> str | None:
+        return rfc3339(from_ms(int(stored[field]))) if field in stored else None
+
+    resting = int(stored.get(b"notBefore", b"0")) > now_ms
+    states = (
+        ("paused", b"paused" in stored),
+        ("open", b"breaker" in stored),
+        ("resting", resting),
+        ("recovering", b"recoveringFrom" in stored),
+    )
+    return {
+        "name": name,
+        "state": next((word for word, holds in states if holds), "closed"),
+        "reason": text(b"reason"),
+        "detail": text(b"detail"),
+        "openedAt": time(b"openedAt"),
+        "probedAt": time(b"probedAt"),
+        "timesOpened": int(stored.get(b"opened", b"0")),
+        "notBefore": time(b"notBefore") if resting else None,
+        "recoveringFrom": time(b"recoveringFrom"),
+        "pausedBy": text(b"pausedBy"),
+        "pausedAt": time(b"paused"),
+    }
 
 
 def _known(name: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from redis import Redis
 
 from app.outgoing.control import Control, acceptance_control
-from app.outgoing.decide import Result, decide
+from app.outgoing.decide import Result, decide, rest, signal
 from app.outgoing.errors import Again, IdempotencyMismatch
 from app.outgoing.model import AVOS, Acceptance, Accepted, Claim, Sending, State, encode
 from app.platform.clock import from_ms
@@ -53,6 +53,9 @@ class Policy:
     log_length: int = 1_000_000
     timeline_length: int = 500
     max_reclaims: int = 3
+    grace: timedelta = timedelta(days=1)  # after its event's end
+    breaker_threshold: int = 3  # lanes that meet a fault before the breaker opens
+    release_rate: int = 200  # retries a second after an outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,10 @@ class LaneSummary:
     behind: bool = False
     failing: bool = False
     held: bool = False
+
+
+def _pairs(flat: Sequence[bytes]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name.decode(), value) for name, value in zip(flat[::2], flat[1::2], strict=True))
 
 
 def _ms(span: timedelta) -> int:
@@ -99,6 +106,7 @@ class OutgoingStore:
             "lease_ms": _ms(policy.lease),
             "max_age_ms": _ms(policy.max_age),
             "keep_ms": _ms(policy.keep),
+            "breaker_threshold": policy.breaker_threshold,
             "log_length": policy.log_length,
             "timeline_length": policy.timeline_length,
         }
@@ -121,7 +129,7 @@ class OutgoingStore:
         Raises `Again` when a guard no longer holds, `IdempotencyMismatch` when the key was used with
         another body, `Unavailable` when the store is away or too full to take more.
         """
-        control, payloads = acceptance_control(acceptance)
+        control, payloads = acceptance_control(acceptance, self.policy.grace)
         word, *rest = self._run("accept", control, *payloads)
         match word:
             case b"again":
@@ -137,13 +145,18 @@ class OutgoingStore:
 
     # The way of one request -----------------------------------------------------------------------
 
-    def promote(self, destination: str) -> int:
-        """From pending (and what is due of the failed) to live, up to the bound; returns how many."""
+    def promote(self, destination: str, *, probe: bool = False) -> int:
+        """From pending (and what is due of the failed) to live, up to the bound; returns how many.
+
+        Behind an open breaker nothing but one request, and that only when a tick asks for a `probe`.
+        """
         control: Control = {
             "destination": destination,
             "in_flight": self.policy.in_flight,
             "soon_ms": _ms(SOON),
             "limit": self.policy.in_flight,
+            "release_rate": self.policy.release_rate,
+            **({"probe": True} if probe else {}),
         }
         return int(self._run("promote", control, *self._live_messages))
 
@@ -153,7 +166,9 @@ class OutgoingStore:
         answer = self._run("claim", {"id": request_id, "token": token})
         if answer is None:
             return None
-        at, lease_until, fence, destination, method, path, media, unknown, age_from, deadline, kind = answer
+        at, lease_until, fence, destination, method, path, media, unknown, age_from, deadline, kind = answer[
+            :11
+        ]
         return Claim(
             request_id=request_id,
             token=token,
@@ -168,6 +183,7 @@ class OutgoingStore:
             age_from_ms=int(age_from) if age_from else None,
             deadline_ms=int(deadline) if deadline else None,
             unknown=json.loads(unknown) if unknown else None,
+            delivered=_pairs(answer[11:]),
         )
 
     def begin(self, claim: Claim, last_modified: str | None) -> Sending | None:
@@ -180,13 +196,18 @@ class OutgoingStore:
         if answer is None:
             return None
         _, content_type, body, *pairs = answer
-        members = tuple((name.decode(), value) for name, value in zip(pairs[::2], pairs[1::2], strict=True))
-        return Sending(members=members, body=body or None, content_type=content_type.decode())
+        return Sending(members=_pairs(pairs), body=body or None, content_type=content_type.decode())
 
     def finish(self, claim: Claim, result: Result) -> bool:
         """Write down an attempt's end and what follows from it; False where the lease was lost."""
-        control: Control = {"id": claim.request_id, "token": claim.token, "state": State.DELIVERED.value}
         error = result.error
+        control: Control = {
+            "id": claim.request_id,
+            "token": claim.token,
+            "state": State.DELIVERED.value,
+            "signal": signal(error).value,
+            "rest_ms": int(rest(error) * 1000),
+        }
         if error is not None:
             decision = decide(
                 error,
@@ -200,6 +221,17 @@ class OutgoingStore:
                 control["next_try_at"] = int(decision.next_try_at.timestamp() * 1000)
         unknown = encode(error.unknown) if error is not None and error.unknown is not None else b""
         return bool(self._run("finish", control, encode(result.attempt), unknown))
+
+    def drifted(self, claim: Claim, members: Sequence[str], found: Mapping[str, Any], *, park: bool) -> bool:
+        """Note that somebody else has changed `members` in AVOS (`found` is told to the world); whether to go
+        on: with `park` the request waits for a person."""
+        control: Control = {
+            "id": claim.request_id,
+            "token": claim.token,
+            "members": list(members),
+            "park": park,
+        }
+        return bool(self._run("drifted", control, encode(found)))
 
     def time_ms(self) -> int:
         """The server's clock, which decides."""
@@ -229,9 +261,18 @@ class OutgoingStore:
         control: Control = {"destination": destination, "max_reclaims": self.policy.max_reclaims}
         return sum(self._chunks("reclaim", control, EXPIRE_CHUNK))
 
-    def expire(self) -> int:
-        """End what has failed and is too old, or past its deadline."""
-        return sum(self._chunks("expire", {}, EXPIRE_CHUNK))
+    def expire(self, destination: str = AVOS) -> int:
+        """End what has failed, or waits behind an open breaker, and is too old or past its deadline."""
+        return sum(self._chunks("expire", {"destination": destination}, EXPIRE_CHUNK))
+
+    def suspects(self, destination: str) -> list[str]:
+        """Lanes to read back now, each at most once a lease until `cleared`."""
+        return [lane.decode() for lane in self._run("suspects", {"destination": destination, "limit": 100})]
+
+    def cleared(self, destination: str, lane: str) -> None:
+        """A suspect lane was read back and shows what was delivered, or was sent again."""
+        with store_errors():
+            self.client.zrem(f"{self.keys.prefix}suspects:{destination}", lane)
 
     def trim(self) -> int:
         """Remove final records older than the history is kept."""

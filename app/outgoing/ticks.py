@@ -32,10 +32,11 @@ class Ticks:
         self._operations = operations
 
     def retry_failed(self) -> Swept:
-        """The 10-second tick: give up what is too old, make the rest due, promote as many as may fly."""
-        expired = self._store.expire()
+        """The 10-second tick: give up what is too old, make the rest due, promote as many as may fly; behind
+        an open breaker, send a probe."""
+        expired = sum(self._store.expire(name) for name in DESTINATIONS)
         swept = sum(self._store.sweep(name) for name in DESTINATIONS)
-        return Swept(expired, swept, self.promote())
+        return Swept(expired, swept, sum(self._store.promote(name, probe=True) for name in DESTINATIONS))
 
     def promote(self) -> int:
         """The safety net under lost wake-ups."""

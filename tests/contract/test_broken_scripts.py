@@ -86,7 +86,7 @@ class Story:
 
     def tick(self, seconds: int) -> None:
         self.bench.pass_time(seconds=seconds)
-        self.step(self.bench.store.expire)
+        self.step(partial(self.bench.store.expire, AVOS))
         self.step(partial(self.bench.store.reclaim, AVOS))
         self.step(partial(self.bench.store.sweep, AVOS))
 

@@ -62,10 +62,10 @@ end
 local READ = { 'state', 'seq', 'destination', 'lane', 'kind', 'method', 'path', 'media', 'contentMediaId',
   'generation', 'members', 'urgency', 'eventEndAt', 'deadline', 'waived', 'firstFailedAt', 'ageFrom', 'token',
   'leaseUntil', 'sendingAt', 'attemptCount', 'reclaims', 'demoted', 'schema', 'nextTryAt', 'unknown',
-  'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath' }
+  'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath', 'graceEndAt' }
 local NUMBERS = { seq = true, generation = true, urgency = true, eventEndAt = true, deadline = true,
   firstFailedAt = true, ageFrom = true, leaseUntil = true, sendingAt = true, attemptCount = true,
-  reclaims = true, schema = true, nextTryAt = true, fence = true }
+  reclaims = true, schema = true, graceEndAt = true, nextTryAt = true, fence = true }
 
 -- The record as a table with its id, absent fields nil; nil where there is none, or where it was written
 -- by a newer release (its schema is left alone).
@@ -88,6 +88,13 @@ local function members_of(r)
   return cjson.decode(r.members)
 end
 
+-- Members as they stand in `fields:`: `v:` a version, `d:` the value delivered last.
+local function prefixed(prefix, names)
+  local made = {}
+  for i, name in ipairs(names) do made[i] = prefix .. name end
+  return made
+end
+
 -- The number and the request that set a member last.
 local function version(entry)
   if not entry then return 0, nil end
@@ -100,7 +107,7 @@ local function still_own(r)
   local names = members_of(r)
   local own, newer = {}, nil
   if #names == 0 then return own, newer, 0 end
-  local entries = redis.call('HMGET', fields_key(r), unpack(names))
+  local entries = redis.call('HMGET', fields_key(r), unpack(prefixed('v:', names)))
   for i, name in ipairs(names) do
     local seq, id = version(entries[i])
     if seq <= r.seq then own[#own + 1] = name else newer = id end
@@ -122,10 +129,18 @@ local function orphan(r)
     or redis.call('HEXISTS', P .. 'registrations:active:media', r.media) == 0
 end
 
+-- The earlier of its deadline and the end of its event plus a grace, unless an operator has waived both.
+local function deadline_of(r)
+  if r.waived == '1' then return nil end
+  if r.deadline and r.graceEndAt then return math.min(r.deadline, r.graceEndAt) end
+  return r.deadline or r.graceEndAt
+end
+
 -- Lanes: one sorted set each, all scores 0, members `kind:number:id` in lexical order. Kinds:
 --   w waiting, by sequence      u waiting, by urgency      f failed, by sequence      l live
 --   b open barrier, by sequence r the runnable head        h held by an operator
 --   x ended undelivered and not yet made good by a newer delivery
+--   s suspect: a write of unknown outcome, to be read back after the next delivery
 --   d failed and due, but the lane was busy when its turn came
 local function mark(lane, kind, number, id) redis.call('ZADD', lane, 0, kind .. ':' .. pad(number) .. ':' .. id) end
 local function unmark(lane, kind, number, id) redis.call('ZREM', lane, kind .. ':' .. pad(number) .. ':' .. id) end
@@ -242,8 +257,10 @@ end
 -- At most one "promote this destination" is outstanding for a second; a lost one is made good by the
 -- next accept, finish or tick.
 local function wake(destination)
-  local d = redis.call('HMGET', P .. 'destination:' .. destination, 'paused')
+  local d = redis.call('HMGET', P .. 'destination:' .. destination, 'paused', 'breaker')
   if d[1] then return end
+  -- Behind an open breaker the ticks send the probes; with nothing failed, what is accepted next is one.
+  if d[2] and redis.call('EXISTS', P .. 'failed:' .. destination) == 1 then return end
   if not redis.call('SET', P .. 'wake:' .. destination, '1', 'NX', 'PX', 1000) then return end
   redis.call('LPUSH', ctl.pending_queue, fill(ARGV[2], { ['@@ID1@@'] = uuid(), ['@@TAG@@'] = uuid(),
     ['@@ARG@@'] = destination }))
@@ -282,6 +299,7 @@ local function enter(r, state, fields)
   r.state = state
   redis.call('ZADD', P .. 'requests:' .. state, int(r.seq), r.id)
   redis.call('HSET', request_key(r.id), 'state', state, unpack(fields or {}))
+  redis.call('HINCRBY', P .. 'counters', r.destination .. ':' .. state, 1)
 end
 
 -- How many open requests stand on a path: the versions of its fields are kept while there is one, and
@@ -313,6 +331,7 @@ local function finish_as(r, state, fields, undelivered)
   if undelivered then mark(lane, 'x', r.seq, r.id) end
   redis.call('ZADD', P .. 'finished', int(now), r.id)
   redis.call('ZREM', P .. 'expiry', r.id)
+  if deadline_of(r) then redis.call('ZREM', P .. 'deadlines', r.id) end
   if was_open then open_path(r, -1) end
 end
 
@@ -331,9 +350,7 @@ local function add_attempt(r, attempt)
 end
 
 local function expires_at(r)
-  local at = (r.ageFrom or now) + ctl.max_age_ms
-  if r.deadline and r.waived ~= '1' then at = math.min(at, r.deadline) end
-  return at
+  return math.min((r.ageFrom or now) + ctl.max_age_ms, deadline_of(r) or NEVER)
 end
 
 -- Into the failed table; the record's first failure is told to the world, the others stand in its history.
@@ -363,4 +380,68 @@ local function to_expired(r)
   finish_as(r, 'expired', { 'expiredAt', int(now) }, true)
   log_request('sync-expired', r, {})
   note_request(r, 'expired', {})
+end
+
+-- A write of unknown outcome may still land later, against a far side whose lastModified is coarse: after the
+-- lane's next delivery it is read back one lease later.
+local function suspect(r)
+  if r.media then mark(lane_key(r), 's', 0, '') end
+end
+
+local function schedule_read_back(r)
+  local lane = lane_key(r)
+  if first(lane, 's') then
+    unmark(lane, 's', 0, '')
+    redis.call('ZADD', P .. 'suspects:' .. r.destination, int(now + ctl.lease_ms), r.lane)
+  end
+end
+
+-- Breaker ------------------------------------------------------------------------------------------
+-- `destination:{name}`: breaker ('open'), reason, detail, openedAt, probedAt, probedLane while it is open;
+-- recoveringFrom, released after it has closed, until the failed table is released; notBefore while the far
+-- side has asked for rest. `faults:{name}`: lanes that met a fault since the last good answer.
+local function destination_key(name) return P .. 'destination:' .. name end
+
+local function log_destination(name, destination, extra)
+  extra.destination = destination
+  log('sync-operations', name, cjson.encode(extra))
+end
+
+local function open_breaker(destination, reason, detail)
+  local key = destination_key(destination)
+  if redis.call('HGET', key, 'breaker') then return end
+  redis.call('HSET', key, 'breaker', 'open', 'reason', reason, 'detail', detail, 'openedAt', int(now))
+  redis.call('HDEL', key, 'recoveringFrom', 'released', 'probedAt', 'probedLane')
+  redis.call('HINCRBY', key, 'opened', 1)
+  log_destination('destination-opened', destination, { code = reason, detail = detail })
+end
+
+local function close_breaker(destination)
+  local key = destination_key(destination)
+  redis.call('DEL', P .. 'faults:' .. destination)
+  local opened = redis.call('HGET', key, 'openedAt')
+  if not opened then return end
+  redis.call('HDEL', key, 'breaker', 'reason', 'detail', 'openedAt', 'probedAt', 'probedLane', 'notBefore')
+  redis.call('HSET', key, 'recoveringFrom', int(now), 'released', '0')
+  log_destination('destination-closed', destination, { openedAt = iso(tonumber(opened)) })
+end
+
+-- What an attempt says about its destination (`decide.Signal`): `good`, any answer of its own; `fault`, which
+-- opens the breaker once it has come from enough lanes; `fatal`, which opens it at once; '' says nothing.
+local function hear(r, signal, code, detail, rest_ms)
+  local key = destination_key(r.destination)
+  if rest_ms and rest_ms > 0 then
+    local before = tonumber(redis.call('HGET', key, 'notBefore') or 0)
+    redis.call('HSET', key, 'notBefore', int(math.max(before, now + rest_ms)))
+  end
+  if signal == 'good' then
+    close_breaker(r.destination)
+  elseif signal == 'fatal' then
+    open_breaker(r.destination, code, detail)
+  elseif signal == 'fault' then
+    local faults = P .. 'faults:' .. r.destination
+    redis.call('ZADD', faults, int(now), r.lane)
+    redis.call('PEXPIRE', faults, 3600000)
+    if redis.call('ZCARD', faults) >= ctl.breaker_threshold then open_breaker(r.destination, code, detail) end
+  end
 end

@@ -32,7 +32,7 @@ end
 -- A, so the comparison is with what was asked for last, never with what was delivered last.)
 local function changes_nothing(q)
   if q.forced or not q.members or #q.names == 0 then return false end
-  local entries = redis.call('HMGET', fields_key(q), unpack(q.names))
+  local entries = redis.call('HMGET', fields_key(q), unpack(prefixed('v:', q.names)))
   for i, member in ipairs(q.members) do
     local entry = entries[i]
     if not entry then
@@ -88,10 +88,10 @@ end
 local function set_versions(q, seq)
   if not q.members or #q.names == 0 then return end
   local key = fields_key(q)
-  local before = redis.call('HMGET', key, unpack(q.names))
+  local before = redis.call('HMGET', key, unpack(prefixed('v:', q.names)))
   local set = {}
   for _, member in ipairs(q.members) do
-    set[#set + 1] = member[1]
+    set[#set + 1] = 'v:' .. member[1]
     set[#set + 1] = int(seq) .. '|' .. q.id .. '|' .. member[2]
   end
   redis.call('HSET', key, unpack(set))
@@ -159,7 +159,9 @@ for _, q in ipairs(wanted) do
       note_request(r, 'rejected', { code = q.rejected, detail = q.rejected_detail })
     else
       to_pending(r)
+      if deadline_of(r) then redis.call('ZADD', P .. 'deadlines', int(deadline_of(r)), q.id) end
       note_request(r, 'accepted', { forced = q.forced })
+      redis.call('HINCRBY', P .. 'counters', q.destination .. ':accepted', 1)
       touched[q.destination] = true
     end
     set_versions(q, seq)

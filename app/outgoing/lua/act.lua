@@ -23,6 +23,7 @@ else
   local done, newer = covered(r)
   if done then return { 'superseded', newer or '' } end
   if state ~= 'failed' then open_path(r, 1) end
+  redis.call('ZREM', P .. 'deadlines', r.id)
   to_pending(r)
   redis.call('HSET', request_key(r.id), 'waived', '1', 'ageFrom', '', 'expiresAt', '', 'finishedAt', '', 'reclaims', '0')
   redis.call('ZADD', P .. 'expiry', int(NEVER), r.id)

@@ -46,6 +46,8 @@ if not r.barrier then
       sent[#sent + 1] = name
     end
   end
+  -- From here on until it is known to be delivered, what AVOS has of these members is anybody's guess.
+  if #sent > 0 then redis.call('HDEL', fields_key(r), unpack(prefixed('d:', sent))) end
   note_sending[#note_sending + 1] = 'sentMembers'
   note_sending[#note_sending + 1] = #sent == 0 and '[]' or cjson.encode(sent)
 end

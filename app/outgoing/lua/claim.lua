@@ -3,8 +3,9 @@
 -- ended since, is refused.
 --
 -- ARGV[1] {id, token, lease_ms, …}
--- Result  nil, or {now, lease_until, fence, destination, method, path, contentMediaId, unknown, ageFrom, deadline, kind}
---         (deadline empty where an operator has waived it)
+-- Result  nil, or {now, lease_until, fence, destination, method, path, contentMediaId, unknown, ageFrom, deadline, kind,
+--         member, JSON, …}: the values of its members that were delivered last, where they are known
+--         (deadline: the earlier of its own and its event's end plus the grace; empty where an operator has waived it)
 -- include: _lib.lua
 
 local r = read(ctl.id)
@@ -20,6 +21,17 @@ local lease_until = now + ctl.lease_ms
 redis.call('HSET', request_key(r.id), 'token', ctl.token, 'fence', int(fence), 'leaseUntil', int(lease_until),
   'attemptCount', int((r.attemptCount or 0) + 1), 'claimedAt', int(now))
 redis.call('ZADD', P .. 'live:' .. r.destination, int(lease_until), r.id)
-local deadline = r.waived ~= '1' and r.deadline
-return { int(now), int(lease_until), int(fence), r.destination, r.method, r.path, r.contentMediaId or '', r.unknown or '',
+local deadline = deadline_of(r)
+local answer = { int(now), int(lease_until), int(fence), r.destination, r.method, r.path, r.contentMediaId or '', r.unknown or '',
   r.ageFrom and int(r.ageFrom) or '', deadline and int(deadline) or '', r.kind }
+local names = members_of(r)
+if #names > 0 then
+  local delivered = redis.call('HMGET', fields_key(r), unpack(prefixed('d:', names)))
+  for i, name in ipairs(names) do
+    if delivered[i] then
+      answer[#answer + 1] = name
+      answer[#answer + 1] = delivered[i]
+    end
+  end
+end
+return answer

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Finish: what became of an attempt. Needs the claim's token; whoever lost the lease changes nothing.
 --
--- ARGV[1] {id, token, state: delivered|failed|rejected|expired, code?, detail?, next_try_at?, …}
+-- ARGV[1] {id, token, state: delivered|failed|rejected|expired, code?, detail?, next_try_at?,
+--         signal: good|fault|fatal|'', rest_ms?, …}
 -- ARGV[2] template "promote"; ARGV[3] the attempt (JSON, kept as it is); ARGV[4] the unknown outcome (JSON) or ''
 -- Result  1, or 0 where the claim was lost
 -- include: _lib.lua
@@ -10,6 +11,24 @@ local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
 add_attempt(r, ARGV[3])
 redis.call('HSET', request_key(r.id), 'unknown', ARGV[4], 'reclaims', '0')
+if ARGV[4] ~= '' then suspect(r) end
+hear(r, ctl.signal, ctl.code, ctl.detail, ctl.rest_ms)
+
+-- What was sent is what AVOS has now.
+local function note_delivered()
+  if r.barrier or not r.sentMembers then return end
+  local names = cjson.decode(r.sentMembers)
+  if #names == 0 then return end
+  local values = redis.call('HMGET', request_key(r.id), unpack(prefixed('body:', names)))
+  local set = {}
+  for i, name in ipairs(names) do
+    if values[i] then
+      set[#set + 1] = 'd:' .. name
+      set[#set + 1] = values[i]
+    end
+  end
+  redis.call('HSET', fields_key(r), unpack(set))
+end
 
 -- A delivery makes good what older requests of the same path left undelivered.
 local function make_good()
@@ -24,7 +43,9 @@ local function make_good()
 end
 
 if ctl.state == 'delivered' then
+  note_delivered()
   finish_as(r, 'delivered', { 'reason', '', 'error', '' }, false)
+  schedule_read_back(r)
   make_good()
   log_request('sync-delivered', r, {})
   if r.firstFailedAt then log_request('sync-recovered', r, { firstFailedAt = iso(r.firstFailedAt) }) end

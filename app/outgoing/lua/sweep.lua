@@ -7,7 +7,9 @@
 
 local destination = ctl.destination
 local till = ctl.until_ms or now
-if redis.call('HGET', P .. 'destination:' .. destination, 'paused') then return { 0, int(till) } end
+local d = redis.call('HMGET', destination_key(destination), 'paused', 'breaker', 'recoveringFrom')
+-- What a paused destination or an open breaker holds isn't swept: a tick costs the same however much that is.
+if d[1] or d[2] then return { 0, int(till) } end
 local failed, due = P .. 'failed:' .. destination, P .. 'due:' .. destination
 local ids = redis.call('ZRANGEBYSCORE', failed, '-inf', int(till), 'LIMIT', 0, ctl.limit)
 local swept, urgent = {}, {}
@@ -21,6 +23,9 @@ for i, id in ipairs(ids) do
     redis.call('ZADD', due, unpack(urgent))
     swept, urgent = {}, {}
   end
+end
+if d[3] and #ids == 0 and redis.call('EXISTS', due) == 0 then
+  redis.call('HDEL', destination_key(destination), 'recoveringFrom', 'released') -- all that the outage left is released
 end
 wake_if_work(destination)
 return { #ids, int(till) }

@@ -73,9 +73,9 @@ def wanted_and_composed(rooms: Rooms) -> tuple[dict[str, dict[str, str]], dict[s
             assert request.members is not None
             fields = typed(rooms.client).hgetall(rooms.keys.fields("avos", version_path(request)))
             wanted[request.path] = {
-                name.decode(): value.decode().split("|")[2]
+                name.decode().removeprefix("v:"): value.decode().split("|")[2]
                 for name, value in fields.items()
-                if not name.startswith(b"#")
+                if name.startswith(b"v:")
             }
             composed[request.path] = {
                 name: f"!{request.rejected}" if request.rejected else digest(value)

@@ -155,7 +155,7 @@ def test_a_destination_is_paused_and_resumed(caller: Caller) -> None:
     paused = caller.post("/api/custom/destinations/avos/pause").json
     assert (paused["name"], paused["state"], paused["pausedBy"]) == ("avos", "paused", "bootstrap")
     assert caller.get("/api/custom/destinations").json["destinations"][0]["state"] == "paused"
-    assert caller.post("/api/custom/destinations/avos/resume").json["state"] == "open"
+    assert caller.post("/api/custom/destinations/avos/resume").json["state"] == "closed"
     check_problem(caller.post("/api/custom/destinations/moon/pause"), 404, code="destination_not_found")
 
 

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- Drifted: while a request was being tried, AVOS showed another value than the one that we delivered last.
+--
+-- ARGV[1] {id, token, members: [name, …], park, …}; ARGV[2] template "promote"; ARGV[3] what was found (JSON)
+-- Result  1: go on; 0: the request was parked, or the claim is lost
+-- include: _lib.lua
+
+local r = read(ctl.id)
+if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
+-- Told once: what AVOS has now is no value of ours.
+redis.call('HDEL', fields_key(r), unpack(prefixed('d:', ctl.members)))
+log('sync-operations', 'sync-drifted', ARGV[3])
+if r.media then note(r.media, 'foreign-edit', ARGV[3]) end
+if not ctl.park then return 1 end
+to_rejected(r, 'foreign_edit', 'Somebody else has changed in AVOS what this request would overwrite.')
+install_head(r)
+wake_if_work(r.destination)
+return 0
