@@ -12,6 +12,7 @@ from typing import Final
 from app.local.layout import ROOT, Layout
 
 SERVER: Final = "server"
+BEAT: Final = "beat"
 FLOWER: Final = "flower"
 STAND_IN: Final = "avos-stand-in"
 _FEW = 4  # threads of a worker whose tasks only talk to Redis
@@ -51,7 +52,7 @@ def stages(layout: Layout) -> list[Stage]:
             (*live, worker("pending", "pending", _FEW, finish), worker("ticks", "ticks", _FEW, finish)),
         ),
         Stage("api", "API", (Program("api", api_command(), stop_wait_s=20),)),
-        Stage("beat", "Beat", (Program("beat", beat_command()),)),
+        Stage(BEAT, "Beat", (Program(BEAT, beat_command()),)),
     ]
     if layout.stand_in_port is not None:
         token_file = layout.chosen.get("MEDIAOPS_AVOS_TOKEN_FILE")

@@ -39,7 +39,7 @@ def wait_for(stage: Stage, layout: Layout, alive: Callable[[], bool]) -> None:
         "flower": lambda: _listens(layout.settings.flower_host, layout.settings.flower_port),
         "workers": lambda: _consumed(layout),
         "api": lambda: _api(layout),
-        "beat": lambda: _ticks(layout),
+        "beat": lambda: bool(ticks(layout)),
     }
     check = checks[stage.name]
     # A long append-only file takes its time to load.
@@ -100,12 +100,13 @@ def _api(layout: Layout) -> bool:
     return True
 
 
-def _ticks(layout: Layout) -> bool:
+def ticks(layout: Layout) -> bool | None:
+    """Whether beat ticks and its ticks are worked on; None while the store can't say."""
     client = connect(layout.settings.redis_url)
     try:
         with store_errors():
             return bool(client.exists(Keys(layout.settings.tenant).tick("promote")))
     except Unavailable:
-        return False
+        return None
     finally:
         client.close()

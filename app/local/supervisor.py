@@ -130,6 +130,12 @@ class Supervisor:
         """Stop a stage's programs and wait until they have ended."""
         self._rpc.stopProcessGroup(stage.name, True)
 
+    def restart_stage(self, stage: Stage) -> None:
+        """Stop it, by force after its time, and start it again."""
+        with contextlib.suppress(*_GONE):
+            self.stop_stage(stage)
+            self.start_stage(stage)
+
     def processes(self) -> list[Process]:
         """All of them; empty when supervisor is gone."""
         try:

@@ -109,7 +109,6 @@ def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(start:
     client = first.client()
     event = {"name": "Home - Away", "eventEnd": "2026-11-21T21:45:00Z", "livestreams": []}
     client.call("PUT", "/api/custom/events/ev-1", body=event)
-    client.close()
 
     # All of it in the session of who started it.
     programs = ("server", "avos-stand-in", "flower", "live1", "live2", "pending", "ticks", "api", "beat")
@@ -119,6 +118,16 @@ def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(start:
     # What dies is started again.
     os.kill(pids["live1"], signal.SIGKILL)
     until(lambda: "live1 had ended and was started again" in first.said(), timeout_s=30)
+
+    os.kill(pids["server"], signal.SIGKILL)
+    until(lambda: "server had ended and was started again" in first.said(), timeout_s=30)
+    assert client.get("/api/custom/events/ev-1")["name"] == "Home - Away"
+
+    # A beat that hangs is, too: nobody but the missing ticks tells.
+    os.kill(first.pid("beat"), signal.SIGSTOP)
+    until(lambda: "beat was silent" in first.said(), timeout_s=60)
+    until(lambda: first.pid("beat") != pids["beat"], timeout_s=30)
+    client.close()
 
     # A second run in the same directory is refused, and says why.
     other = start()
@@ -134,7 +143,7 @@ def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(start:
     ]
     assert stopped == sorted(stopped)
     assert len(order) == 6
-    until(lambda: all(gone(pid) for pid in pids.values() if pid != pids["live1"]))
+    until(lambda: all(gone(pid) for pid in pids.values() if pid not in (pids["live1"], pids["server"])))
     assert not (first.data_dir / "running.json").exists()
 
     second = start().running()
