@@ -26,12 +26,11 @@ broker_transport_options: dict[str, Any] = {
     # A publisher fails at once: who publishes (beat) does so again at the next tick, and waiting would take longer.
     "max_retries": 0,
     "interval_start": 0,
-    # A dead worker's prefetched messages come back after this. Nobody waits for them: the lease on the record (seconds)
-    # is what brings the work back; the message then finds nothing to claim.
-    "visibility_timeout": 300,
-    # By default up to 100 s later still, and every worker looks.
-    "unacked_restore_interval": 5,
-    "unacked_restore_throttle": 1,
+    # kombu would note every message as unacknowledged and take the note back, two more writes that each wait for the
+    # disk, and give a dead worker's messages back after minutes. The lease on the record does that within seconds; the
+    # message that comes late, or again, finds nothing to claim. A worker that stops in order still puts back what it
+    # hasn't begun.
+    "ack_emulation": False,
     # One list a queue instead of four: nothing here has a priority by message; the order of work is in the records.
     "priority_steps": [0],
 }

@@ -9,9 +9,11 @@ from celery import Celery, signals
 
 from app.platform import log
 from app.settings import Settings
+from workers.events import BatchedEvents
 
 app = Celery("mediaops-sync")
 app.config_from_object("celeryconfig")
+app.steps["consumer"].add(BatchedEvents)
 
 # One line per task received, done or sent by beat; our own line per attempt says more, and costs less.
 CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat")

@@ -97,6 +97,9 @@ class ChainRequest(_Request):  # type: ignore[misc]
             root_id=self.root_id or self.id,
             parent_id=self.id,
             ignore_result=True,
+            # Flower would show the first kilobyte of it, and writing that out costs a tenth of a link.
+            argsrepr=f"(<result of {self.name}{self.argsrepr}>,)",
+            kwargsrepr="{}",
         )
         request = type(self)(
             _NoMessage(self.delivery_info, made.properties),

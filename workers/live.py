@@ -10,7 +10,8 @@ from workers.handover import ChainLink
 from workers.parts import system
 
 
-@shared_task(name="live.get_last_modified", base=ChainLink)
+# The ticket's beginning is shown in Flower (it names the request); a kilobyte, the default, costs too much to write out.
+@shared_task(name="live.get_last_modified", base=ChainLink, resultrepr_maxsize=100)
 def get_last_modified(request_id: str) -> dict[str, Any] | None:
     """Claim the request and GET its lastModified: the ticket for `send_patch`, or None when nothing is to be sent."""
     return system().delivery.get_last_modified(request_id)

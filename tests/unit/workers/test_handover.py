@@ -103,7 +103,7 @@ def test_events_say_what_flower_shows(bench: Bench) -> None:
         None,
     )
     assert (patched["name"], patched["root_id"], patched["parent_id"]) == ("live.send_patch", first, first)
-    assert "requestId" in patched["args"]
+    assert "a" * 32 in patched["args"]
     assert {e["hostname"] for e in bench.events.of(first) + bench.events.of(second)} == {"live1@test"}
 
 

@@ -74,4 +74,4 @@ def test_messages_are_json_wake_ups_without_results(wiring: dict[str, Any]) -> N
     assert conf["worker_send_task_events"]
     options = conf["broker_transport_options"]
     assert options["global_keyprefix"] == "wiring:"
-    assert (options["socket_timeout"], options["max_retries"], options["visibility_timeout"]) == (5, 0, 300)
+    assert (options["socket_timeout"], options["max_retries"], options["ack_emulation"]) == (5, 0, False)
