@@ -106,6 +106,7 @@ class OutgoingStore:
             "lease_ms": _ms(policy.lease),
             "max_age_ms": _ms(policy.max_age),
             "keep_ms": _ms(policy.keep),
+            "in_flight": policy.in_flight,
             "breaker_threshold": policy.breaker_threshold,
             "log_length": policy.log_length,
             "timeline_length": policy.timeline_length,
@@ -152,7 +153,6 @@ class OutgoingStore:
         """
         control: Control = {
             "destination": destination,
-            "in_flight": self.policy.in_flight,
             "soon_ms": _ms(SOON),
             "limit": self.policy.in_flight,
             "release_rate": self.policy.release_rate,

@@ -65,5 +65,8 @@ else
   to_failed(r, ctl.code, ctl.detail, math.max(now, ctl.next_try_at))
 end
 install_head(r)
-wake_if_work(r.destination)
+-- Under a backlog, room is filled again a tenth of the bound at a time: a promotion for every request that
+-- ends would cost a task each. What this leaves over, the tick promotes within a second.
+local in_flight = redis.call('ZCARD', P .. 'live:' .. r.destination)
+if in_flight <= ctl.in_flight * 0.9 then wake_if_work(r.destination) end
 return 1
