@@ -73,7 +73,11 @@ class Ours:
                 continue
             for planned in stage.programs:
                 self._programs[planned.name] = self._run(planned)
-            wait_for(stage, self._layout, lambda: not self.check())
+            wait_for(stage, self._layout, self._alive)
+
+    def _alive(self) -> bool:
+        self.check()
+        return True
 
     def _run(self, planned: Planned) -> Program:
         return Program(planned.name, planned.command, self._environ, self._layout.logs)
