@@ -72,6 +72,10 @@ for _, write in ipairs(ctl.writes) do
   redis.call(unpack(command))
 end
 
+-- What happened is told before what follows from it.
+for _, h in ipairs(ctl.happenings) do log(h[1], h[2], payload(h[3])) end
+for _, n in ipairs(ctl.notes) do note(n[1], n[2], payload(n[3])) end
+
 -- Ending a registration ends what waits for it; what is live is refused when it wants to send.
 for _, media in ipairs(ctl.unregistered) do
   local r = { destination = 'avos', lane = media }
@@ -170,8 +174,6 @@ for _, q in ipairs(wanted) do
   install_head(q)
 end
 
-for _, h in ipairs(ctl.happenings) do log(h[1], h[2], payload(h[3])) end
-for _, n in ipairs(ctl.notes) do note(n[1], n[2], payload(n[3])) end
 if idem then
   redis.call('HSET', idem_key, 'fingerprint', idem.fingerprint, 'ids', #ids == 0 and '[]' or cjson.encode(ids))
   redis.call('PEXPIRE', idem_key, 86400000)
