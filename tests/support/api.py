@@ -49,7 +49,11 @@ class ApiProcess:
                 stderr=log,
                 start_new_session=True,
             )
-        until(self._answers, timeout_s=30, what="the API to answer")
+        try:
+            until(self._answers, timeout_s=60, what="the API to answer")
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -70,5 +74,5 @@ class ApiProcess:
             raise AssertionError(f"the API ended: {self.log.read_text()[-3000:]}")
         try:
             return requests.get(f"{self.url}/healthz", timeout=2).ok
-        except requests.ConnectionError:
-            return False
+        except (requests.ConnectionError, requests.Timeout):
+            return False  # it listens before its workers have loaded
