@@ -15,12 +15,11 @@ from app.local.layout import Layout, free_port, lay_out
 from app.local.programs import SERVER, stages
 from app.local.programs import Program as Planned
 from app.local.readiness import wait_for
-from app.outgoing.model import AVOS, Acceptance, NewRequest
-from app.platform.keys import fold
+from app.outgoing.model import AVOS, Acceptance
 from app.system import System, build
 from benchmarks import load
 from benchmarks.processes import Memory, Program, family, stop_all
-from benchmarks.sides import BODY, MAX_MEMORY, of_all
+from benchmarks.sides import BODY, MAX_MEMORY, of_all, patch
 
 _CHUNK: Final = 20  # requests that are filled in by one script
 _LIVE: Final = "live"
@@ -85,7 +84,7 @@ class Ours:
     def fill(self, media: Sequence[str]) -> None:
         self.system.redis.hset(self.system.keys.destination(AVOS), "paused", "measuring")
         for first in range(0, len(media), _CHUNK):
-            requests = tuple(_patch(name) for name in media[first : first + _CHUNK])
+            requests = tuple(patch(name) for name in media[first : first + _CHUNK])
             self.system.outgoing.accept(Acceptance(requests=requests))
 
     def release(self) -> None:
@@ -124,16 +123,3 @@ class Ours:
         self.system.redis.close()
         if server is not None:
             server.stop()
-
-
-def _patch(media: str) -> NewRequest:
-    """A request such as planning makes, for a content media without a registration."""
-    return NewRequest(
-        destination=AVOS,
-        lane=fold(media),
-        kind="generic",
-        method="PATCH",
-        path=f"/external/contentMedia/live/{media}",
-        members=BODY,
-        content_media_id=media,
-    )

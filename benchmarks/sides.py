@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from app.outgoing.model import AVOS, NewRequest
 from app.platform.embedded import EmbeddedServer
+from app.platform.keys import fold
 from benchmarks.processes import Memory, memory
 
 # Above what the largest table of the measurements needs; the server's other settings stay as they are everywhere.
@@ -54,3 +56,16 @@ def server(folder: Path) -> EmbeddedServer:
 
 def of_all(pids: Sequence[int]) -> list[Memory]:
     return [memory(pid) for pid in pids]
+
+
+def patch(media: str) -> NewRequest:
+    """An update as our side accepts it, for a content media without a registration."""
+    return NewRequest(
+        destination=AVOS,
+        lane=fold(media),
+        kind="generic",
+        method="PATCH",
+        path=f"/external/contentMedia/live/{media}",
+        members=BODY,
+        content_media_id=media,
+    )
