@@ -10,6 +10,7 @@ from redis import Redis
 from app.avos.bodies import PropertyNames
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
+from app.avos.foreign import ForeignEdits
 from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService
 from app.outgoing.store import OutgoingStore, Policy
@@ -72,7 +73,12 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         ),
         tokens=TokenStore(typed(redis), keys, settings.api_token),
         avos=avos,
-        delivery=Delivery(outgoing, avos, timeout_s=settings.avos_timeout_s),
+        delivery=Delivery(
+            outgoing,
+            avos,
+            timeout_s=settings.avos_timeout_s,
+            foreign=ForeignEdits(outgoing, park=settings.foreign_edits == "park"),
+        ),
     )
 
 

@@ -28,7 +28,7 @@ class Shown(StrEnum):
 def last_modified_of(document: Mapping[str, Any]) -> str | None:
     """The opaque string to echo, or None where it is missing or unusable: not a non-empty string, over
     1 KiB, with control characters, or not valid Unicode."""
-    value = _member(document, "lastModified")
+    value = member_of(document, "lastModified")
     if not isinstance(value, str) or not value or _CONTROL.search(value):
         return None
     try:
@@ -43,15 +43,20 @@ def compare(
 ) -> dict[str, Shown]:
     """For each member (ABSENT ones aside) how `document` shows it, in the object that `section` leads to
     (`paths.section_of`)."""
-    shown: Any = document
-    for name in section:
-        shown = _member(shown, name) if isinstance(shown, Mapping) else ABSENT
-    place: Mapping[str, Any] = shown if isinstance(shown, Mapping) else {}
+    place = in_section(document, section)
     return {
-        name: _verdict(_member(place, name), wanted)
+        name: _verdict(member_of(place, name), wanted)
         for name, wanted in members.items()
         if wanted is not ABSENT
     }
+
+
+def in_section(document: Mapping[str, Any], section: Sequence[str]) -> Mapping[str, Any]:
+    """The object of `document` that `section` leads to; empty where there is none."""
+    shown: Any = document
+    for name in section:
+        shown = member_of(shown, name) if isinstance(shown, Mapping) else ABSENT
+    return shown if isinstance(shown, Mapping) else {}
 
 
 def overall(verdicts: Mapping[str, Shown]) -> Shown:
@@ -83,7 +88,7 @@ def _verdict(shown: Any, wanted: Any) -> Shown:
     return Shown.EQUAL if same(shown, wanted) else Shown.DIFFERENT
 
 
-def _member(place: Mapping[str, Any], name: str) -> Any:
+def member_of(place: Mapping[str, Any], name: str) -> Any:
     """The member by its own spelling, else by the first that differs in case only, else ABSENT."""
     if name in place:
         return place[name]

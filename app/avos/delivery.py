@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from app.avos.client import AvosClient, Exchange, Reading
 from app.avos.comparison import Shown, compare, overall
 from app.avos.errors import CallFailed
+from app.avos.foreign import PARKED, ForeignEdits, differs
 from app.avos.paths import get_path_for, section_of
 from app.outgoing.decide import AttemptError, Result
 from app.outgoing.model import Claim, Sending
@@ -50,6 +51,11 @@ class Store(Protocol):
 class NothingToSend(Exception):
     """`begin` handed nothing out: newer requests have it all, it is too late, or the lease is gone. The
     store has ended the record accordingly."""
+
+
+class _Parked(Exception):
+    """Somebody else has changed what would be overwritten, and such requests wait for a person; the record is
+    ended."""
 
 
 class _AnswerLost(Exception):
@@ -88,12 +94,16 @@ class _Course:
 
 
 class Delivery:
-    """`timeout_s` bounds one whole attempt, from the GET to the last byte read back."""
+    """`timeout_s` bounds one whole attempt, from the GET to the last byte read back. Without `foreign` nobody
+    looks for other people's edits."""
 
-    def __init__(self, store: Store, client: AvosClient, *, timeout_s: float) -> None:
+    def __init__(
+        self, store: Store, client: AvosClient, *, timeout_s: float, foreign: ForeignEdits | None = None
+    ) -> None:
         self._store = store
         self._client = client
         self._timeout_s = timeout_s
+        self._foreign = foreign
 
     def get_last_modified(self, request_id: str) -> Ticket | None:
         """Claim a PATCH and read its lastModified: the ticket for `send_patch`. None: refused or ended."""
@@ -108,6 +118,12 @@ class Delivery:
             course.shown["get"] = failed.exchange
             self._finish(course, failed.error)
             return None
+        if claim.delivered and differs(claim, reading):
+            course.shown["get"] = reading.exchange
+            try:
+                self._look_for_edits(course, reading)
+            except _Parked:
+                return None
         return {
             # Without the delivered values: payloads never travel in messages.
             "claim": {name: getattr(claim, name) for name in Claim.__slots__ if name != "delivered"},
@@ -126,6 +142,8 @@ class Delivery:
             self._patch(course, ticket["lastModified"])
         except NothingToSend:
             return NOTHING
+        except _Parked:
+            return REJECTED
         except CallFailed as failed:
             return self._finish(course, failed.error)
         return self._finish(course, None)
@@ -170,10 +188,12 @@ class Delivery:
                 # After a lost answer it may be our own write that is in the way.
                 if course.unknown is not None and _applied(course, reading, sending):
                     return
+                self._look_for_edits(course, reading)
             except _AnswerLost as answer:
                 reading = self._read_back(course, answer.failed)
                 if _applied(course, reading, sending):
                     return
+                self._look_for_edits(course, reading)
                 if lost:
                     raise answer.failed from None
                 lost = True
@@ -210,6 +230,18 @@ class Delivery:
             return self._read(course, "readBack")
         except CallFailed:
             raise failed from None
+
+    def _look_for_edits(self, course: _Course, reading: Reading) -> None:
+        """AVOS has changed, or shows something unexpected: was it somebody else? Raises _Parked."""
+        edited = self._foreign.found(course.claim, reading) if self._foreign is not None else []
+        if self._foreign is None or not edited:
+            return
+        reading.exchange["edited"] = [member["name"] for member in edited]
+        unknown = course.unknown is not None
+        attempt = course.attempt(PARKED)
+        if not self._foreign.may_go_on(course.claim, edited, attempt, unknown=unknown):
+            log.info("attempt", outcome=REJECTED, code=PARKED.code, **_of_claim(course.claim))
+            raise _Parked
 
     def _begin(self, course: _Course, last_modified: str | None) -> Sending:
         """Immediately before each sending: what may be sent now."""

@@ -292,7 +292,7 @@ class OutgoingStore:
     def cleared(self, destination: str, lane: str) -> None:
         """A suspect lane was read back and shows what was delivered, or was sent again."""
         with store_errors():
-            self.client.zrem(f"{self.keys.prefix}suspects:{destination}", lane)
+            self.client.zrem(self.keys.suspects(destination), lane)
 
     def trim(self) -> int:
         """Remove final records older than the history is kept."""

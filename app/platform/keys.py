@@ -117,6 +117,9 @@ class Keys:
     def fields(self, destination: str, path: str) -> str:
         return f"{self.prefix}fields:{destination}:{path}"
 
+    def suspects(self, destination: str) -> str:
+        return f"{self.prefix}suspects:{destination}"
+
     def destination(self, destination: str) -> str:
         return f"{self.prefix}destination:{destination}"
 

@@ -396,6 +396,32 @@ local function schedule_read_back(r)
   end
 end
 
+-- An attempt that has begun to send and ends without a word of success: what AVOS has of these members now is
+-- anybody's guess, so that nothing found there can be called somebody else's edit.
+local function forget_delivered(r)
+  if r.barrier or not r.sendingAt or not r.sentMembers then return end
+  local names = cjson.decode(r.sentMembers)
+  if #names > 0 then redis.call('HDEL', fields_key(r), unpack(prefixed('d:', names))) end
+end
+
+-- A request of another method may write any field of its content media.
+local function forget_all_delivered(r)
+  if not r.media then return end
+  local seen = {}
+  for _, id in ipairs(redis.call('ZREVRANGE', media_key(r.media, 'requests'), 0, 99)) do
+    local path = redis.call('HGET', request_key(id), 'versionPath')
+    if path and not seen[path] then
+      seen[path] = true
+      local key = fields_key({ destination = r.destination, versionPath = path })
+      local gone = {}
+      for _, field in ipairs(redis.call('HKEYS', key)) do
+        if field:sub(1, 2) == 'd:' then gone[#gone + 1] = field end
+      end
+      if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+    end
+  end
+end
+
 -- Breaker ------------------------------------------------------------------------------------------
 -- `destination:{name}`: breaker ('open'), reason, detail, openedAt, probedAt, probedLane while it is open;
 -- recoveringFrom, released after it has closed, until the failed table is released; notBefore while the far

@@ -9,7 +9,12 @@
 local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token or r.leaseUntil <= now then return false end
 
+-- An earlier sending of this attempt may have been applied, or may be yet.
 local function ended()
+  if r.sendingAt then
+    forget_delivered(r)
+    suspect(r)
+  end
   install_head(r)
   wake_if_work(r.destination)
   return false
@@ -46,11 +51,12 @@ if not r.barrier then
       sent[#sent + 1] = name
     end
   end
-  -- From here on until it is known to be delivered, what AVOS has of these members is anybody's guess.
-  if #sent > 0 then redis.call('HDEL', fields_key(r), unpack(prefixed('d:', sent))) end
+  -- What an earlier sending of this attempt held and this one doesn't is forgotten here; the rest when it ends.
+  if r.sendingAt and r.sentMembers and #cjson.decode(r.sentMembers) ~= #sent then forget_delivered(r) end
   note_sending[#note_sending + 1] = 'sentMembers'
   note_sending[#note_sending + 1] = #sent == 0 and '[]' or cjson.encode(sent)
 end
+if r.barrier then forget_all_delivered(r) end
 redis.call('HSET', key, unpack(note_sending))
 redis.call('ZADD', P .. 'live:' .. r.destination, int(lease_until), r.id)
 return answer

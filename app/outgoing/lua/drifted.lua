@@ -1,7 +1,9 @@
 #!lua flags=allow-oom
 -- Drifted: while a request was being tried, AVOS showed another value than the one that we delivered last.
 --
--- ARGV[1] {id, token, members: [name, …], park, …}; ARGV[2] template "promote"; ARGV[3] what was found (JSON)
+-- ARGV[1] {id, token, members: [name, …], park, unknown, …}; ARGV[2] template "promote"; ARGV[3] what was found (JSON)
+-- ARGV[4] the attempt (JSON), written down where it ends here
+--         `unknown`: this attempt has sent something whose answer was lost
 -- Result  1: go on; 0: the request was parked, or the claim is lost
 -- include: _lib.lua
 
@@ -12,7 +14,17 @@ redis.call('HDEL', fields_key(r), unpack(prefixed('d:', ctl.members)))
 log('sync-operations', 'sync-drifted', ARGV[3])
 if r.media then note(r.media, 'foreign-edit', ARGV[3]) end
 if not ctl.park then return 1 end
-to_rejected(r, 'foreign_edit', 'Somebody else has changed in AVOS what this request would overwrite.')
+add_attempt(r, ARGV[4])
+if ctl.unknown then
+  forget_delivered(r)
+  suspect(r)
+end
+hear(r, 'good') -- it has answered
+if orphan(r) then
+  supersede(r, nil, 'unregistered')
+else
+  to_rejected(r, 'foreign_edit', 'Somebody else has changed in AVOS what this request would overwrite.')
+end
 install_head(r)
 wake_if_work(r.destination)
 return 0

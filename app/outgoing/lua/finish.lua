@@ -12,6 +12,7 @@ if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
 add_attempt(r, ARGV[3])
 redis.call('HSET', request_key(r.id), 'unknown', ARGV[4], 'reclaims', '0')
 if ARGV[4] ~= '' then suspect(r) end
+if ctl.state ~= 'delivered' then forget_delivered(r) end
 hear(r, ctl.signal, ctl.code, ctl.detail, ctl.rest_ms)
 
 -- What was sent is what AVOS has now.

@@ -22,7 +22,10 @@ for _, id in ipairs(ids) do
       add_attempt(r, cjson.encode({ at = iso(now), outcome = 'lease_lost', error = { code = 'lease_lost',
         detail = 'The worker did not report back within its lease.' } }))
     end
-    if r.token and r.sendingAt then suspect(r) end
+    if r.token and r.sendingAt then
+      forget_delivered(r)
+      suspect(r)
+    end
     if r.token and r.sendingAt and not r.barrier then
       redis.call('HSET', request_key(id), 'unknown', '{"members":' .. (r.sentMembers or '[]') .. ',"lastModified":'
         .. cjson.encode(r.sentLastModified or '') .. '}')

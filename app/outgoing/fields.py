@@ -1,0 +1,104 @@
+"""What stands for the members of a path: the newest desired value of each, and the one that was delivered last.
+
+Reads only, and never on the way of an update that goes well: whoever has found that AVOS shows something else asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.outgoing.model import Claim, digest
+from app.outgoing.store import OutgoingStore
+from app.platform.redis import store_errors
+
+_VERSION: Final = "v:"
+_DELIVERED: Final = "d:"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One member of a path. `version` is its newest desired value's, as it stands ("" where nobody has asked for
+    one): `sequence|request id|digest`. `delivered` is the JSON that was delivered last, where that is known."""
+
+    name: str
+    version: str = ""
+    delivered: bytes | None = None
+
+    @property
+    def request_id(self) -> str:
+        """Who has set the newest desired value."""
+        return self.version.split("|")[1] if self.version else ""
+
+    def desires(self, value: bytes) -> bool:
+        """Whether this JSON is the newest desired value."""
+        return self.version.rpartition("|")[2] == digest(json.loads(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A member that a live request may send: what it wants there, and what was delivered there before."""
+
+    name: str
+    wanted: bytes
+    delivered: bytes
+
+
+class FieldReader:
+    """Raises Unavailable while the store is away."""
+
+    def __init__(self, store: OutgoingStore) -> None:
+        self._client = store.client
+        self._keys = store.keys
+
+    def of(self, destination: str, paths: Sequence[str]) -> list[dict[str, Field]]:
+        """All members of each path (as in `fields:`), by name."""
+        with store_errors():
+            pipe = self._client.pipeline(transaction=False)
+            for path in paths:
+                pipe.hgetall(self._keys.fields(destination, path))
+            found = pipe.execute()
+        return [_fields(stored) for stored in found]
+
+    def own(self, claim: Claim) -> list[Own]:
+        """What a claimed PATCH would overwrite of what we have delivered, as far as that is known; nothing where
+        an earlier write of ours may still land in its lane: what is found there then may be our own."""
+        with store_errors():
+            path, lane, names_json = self._client.hmget(
+                self._keys.request(claim.request_id), "versionPath", "lane", "members"
+            )
+        if path is None or lane is None or names_json is None:
+            return []
+        names: list[str] = json.loads(names_json)
+        fields = self._keys.fields(claim.destination, path.decode())
+        marks = self._keys.lane(claim.destination, lane.decode())
+        with store_errors():
+            pipe = self._client.pipeline(transaction=False)
+            pipe.hmget(self._keys.request(claim.request_id), [f"body:{name}" for name in names])
+            pipe.hmget(fields, [_DELIVERED + name for name in names])
+            pipe.hmget(fields, [_VERSION + name for name in names])
+            pipe.zrangebylex(marks, "[s:", "(s;", 0, 1)
+            pipe.zscore(self._keys.suspects(claim.destination), lane)
+            wanted, delivered, versions, marked, awaited = pipe.execute()
+        if marked or awaited is not None:
+            return []
+        return [
+            Own(name, want, before)
+            for name, want, before, version in zip(names, wanted, delivered, versions, strict=True)
+            if want is not None and before is not None and _set_by(version) in ("", claim.request_id)
+        ]
+
+
+def _set_by(version: bytes | None) -> str:
+    return version.decode().split("|")[1] if version else ""
+
+
+def _fields(stored: dict[bytes, bytes]) -> dict[str, Field]:
+    text = {name.decode(): value for name, value in stored.items()}
+    names = {name[2:] for name in text if name.startswith((_VERSION, _DELIVERED))}
+    return {
+        name: Field(name, text.get(_VERSION + name, b"").decode(), text.get(_DELIVERED + name))
+        for name in sorted(names)
+    }
