@@ -49,11 +49,16 @@ class WorkerProcess:
             self.process = subprocess.Popen(
                 self._command, cwd=ROOT, env=self._environ, stdout=log, stderr=subprocess.STDOUT
             )
-        until(
-            lambda: b" ready." in self._log.read_bytes()[begin:] or self._ended(),
-            what="the worker to be ready",
-        )
-        assert not self._ended(), self.log()
+        try:
+            until(
+                lambda: b" ready." in self._log.read_bytes()[begin:] or self._ended(),
+                timeout_s=60,
+                what="the worker to be ready",
+            )
+            assert not self._ended(), self.log()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def _ended(self) -> bool:
