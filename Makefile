@@ -14,7 +14,7 @@ COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench chaos lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ check: $(STAMP) ## ruff, mypy, import-linter, Dockerfile and compose file
 
 bench: $(STAMP) ## run the benchmarks, with a table at the end
 	@exec $(PY) -m benchmarks $(ARGS)
+
+chaos: $(STAMP) ## the fault campaign; ARGS='--seconds 300 --seed 7 --kills 60' (see --help)
+	@exec $(PY) -m tests.chaos $(ARGS)
 
 lock: $(STAMP) ## pin pyproject.toml's dependencies again, with hashes (needs the network)
 	$(PY) -m pip install --quiet --disable-pip-version-check uv==0.13.9
