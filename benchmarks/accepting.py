@@ -58,10 +58,13 @@ class Planning:
         with_all.close()
 
     def puts(self) -> Iterator[bytes]:
-        """One event moved, one job moved, and so on."""
-        for number in itertools.cycle(f"{n:05d}" for n in range(self._pairs)):
-            yield self._request("PUT", f"/api/custom/events/ev-{number}", _event(number, next(_moves)))
-            yield self._request("PUT", f"/api/custom/jobs/job-{number}", _job(number, next(_moves)))
+        """Every event moved, then every job, and so on: what is on its way at one time never concerns the same pair."""
+        numbers = [f"{n:05d}" for n in range(self._pairs)]
+        while True:
+            for number in numbers:
+                yield self._request("PUT", f"/api/custom/events/ev-{number}", _event(number, next(_moves)))
+            for number in numbers:
+                yield self._request("PUT", f"/api/custom/jobs/job-{number}", _job(number, next(_moves)))
 
     def bulks(self) -> Iterator[bytes]:
         """`BULK` jobs moved with one call."""
@@ -113,7 +116,7 @@ class Accepting:
 def _press(side: Side, calls: Iterator[bytes], items: int, seconds: float) -> Rate:
     groups = side.pids()
     before = {group: cpu_s(pids) for group, pids in groups.items()}
-    answered: Answered = press(side.port, calls, seconds=seconds)
+    answered: Answered = press(side.port, calls, seconds=seconds, connections=16 if items == 1 else 2)
     done = answered.accepted * items
     if done == 0 or answered.accepted < sum(answered.statuses.values()):
         raise Broken(f"{side.name} answered {dict(answered.statuses)}.")

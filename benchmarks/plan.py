@@ -1,0 +1,66 @@
+"""What a run measures, how often and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.naive.settings import COMPARED
+
+SECTIONS: Final = ("accepting", "updates", "failed-table")
+LATENCIES_MS: Final = (0, 20, 100)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How many updates stand in a backlog, by the far side's latency: some seconds' work each."""
+
+    ours: Mapping[int, int]
+    naive: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`steady` rates are for both sides (about half of what the plain side can do), `busy` for ours alone."""
+
+    rounds: int
+    accepting_s: float
+    pairs: int
+    backlog: Backlog
+    steady_rates: Mapping[int, float]
+    steady_s: float
+    busy_rate: float
+    busy_s: float
+    tables: tuple[int, int]
+    removed: int
+    tunings: tuple[str, ...] = COMPARED
+    latencies_ms: tuple[int, ...] = field(default=LATENCIES_MS)
+
+
+FULL: Final = Plan(
+    rounds=3,
+    accepting_s=2.5,
+    pairs=600,
+    backlog=Backlog(ours={0: 1500, 20: 1500, 100: 1500}, naive={0: 400, 20: 120, 100: 40}),
+    steady_rates={0: 40, 20: 15, 100: 4},
+    steady_s=6,
+    busy_rate=100,
+    busy_s=4,
+    tables=(10_000, 1_000_000),
+    removed=100_000,
+)
+QUICK: Final = Plan(
+    rounds=1,
+    accepting_s=1.5,
+    pairs=100,
+    backlog=Backlog(ours={0: 600, 100: 600}, naive={0: 150, 100: 20}),
+    steady_rates={0: 40, 100: 4},
+    steady_s=4,
+    busy_rate=100,
+    busy_s=3,
+    tables=(10_000, 100_000),
+    removed=10_000,
+    tunings=("late",),
+    latencies_ms=(0, 100),
+)
