@@ -34,7 +34,7 @@ RETRY_CHUNK = 500
 PROMOTE_CHUNK = 50
 EXPIRE_CHUNK = 25
 TRIM_CHUNK = 50
-AUDIT_CHUNK = 200
+AUDIT_CHUNK = 50
 SOON = timedelta(hours=2)
 
 
@@ -309,7 +309,7 @@ class OutgoingStore:
                 return mended
 
     def audit_chunk(self, cursor: str, destination: str = AVOS) -> tuple[str, list[str]]:
-        """Some hundreds of records from `cursor` on ("0": from the start); where to go on, and what was mended."""
+        """Some dozens of records from `cursor` on ("0": from the start); where to go on, and what was mended."""
         control: Control = {"cursor": cursor, "limit": AUDIT_CHUNK, "destination": destination}
         following, _, *ids = self._run("audit", control)
         return following.decode(), [i.decode() for i in ids]

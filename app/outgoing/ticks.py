@@ -11,7 +11,7 @@ from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors
 
 FULL_SHARE: Final = 0.85  # of maxmemory: above it, accept takes no new work and the rest drains
-AUDIT_CHUNKS: Final = 25  # of 200 records
+AUDIT_CHUNKS: Final = 100  # of 50 records
 _FULL_FOR_MS: Final = 30_000  # the mark falls off by itself if nobody renews it
 
 
