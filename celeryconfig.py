@@ -88,6 +88,7 @@ TICKS: dict[str, float] = {
     "retry_failed": _settings.retry_interval_s,
     "promote": 1.0,
     "reclaim": 1.0,
+    "read_back": 2.0,
     "work_on_operations": 1.0,
     "watch_memory": 5.0,
     "audit": 60.0,

@@ -11,6 +11,7 @@ from app.avos.bodies import PropertyNames
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
 from app.avos.foreign import ForeignEdits
+from app.avos.readback import ReadBack
 from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService
 from app.outgoing.store import OutgoingStore, Policy
@@ -43,6 +44,7 @@ class System:
     tokens: TokenStore
     avos: AvosClient
     delivery: Delivery
+    read_back: ReadBack
 
 
 def build(settings: Settings, *, client: Redis | None = None, script_flags: bool = True) -> System:
@@ -79,6 +81,7 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
             timeout_s=settings.avos_timeout_s,
             foreign=ForeignEdits(outgoing, park=settings.foreign_edits == "park"),
         ),
+        read_back=ReadBack(outgoing, requests, avos, timeout_s=min(2.0, settings.avos_timeout_s)),
     )
 
 

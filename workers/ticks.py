@@ -38,6 +38,12 @@ def reclaim() -> int | None:
     return _once("reclaim", system().ticks.reclaim)
 
 
+@shared_task(name="ticks.read_back")
+def read_back() -> int | None:
+    """Look at what AVOS shows of suspect lanes, and send again what an old write has undone."""
+    return _once("read_back", system().read_back.run)
+
+
 @shared_task(name="ticks.work_on_operations")
 def work_on_operations() -> int | None:
     """Go on with operators' bulk verbs."""

@@ -294,16 +294,22 @@ def _applied(course: _Course, reading: Reading, sending: Sending) -> bool:
 
 
 def _of_other_method(claim: Claim, failed: CallFailed) -> AttemptError | None:
-    """A lost answer means: park a POST, repeat a PUT, and look at a DELETE's next answer, which may be 404."""
+    """A lost answer means: park a POST, repeat a PUT, and look at a DELETE's next answer, which may be 404. In
+    each case it may still be carried out later, so that its lane is suspect."""
     error = failed.error
-    if claim.method == "DELETE":
-        if claim.unknown is not None and error.status in (404, 410):
-            return None
-        return replace(error, unknown={}) if failed.unknown else error
-    if failed.unknown and claim.method == "POST":
-        detail = f"It was sent, but whether it was applied is unknown: {error.detail}"
-        return AttemptError("unknown_outcome", detail, retryable=False)
-    return error
+    if claim.method == "DELETE" and claim.unknown is not None and error.status in (404, 410):
+        return None
+    if not failed.unknown:
+        return error
+    if claim.method != "POST":
+        return replace(error, unknown={})
+    return replace(
+        error,
+        code="unknown_outcome",
+        detail=f"It was sent, but whether it was applied is unknown: {error.detail}",
+        retryable=False,
+        unknown={},
+    )
 
 
 def _outcome(error: AttemptError | None) -> str:

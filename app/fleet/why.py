@@ -26,6 +26,17 @@ _STATE: Final = {
     FleetState.FAILING: "AVOS is out of step: a request failed, or ended without being delivered.",
 }
 
+_ADVICE: Final = {
+    "unknown_outcome": (
+        "It was sent once and no answer came, so AVOS may or may not have carried it out; sent again by itself it could "
+        "be done twice. Look there first: discard it if it was applied, retry it if it wasn't."
+    ),
+    "foreign_edit": (
+        "AVOS shows another value than the one delivered last (see `edited` in its last attempt, and the timeline). A "
+        "retry overwrites it with planning's value; discarding it leaves AVOS as it is, out of step."
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -95,6 +106,8 @@ class Why:
                 yield f"It was delivered at {record['finishedAt']}; tried {tries}."
             case State.REJECTED:
                 yield f"It was rejected ({reason}) and is parked: a person must look, then retry or discard it."
+                if record["reason"] in _ADVICE:
+                    yield _ADVICE[record["reason"]]
             case State.EXPIRED:
                 yield f"It expired at {record['finishedAt']} after it was tried {tries} ({reason}); a retry starts its age anew."
             case State.SUPERSEDED if record["supersededBy"]:

@@ -12,7 +12,7 @@ import pytest
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import ROUNDS, Delivery, Ticket
 from app.avos.paths import live_path, source_path
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decide import AttemptError, Result, Signal, signal
 from app.outgoing.model import Claim, Sending, encode
 from app.platform.http import Transport
 from deploy.simulators.avos import AvosStandIn
@@ -384,8 +384,8 @@ def test_other_methods_are_sent_without_a_get(avos: AvosStandIn, transport: Tran
 @pytest.mark.parametrize(
     ("method", "code", "retryable", "unknown"),
     [
-        ("POST", "unknown_outcome", False, None),
-        ("PUT", "connection_reset", True, None),
+        ("POST", "unknown_outcome", False, {}),
+        ("PUT", "connection_reset", True, {}),
         ("DELETE", "connection_reset", True, {}),
     ],
 )
@@ -396,6 +396,7 @@ def test_a_lost_answer_parks_a_post_and_repeats_the_others(
     store = MemoryStore("/external/x", method)
     assert deliver(store, transport) == ("failed" if retryable else "rejected")
     assert (store.error.code, store.error.retryable, store.error.unknown) == (code, retryable, unknown)
+    assert signal(store.error) is Signal.FAULT, "that nobody answered counts for the breaker"
 
 
 def test_a_post_that_never_left_is_tried_again(avos: AvosStandIn, transport: Transport) -> None:

@@ -172,3 +172,12 @@ def test_why_of_a_final_request(caller: Caller, system: Any) -> None:
     assert "a person must look" in why(caller, rejected)["request"]
     caller.post(f"/api/custom/requests/{rejected}/discard")
     assert "discarded it" in why(caller, rejected)["request"]
+
+
+@pytest.mark.parametrize("code", ["unknown_outcome", "foreign_edit"])
+def test_why_says_what_a_person_should_look_for(caller: Caller, system: Any, code: str) -> None:
+    (request_id,) = ask(caller).json["requestIds"]
+    fail(system, request_id, code, retryable=False)
+    (finding,) = caller.get(f"/api/custom/why/{request_id}").json["findings"]
+    assert code in finding["sentences"][1]
+    assert "Look there first" in finding["sentences"][2] or "overwrites" in finding["sentences"][2]

@@ -1,0 +1,222 @@
+"""The suspect lane, on the real scripts and a stand-in whose lastModified has whole seconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import fakeredis
+import pytest
+
+from app.avos.client import AvosClient, Credentials
+from app.avos.delivery import Delivery
+from app.avos.foreign import ForeignEdits
+from app.avos.paths import source_path
+from app.avos.readback import ReadBack
+from app.outgoing.model import AVOS
+from app.outgoing.service import RequestService
+from app.platform.http import Transport
+from app.platform.keys import Keys
+from deploy.simulators.avos import AvosStandIn
+from tests.support.outgoing import Bench
+
+OLD, NEW, NEWER = "2026-11-21T21:00:00Z", "2026-11-21T22:00:00Z", "2026-11-21T23:00:00Z"
+
+
+@pytest.fixture
+def avos() -> Iterator[AvosStandIn]:
+    with AvosStandIn() as running:
+        running.control(coarse=True)
+        yield running
+
+
+class Lane:
+    """The lane of content media C1, whose foreign edits are parked: healing must not be taken for one."""
+
+    def __init__(self, avos: AvosStandIn, tenant: str) -> None:
+        self.avos = avos
+        self.bench = Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
+        self.transport = Transport(avos.url, pool_size=2)
+        client = AvosClient(self.transport, Credentials())
+        store = self.bench.store
+        self.delivery = Delivery(store, client, timeout_s=5, foreign=ForeignEdits(store, park=True))
+        self.read_back = ReadBack(store, RequestService(store), client, timeout_s=2)
+
+    def accept(self, *, source: dict[str, Any] | None = None, **members: Any) -> list[str]:
+        if source is None:
+            return self.bench.accept(self.bench.patch("C1", members=members))
+        return self.bench.accept(self.bench.patch("C1", path=source_path("C1"), members=source))
+
+    def send(self) -> list[str | None]:
+        outcomes: list[str | None] = []
+        while taken := self.bench.take():
+            for request_id in taken:
+                ticket = self.delivery.get_last_modified(request_id)
+                outcomes.append(ticket and self.delivery.send_patch(json.loads(json.dumps(ticket))))
+        return outcomes
+
+    def lose(self, **members: Any) -> str:
+        """A PATCH is sent, and its worker dies: nobody knows whether it will be applied."""
+        [request_id] = self.accept(**members)
+        [taken] = self.bench.take()
+        self.bench.store.begin(self.bench.claim(taken), "whatever")
+        self.bench.pass_time(seconds=16)
+        self.bench.store.reclaim(AVOS)
+        return request_id
+
+    def suspect(self, *, source: dict[str, Any] | None = None) -> None:
+        """An old write was lost, a newer one delivered; one lease later."""
+        if source:
+            self.accept(source=source)
+            assert self.send() == ["delivered"]
+        self.lose(end=OLD)
+        self.accept(end=NEW)
+        assert self.send() == ["delivered"]
+        self.bench.pass_time(seconds=16)
+
+    def gets(self) -> int:
+        return sum(entry["method"] == "GET" for entry in self.avos.journal())
+
+    def shown(self) -> Any:
+        state = self.avos.state("C1")
+        return None if state is None else state["fields"] | state["source"]
+
+    def timeline(self) -> list[tuple[str, dict[str, Any]]]:
+        rows = self.bench.client.xrange(self.bench.keys.timeline("C1"))
+        return [(fields[b"what"].decode(), json.loads(fields[b"detail"])) for _, fields in rows]
+
+
+@pytest.fixture
+def lane(avos: AvosStandIn, tenant: str) -> Iterator[Lane]:
+    made = Lane(avos, tenant)
+    yield made
+    made.transport.close()
+
+
+def test_an_old_write_that_landed_late_is_undone(lane: Lane) -> None:
+    lane.suspect(source={"channel": "c1"})
+    lane.avos.edit("C1", {"end": OLD})
+    assert lane.read_back.run() == 1
+    assert lane.send() == ["delivered"]
+    assert lane.shown() == {"end": NEW, "channel": "c1"}
+    [(what, detail)] = [entry for entry in lane.timeline() if entry[0] == "healed"]
+    assert (what, detail["different"], detail["sent"]) == ("healed", ["end"], ["end"])
+    rows = lane.bench.client.xrange(lane.bench.keys.log("sync-operations"))
+    [event] = [json.loads(f[b"event"]) for _, f in rows if f[b"name"] == b"sync-drifted"]
+    assert event["cause"] == "late_write"
+    assert event["members"] == [{"name": "end", "wanted": NEW, "shown": OLD}]
+    lane.bench.pass_time(seconds=60)
+    assert lane.read_back.run() == 0
+
+
+@pytest.mark.parametrize("shows", ["all", "zoneless", "otherCase"])
+def test_what_is_as_it_should_be_is_left_alone(lane: Lane, shows: str) -> None:
+    lane.suspect(source={"channel": "c1"})
+    lane.avos.control(shows=shows)
+    assert lane.read_back.run() == 1
+    assert lane.send() == []
+    lane.bench.pass_time(seconds=60)
+    assert lane.read_back.run() == 0
+
+
+def test_what_is_not_shown_is_sent_again_once_and_is_no_drift(lane: Lane) -> None:
+    lane.avos.control(shows="none")
+    lane.suspect(source={"channel": "c1"})
+    lane.avos.edit("C1", {"end": OLD})
+    assert lane.read_back.run() == 1
+    assert lane.send() == ["delivered", "delivered"]
+    assert lane.shown() == {"end": NEW, "channel": "c1"}
+    assert "sync-drifted" not in lane.bench.happenings()
+    assert "sent-again" in [what for what, _ in lane.timeline()]
+    lane.bench.pass_time(seconds=60)
+    assert (lane.read_back.run(), lane.send()) == (0, [])
+
+
+def test_open_requests_come_first(lane: Lane) -> None:
+    lane.suspect()
+    lane.accept(end=NEWER)
+    before = lane.gets()
+    assert (lane.read_back.run(), lane.gets()) == (0, before)
+    assert lane.send() == ["delivered"]
+    lane.avos.edit("C1", {"end": OLD})
+    lane.bench.pass_time(seconds=16)
+    assert lane.read_back.run() == 1
+    lane.send()
+    assert lane.shown() == {"end": NEWER}
+
+
+def test_a_held_lane_is_put_off(lane: Lane) -> None:
+    lane.suspect()
+    lane.bench.store.hold("c1", "me")
+    assert lane.read_back.run() == 0
+    lane.bench.store.hold("c1", "me", release=True)
+    lane.bench.pass_time(seconds=16)
+    assert lane.read_back.run() == 1
+
+
+def test_planning_is_never_overtaken(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It moves while AVOS is being read: the newer value is sent, and the old one isn't queued behind it."""
+    lane.suspect()
+    lane.avos.edit("C1", {"end": OLD})
+    read = AvosClient.read
+
+    def and_planning_moves(self: AvosClient, path: str, *, deadline: float) -> Any:
+        reading = read(self, path, deadline=deadline)
+        monkeypatch.undo()
+        lane.accept(end=NEWER)
+        return reading
+
+    monkeypatch.setattr(AvosClient, "read", and_planning_moves)
+    lane.read_back.run()
+    lane.bench.client.zrem(lane.bench.keys.suspects(AVOS), "nobody")
+    assert lane.send() == ["delivered"]
+    assert lane.shown() == {"end": NEWER}
+    lane.bench.pass_time(seconds=16)
+    assert lane.read_back.run() == 1, "it is still suspect"
+
+
+def test_a_value_that_planning_has_withdrawn_does_not_come_back(lane: Lane) -> None:
+    lane.suspect()
+    lane.bench.accept(lane.bench.patch("C1", members={}, absent=["end"], forced=False))
+    lane.avos.edit("C1", {"end": OLD})
+    assert lane.read_back.run() == 1
+    assert lane.send() == []
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "reset"}])
+def test_while_avos_is_away_the_lane_stays_suspect(lane: Lane, fault: dict[str, Any]) -> None:
+    lane.suspect()
+    lane.avos.edit("C1", {"end": OLD})
+    lane.avos.control(faults=[{**fault, "on": "get"}])
+    assert lane.read_back.run() == 0
+    lane.avos.control(faults=[])
+    lane.bench.pass_time(seconds=16)
+    assert lane.read_back.run() == 1
+    lane.send()
+    assert lane.shown() == {"end": NEW}
+
+
+def test_nothing_is_read_behind_a_pause(lane: Lane) -> None:
+    lane.suspect()
+    RequestService(lane.bench.store).pause(AVOS, "me")
+    before = lane.gets()
+    assert (lane.read_back.run(), lane.gets()) == (0, before)
+
+
+def test_a_request_of_another_method_whose_answer_was_lost_makes_its_lane_suspect(lane: Lane) -> None:
+    lane.accept(end=NEW)
+    lane.send()
+    [request_id] = lane.bench.accept(lane.bench.barrier("C1", "POST"))
+    lane.avos.fault("reset", on="post", next=1)
+    [taken] = lane.bench.take()
+    assert lane.delivery.send(taken) == "rejected"
+    record = lane.bench.record(request_id)
+    assert (record["state"], record["error"]["code"]) == ("rejected", "unknown_outcome")
+    lane.accept(end=NEWER)
+    assert lane.send() == ["delivered"]
+    lane.bench.pass_time(seconds=16)
+    lane.avos.edit("C1", {"end": "what the POST made of it"})
+    assert lane.read_back.run() == 1
+    lane.send()
+    assert lane.shown()["end"] == NEWER
