@@ -87,7 +87,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return cast("Callable[[View], View]", super().route(rule, **options))
 
     def arguments(self, schema: SchemaOrClass, **options: Any) -> Callable[[View], Callable[..., Any]]:
-        return cast("Callable[[View], Callable[..., Any]]", super().arguments(schema, **options))
+        # One instance for all calls: webargs would make a new one, with all that is nested in it, for each.
+        made = schema() if isinstance(schema, type) else schema
+        return cast("Callable[[View], Callable[..., Any]]", super().arguments(made, **options))
 
     def response(
         self, status_code: int, schema: SchemaOrClass | None = None, **options: Any

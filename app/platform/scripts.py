@@ -28,8 +28,10 @@ class Script:
 
     def run(self, client: Redis, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
         """Run it; a server that doesn't know the digest yet is sent the text."""
+        # Not `client.evalsha`, which looks for deprecated arguments among them at every call.
+        command: Any = client.execute_command
         try:
-            return client.evalsha(self.sha, len(keys), *keys, *args)
+            return command("EVALSHA", self.sha, len(keys), *keys, *args)
         except NoScriptError:
             return client.eval(self.source, len(keys), *keys, *args)
 
