@@ -1,0 +1,78 @@
+-- A record as a table; which of its members are still its own; whether its registration still stands.
+
+local READ = { 'state', 'seq', 'destination', 'lane', 'kind', 'method', 'path', 'media', 'contentMediaId',
+  'generation', 'members', 'urgency', 'eventEndAt', 'deadline', 'waived', 'firstFailedAt', 'ageFrom', 'token',
+  'leaseUntil', 'sendingAt', 'attemptCount', 'reclaims', 'demoted', 'schema', 'nextTryAt', 'unknown',
+  'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath', 'graceEndAt' }
+local NUMBERS = { seq = true, generation = true, urgency = true, eventEndAt = true, deadline = true,
+  firstFailedAt = true, ageFrom = true, leaseUntil = true, sendingAt = true, attemptCount = true,
+  reclaims = true, schema = true, graceEndAt = true, nextTryAt = true, fence = true }
+
+-- The record as a table with its id, absent fields nil; nil where there is none, or where it was written
+-- by a newer release (its schema is left alone).
+local function read(id)
+  local values = redis.call('HMGET', request_key(id), unpack(READ))
+  if not values[1] then return nil end
+  local r = { id = id }
+  for i, name in ipairs(READ) do
+    local v = values[i]
+    if v and v ~= '' then r[name] = NUMBERS[name] and tonumber(v) or v end
+  end
+  if (r.schema or 1) > 1 then return nil end
+  r.seq = r.seq or 0
+  r.barrier = r.method ~= 'PATCH'
+  return r
+end
+
+local function members_of(r)
+  if not r.members then return {} end
+  return cjson.decode(r.members)
+end
+
+-- Members as they stand in `fields:`: `v:` a version, `d:` the value delivered last.
+local function prefixed(prefix, names)
+  local made = {}
+  for i, name in ipairs(names) do made[i] = prefix .. name end
+  return made
+end
+
+-- The number and the request that set a member last.
+local function version(entry)
+  if not entry then return 0, nil end
+  local seq, id = string.match(entry, '^(%d+)|([^|]*)|')
+  return tonumber(seq) or 0, id
+end
+
+-- Members that no newer request has set, and a request that set one of the others.
+local function still_own(r)
+  local names = members_of(r)
+  local own, newer = {}, nil
+  if #names == 0 then return own, newer, 0 end
+  local entries = redis.call('HMGET', fields_key(r), unpack(prefixed('v:', names)))
+  for i, name in ipairs(names) do
+    local seq, id = version(entries[i])
+    if seq <= r.seq then own[#own + 1] = name else newer = id end
+  end
+  return own, newer, #names
+end
+
+local function covered(r)
+  if r.barrier then return false end
+  local own, newer, count = still_own(r)
+  return count > 0 and #own == 0, newer
+end
+
+-- A registration that was ended, or begun anew since, no longer answers for the request.
+local function orphan(r)
+  if not r.generation or r.generation == 0 then return false end
+  local current = redis.call('HGET', P .. 'registrations:generation', r.media)
+  return tonumber(current or 0) ~= r.generation
+    or redis.call('HEXISTS', P .. 'registrations:active:media', r.media) == 0
+end
+
+-- The earlier of its deadline and the end of its event plus a grace, unless an operator has waived both.
+local function deadline_of(r)
+  if r.waived == '1' then return nil end
+  if r.deadline and r.graceEndAt then return math.min(r.deadline, r.graceEndAt) end
+  return r.deadline or r.graceEndAt
+end

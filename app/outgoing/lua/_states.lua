@@ -1,0 +1,150 @@
+-- Changes of state: out of one place, into another; each keeps the invariant of docs/data-model.md.
+
+-- Take a request out of wherever its state holds it. Its barrier mark stays until it is final.
+local function leave(r)
+  local lane = lane_key(r)
+  if r.state == 'pending' then
+    redis.call('ZREM', lane, 'w:' .. pad(r.seq) .. ':' .. r.id, 'u:' .. pad(r.urgency or now) .. ':' .. r.id,
+      'r:' .. pad(0) .. ':' .. r.id)
+    redis.call('ZREM', P .. 'pending:' .. r.destination, r.id)
+  elseif r.state == 'live' then
+    unmark(lane, 'l', r.seq, r.id)
+    redis.call('ZREM', P .. 'live:' .. r.destination, r.id)
+  elseif r.state == 'failed' then
+    unmark(lane, 'f', r.seq, r.id)
+    unmark(lane, 'd', r.seq, r.id)
+    redis.call('ZREM', P .. 'failed:' .. r.destination, r.id)
+    redis.call('ZREM', P .. 'due:' .. r.destination, r.id)
+  else
+    unmark(lane, 'x', r.seq, r.id)
+    redis.call('ZREM', P .. 'finished', r.id)
+  end
+  redis.call('ZREM', P .. 'requests:' .. r.state, r.id)
+end
+
+local function enter(r, state, fields)
+  r.state = state
+  redis.call('ZADD', P .. 'requests:' .. state, int(r.seq), r.id)
+  redis.call('HSET', request_key(r.id), 'state', state, unpack(fields or {}))
+  redis.call('HINCRBY', P .. 'counters', r.destination .. ':' .. state, 1)
+end
+
+-- How many open requests stand on a path: the versions of its fields are kept while there is one, and
+-- then as long as a final record could still be retried.
+local function open_path(r, by)
+  local key = fields_key(r)
+  local open = redis.call('HINCRBY', key, '#open', by)
+  if open > 0 then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, int(ctl.keep_ms * 2 + 86400000)) end
+end
+
+local function to_pending(r)
+  leave(r)
+  enter(r, 'pending', { 'token', '', 'leaseUntil', '', 'nextTryAt', '', 'sendingAt', '' })
+  local lane = lane_key(r)
+  mark(lane, 'w', r.seq, r.id)
+  mark(lane, 'u', r.urgency or now, r.id)
+  if r.barrier then mark(lane, 'b', r.seq, r.id) end
+end
+
+-- End a request. `undelivered` leaves a mark that keeps its content media out of step.
+local function finish_as(r, state, fields, undelivered)
+  local lane = lane_key(r)
+  local was_open = r.state == 'pending' or r.state == 'live' or r.state == 'failed'
+  leave(r)
+  if r.barrier then unmark(lane, 'b', r.seq, r.id) end
+  local set = { 'finishedAt', int(now), 'token', '', 'leaseUntil', '', 'nextTryAt', '' }
+  for _, v in ipairs(fields or {}) do set[#set + 1] = v end
+  enter(r, state, set)
+  if undelivered then mark(lane, 'x', r.seq, r.id) end
+  redis.call('ZADD', P .. 'finished', int(now), r.id)
+  redis.call('ZREM', P .. 'expiry', r.id)
+  if deadline_of(r) then redis.call('ZREM', P .. 'deadlines', r.id) end
+  if was_open then open_path(r, -1) end
+end
+
+local function supersede(r, by, reason)
+  finish_as(r, 'superseded', { 'supersededBy', by or '', 'reason', reason }, false)
+  note_request(r, 'superseded', { by = by, reason = reason })
+end
+
+-- Keep the first 5 and the last 20 attempts.
+local function add_attempt(r, attempt)
+  local key = attempts_key(r.id)
+  if redis.call('RPUSH', key, attempt) > 25 then
+    redis.call('LSET', key, 5, '#')
+    redis.call('LREM', key, 1, '#')
+  end
+end
+
+local function expires_at(r)
+  return math.min((r.ageFrom or now) + ctl.max_age_ms, deadline_of(r) or NEVER)
+end
+
+-- Into the failed table; the record's first failure is told to the world, the others stand in its history.
+local function to_failed(r, code, detail, next_try_at)
+  leave(r)
+  local first_time = not r.firstFailedAt
+  r.firstFailedAt = r.firstFailedAt or now
+  r.ageFrom = r.ageFrom or now
+  enter(r, 'failed', { 'firstFailedAt', int(r.firstFailedAt), 'ageFrom', int(r.ageFrom), 'nextTryAt', int(next_try_at),
+    'token', '', 'leaseUntil', '', 'sendingAt', '', 'reason', code, 'error', detail, 'expiresAt', int(expires_at(r)) })
+  mark(lane_key(r), 'f', r.seq, r.id)
+  redis.call('ZADD', P .. 'failed:' .. r.destination, int(next_try_at), r.id)
+  redis.call('ZADD', P .. 'expiry', int(expires_at(r)), r.id)
+  if first_time then
+    log_request('sync-failed', r, { code = code, detail = detail })
+    note_request(r, 'failed', { code = code, detail = detail })
+  end
+end
+
+local function to_rejected(r, code, detail)
+  finish_as(r, 'rejected', { 'reason', code, 'error', detail }, true)
+  log_request('sync-rejected', r, { code = code, detail = detail })
+  note_request(r, 'rejected', { code = code, detail = detail })
+end
+
+local function to_expired(r)
+  finish_as(r, 'expired', { 'expiredAt', int(now) }, true)
+  log_request('sync-expired', r, {})
+  note_request(r, 'expired', {})
+end
+
+-- A write of unknown outcome may still land later, against a far side whose lastModified is coarse: after the
+-- lane's next delivery it is read back one lease later.
+local function suspect(r)
+  if r.media then mark(lane_key(r), 's', 0, '') end
+end
+
+local function schedule_read_back(r)
+  local lane = lane_key(r)
+  if first(lane, 's') then
+    unmark(lane, 's', 0, '')
+    redis.call('ZADD', P .. 'suspects:' .. r.destination, int(now + ctl.lease_ms), r.lane)
+  end
+end
+
+-- An attempt that has begun to send and ends without a word of success: what AVOS has of these members now is
+-- anybody's guess, so that nothing found there can be called somebody else's edit.
+local function forget_delivered(r)
+  if r.barrier or not r.sendingAt or not r.sentMembers then return end
+  local names = cjson.decode(r.sentMembers)
+  if #names > 0 then redis.call('HDEL', fields_key(r), unpack(prefixed('d:', names))) end
+end
+
+-- A request of another method may write any field of its content media.
+local function forget_all_delivered(r)
+  if not r.media then return end
+  local seen = {}
+  for _, id in ipairs(redis.call('ZREVRANGE', media_key(r.media, 'requests'), 0, 99)) do
+    local path = redis.call('HGET', request_key(id), 'versionPath')
+    if path and not seen[path] then
+      seen[path] = true
+      local key = fields_key({ destination = r.destination, versionPath = path })
+      local gone = {}
+      for _, field in ipairs(redis.call('HKEYS', key)) do
+        if field:sub(1, 2) == 'd:' then gone[#gone + 1] = field end
+      end
+      if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+    end
+  end
+end

@@ -1,0 +1,55 @@
+-- What the world and the workers are told: event log, timeline, wake-ups.
+
+local function log(topic, name, fields)
+  local sequence = redis.call('INCR', P .. 'log:' .. topic .. ':sequence')
+  local guid = uuid()
+  local envelope = cjson.encode({ eventName = name, originator = 'mediaops-sync', tenant = P:sub(1, -2),
+    timestamp = iso(now), guid = guid })
+  -- `versions` by hand: cjson writes an empty list as an object, and this one must stay a list.
+  local event = envelope:sub(1, -2) .. ',"versions":["1.0"]'
+    .. (fields == '{}' and '}' or (',' .. fields:sub(2)))
+  redis.call('XADD', P .. 'log:' .. topic, 'MAXLEN', '~', int(ctl.log_length or 1000000), int(sequence) .. '-0',
+    'event', event, 'name', name, 'guid', guid, 'at', int(now))
+end
+
+local function log_request(name, r, extra)
+  local fields = { requestId = r.id, kind = r.kind, method = r.method, path = r.path,
+    contentMediaId = r.contentMediaId, livestreamId = r.livestreamId, attempts = r.attemptCount or 0 }
+  for k, v in pairs(extra or {}) do fields[k] = v end
+  log('sync-operations', name, cjson.encode(fields))
+end
+
+local function note(media, what, detail)
+  redis.call('XADD', media_key(media, 'timeline'), 'MAXLEN', '~', int(ctl.timeline_length or 500), '*',
+    'at', int(now), 'what', what, 'detail', detail)
+end
+
+local function note_request(r, what, extra)
+  if not r.media then return end
+  local detail = { requestId = r.id, kind = r.kind, method = r.method }
+  for k, v in pairs(extra or {}) do detail[k] = v end
+  note(r.media, what, cjson.encode(detail))
+end
+
+-- Wake-ups -----------------------------------------------------------------------------------------
+local function fill(template, replacements)
+  return (string.gsub(template, '@@%u+%d?@@', replacements))
+end
+
+-- At most one "promote this destination" is outstanding for a second; a lost one is made good by the
+-- next accept, finish or tick.
+local function wake(destination)
+  local d = redis.call('HMGET', P .. 'destination:' .. destination, 'paused', 'breaker')
+  if d[1] then return end
+  -- Behind an open breaker the ticks send the probes; with nothing failed, what is accepted next is one.
+  if d[2] and redis.call('EXISTS', P .. 'failed:' .. destination) == 1 then return end
+  if not redis.call('SET', P .. 'wake:' .. destination, '1', 'NX', 'PX', 1000) then return end
+  redis.call('LPUSH', ctl.pending_queue, fill(ARGV[2], { ['@@ID1@@'] = uuid(), ['@@TAG@@'] = uuid(),
+    ['@@ARG@@'] = destination }))
+end
+
+local function wake_if_work(destination)
+  if redis.call('EXISTS', P .. 'pending:' .. destination) == 1 or redis.call('EXISTS', P .. 'due:' .. destination) == 1 then
+    wake(destination)
+  end
+end
