@@ -89,6 +89,7 @@ TICKS: dict[str, float] = {
     "promote": 1.0,
     "reclaim": 1.0,
     "read_back": 2.0,
+    "audit_drift": min(5.0, _settings.drift_interval_s),  # a part of the round each time
     "work_on_operations": 1.0,
     "watch_memory": 5.0,
     "audit": 60.0,

@@ -84,6 +84,9 @@ class Settings:
     breaker_threshold: int = 3
     release_rate: int = 200
     foreign_edits: str = "overwrite"
+    drift_interval_s: float = 300
+    drift_window_h: float = 24
+    drift_heal: bool = False
     history_days: int = 14
     events_keep_days: int = 7
     events_keep_length: int = 1_000_000
@@ -275,6 +278,9 @@ class _Reader(FileAwareEnv):
             "foreign_edits": self.str(
                 "FOREIGN_EDITS", "overwrite", validate=_matches("overwrite|park", "overwrite or park")
             ),
+            "drift_interval_s": self.float("DRIFT_INTERVAL_S", 300.0, validate=_between(1, 86400)),
+            "drift_window_h": self.float("DRIFT_WINDOW_H", 24.0, validate=_between(0, 8784)),
+            "drift_heal": self.bool("DRIFT_HEAL", False),
             "history_days": self.int("HISTORY_DAYS", 14, validate=_between(1, 3660)),
             "events_keep_days": self.int("EVENTS_KEEP_DAYS", 7, validate=_between(1, 3660)),
             "events_keep_length": self.int(

@@ -12,6 +12,9 @@ from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
 from app.avos.foreign import ForeignEdits
 from app.avos.readback import ReadBack
+from app.drift.audit import DriftAudit, Schedule
+from app.drift.service import DriftService
+from app.drift.service import Parts as DriftParts
 from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService
 from app.outgoing.store import OutgoingStore, Policy
@@ -45,6 +48,8 @@ class System:
     avos: AvosClient
     delivery: Delivery
     read_back: ReadBack
+    drift: DriftService
+    drift_audit: DriftAudit
 
 
 def build(settings: Settings, *, client: Redis | None = None, script_flags: bool = True) -> System:
@@ -57,6 +62,14 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
     names = property_names(settings)
     planning_store = PlanningStore(typed(redis), keys)
     avos = avos_client(settings)
+    registrations = RegistrationService(
+        RegistrationStore(typed(redis), keys),
+        planning_store,
+        outgoing,
+        names,
+        sync_on_register=settings.sync_on_register,
+    )
+    drift = drift_service(settings, outgoing, registrations, avos)
     return System(
         settings=settings,
         redis=redis,
@@ -66,13 +79,7 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         operations=operations,
         ticks=Ticks(outgoing, operations),
         planning=PlanningService(planning_store, outgoing, names),
-        registrations=RegistrationService(
-            RegistrationStore(typed(redis), keys),
-            planning_store,
-            outgoing,
-            names,
-            sync_on_register=settings.sync_on_register,
-        ),
+        registrations=registrations,
         tokens=TokenStore(typed(redis), keys, settings.api_token),
         avos=avos,
         delivery=Delivery(
@@ -82,6 +89,8 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
             foreign=ForeignEdits(outgoing, park=settings.foreign_edits == "park"),
         ),
         read_back=ReadBack(outgoing, requests, avos, timeout_s=min(2.0, settings.avos_timeout_s)),
+        drift=drift,
+        drift_audit=DriftAudit(drift, registrations, requests, drift_schedule(settings)),
     )
 
 
@@ -96,6 +105,23 @@ def policy(settings: Settings) -> Policy:
         grace=timedelta(seconds=settings.deadline_grace_s),
         breaker_threshold=settings.breaker_threshold,
         release_rate=settings.release_rate,
+    )
+
+
+def drift_service(
+    settings: Settings, outgoing: OutgoingStore, registrations: RegistrationService, avos: AvosClient
+) -> DriftService:
+    """Where foreign edits are parked, a person decides about each of them, so that nothing is healed by itself."""
+    heal = settings.drift_heal and settings.foreign_edits == "overwrite"
+    return DriftService(DriftParts(outgoing, registrations, avos, settings.avos_timeout_s, heal))
+
+
+def drift_schedule(settings: Settings) -> Schedule:
+    """When the audit's rounds are due."""
+    return Schedule(
+        interval_s=settings.drift_interval_s,
+        tick_s=min(5.0, settings.drift_interval_s),
+        window=timedelta(hours=settings.drift_window_h),
     )
 
 

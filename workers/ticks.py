@@ -44,6 +44,12 @@ def read_back() -> int | None:
     return _once("read_back", system().read_back.run)
 
 
+@shared_task(name="ticks.audit_drift")
+def audit_drift() -> int | None:
+    """Compare AVOS with planning for some of the content media whose event is near."""
+    return _once("audit_drift", system().drift_audit.tick)
+
+
 @shared_task(name="ticks.work_on_operations")
 def work_on_operations() -> int | None:
     """Go on with operators' bulk verbs."""

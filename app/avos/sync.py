@@ -99,6 +99,13 @@ def kick_off(event: Body | None, livestream: Body | None) -> datetime | None:
     return next((time for time in times if time is not None), None)
 
 
+def event_times(event: Body | None, livestream_id: str) -> tuple[datetime | None, datetime | None]:
+    """Kick-off and end of the event that owns a livestream, where planning says them."""
+    if event is None:
+        return None, None
+    return kick_off(event, _livestream(event, livestream_id)), _time(event.get("eventEnd"))
+
+
 def _found(event: Body | None, livestream: Body | None) -> Body:
     """The event, where it still has the livestream: a dropped one has neither booking nor source."""
     if event is None or livestream is None:

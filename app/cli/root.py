@@ -13,6 +13,7 @@ import click
 
 from app.cli.admin import destinations, tokens
 from app.cli.doctor import doctor
+from app.cli.drift import drift, preview
 from app.cli.media import contentmedia, timeline, update, why
 from app.cli.output import clean
 from app.cli.planning import import_command, register_command
@@ -78,6 +79,8 @@ def main(ctx: click.Context, url: str | None, token_file: Path | None) -> None:
     ctx.obj = Session(url, token_file)
 
 
+contentmedia.add_command(preview)
+
 for command in (
     up,
     import_command,
@@ -88,6 +91,7 @@ for command in (
     contentmedia,
     timeline,
     why,
+    drift,
     destinations,
     tokens,
     doctor,

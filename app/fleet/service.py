@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +11,8 @@ from app.outgoing.model import AVOS
 from app.outgoing.records import Page
 from app.outgoing.store import LaneSummary, OutgoingStore
 from app.planning.store import EventState, PlanningStore
-from app.platform.errors import BadRequest, NotFound
+from app.platform.cursors import decode_text, encode_text
+from app.platform.errors import NotFound
 from app.platform.keys import fold
 from app.platform.redis import store_errors
 
@@ -91,16 +90,16 @@ class FleetService:
 
     def page(self, wanted: FleetFilter, limit: int, cursor: str | None = None) -> Page:
         """Content media by id, `limit` at most. A page may be shorter and have a next one all the same."""
-        pairs = self._pairs(wanted, _decode(cursor) if cursor else "")
+        pairs = self._pairs(wanted, decode_text(cursor) if cursor else "")
         found: list[dict[str, Any]] = []
         for looked, member in enumerate(self._members(pairs[:_LOOK_AT]), start=1):
             if _matches(member, wanted):
                 found.append(member.shown())
             if len(found) >= limit:
                 more = looked < len(pairs)
-                return Page(found, _encode(fold(member.content_media_id)) if more else None)
+                return Page(found, encode_text(fold(member.content_media_id)) if more else None)
         rest = pairs[_LOOK_AT - 1 : _LOOK_AT] if len(pairs) > _LOOK_AT else []
-        return Page(found, _encode(fold(rest[0][1])) if rest else None)
+        return Page(found, encode_text(fold(rest[0][1])) if rest else None)
 
     def member(self, content_media_id: str) -> Member | None:
         """One registered content media; None where it has no active registration."""
@@ -180,15 +179,3 @@ def _matches(member: Member, wanted: FleetFilter) -> bool:
         and (wanted.event_id is None or member.event_id == wanted.event_id)
         and (wanted.name is None or wanted.name.casefold() in name.casefold())
     )
-
-
-def _encode(media: str) -> str:
-    return base64.urlsafe_b64encode(media.encode()).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> str:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (ValueError, binascii.Error) as error:
-        raise BadRequest("This cursor is not one that a listing returned.", field="cursor") from error

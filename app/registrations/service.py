@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from app.avos.bodies import PropertyNames
-from app.avos.sync import Planned, Registered, desired
+from app.avos.sync import Planned, Registered, desired, event_times
 from app.outgoing.model import (
+    Acceptance,
     Accepted,
     Happening,
     Idempotency,
     NewRequest,
     Now,
-    Sequence,
     TimelineNote,
 )
+from app.outgoing.model import Sequence as NextNumber
 from app.planning.settling import Acceptor, answered_before, settle
 from app.planning.snapshot import Snapshot
 from app.planning.store import PlanningStore
@@ -72,8 +75,23 @@ class RegistrationService:
 
     def preview(self, content_media_id: str) -> tuple[NewRequest, NewRequest]:
         """What a forced update would queue now. Raises NotFound."""
-        registered, planned = self._current(Snapshot(self._planning), content_media_id)
-        return desired(registered, planned, self._names, forced=True)
+        booking, source = self.forced(content_media_id).requests
+        return booking, source
+
+    def forced(self, content_media_id: str) -> Acceptance:
+        """Both PATCHes, and the guards of all that they were computed from. Raises NotFound."""
+        snapshot = Snapshot(self._planning)
+        registered, planned = self._current(snapshot, content_media_id)
+        snapshot.guard_registration(registered.livestream_id)
+        snapshot.requests += desired(registered, planned, self._names, forced=True)
+        return snapshot.acceptance()
+
+    def times(self, pairs: Sequence[Pair]) -> list[tuple[datetime | None, datetime | None]]:
+        """Kick-off and end of each pair's event, where planning says them; a few round trips for all."""
+        snapshot = Snapshot(self._planning)
+        snapshot.load(livestreams=[pair.livestream_id for pair in pairs])
+        snapshot.load_around()
+        return [event_times(snapshot.planned(pair.livestream_id).event, pair.livestream_id) for pair in pairs]
 
     # Registering ----------------------------------------------------------------------------------
 
@@ -142,7 +160,7 @@ class RegistrationService:
                 Now(),
             )
             member = f"{quoted(pair.livestream_id)}:{quoted(media)}"
-            snapshot.write("ZADD", self._keys.registrations, Sequence(), member)
+            snapshot.write("ZADD", self._keys.registrations, NextNumber(), member)
         snapshot.write("HSET", key, "generation", generation)
         snapshot.write("HDEL", key, "deletedAt")
         snapshot.write("HSET", self._keys.active_by_livestream, pair.livestream_id, pair.content_media_id)
@@ -184,13 +202,11 @@ class RegistrationService:
     # The forced update ----------------------------------------------------------------------------
 
     def _force_update(self, content_media_id: str) -> tuple[str, ...]:
-        snapshot = Snapshot(self._planning)
-        registered, planned = self._current(snapshot, content_media_id)
-        snapshot.guard_registration(registered.livestream_id)
-        snapshot.requests += desired(registered, planned, self._names, forced=True)
-        detail = {"livestreamId": registered.livestream_id}
-        snapshot.notes.append(TimelineNote(registered.content_media_id, "update-forced", detail))
-        return self._outgoing.accept(snapshot.acceptance()).request_ids
+        forced = self.forced(content_media_id)
+        booking = forced.requests[0]
+        detail = {"livestreamId": booking.livestream_id}
+        note = TimelineNote(booking.content_media_id or content_media_id, "update-forced", detail)
+        return self._outgoing.accept(replace(forced, notes=(note,))).request_ids
 
     def _current(self, snapshot: Snapshot, content_media_id: str) -> tuple[Registered, Planned]:
         """A content media's registration and what planning says about its livestream now."""

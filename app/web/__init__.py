@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from app.avos.routes import generic_blueprint
+from app.drift.routes import drift_blueprint
 from app.fleet.routes import fleet_blueprint
 from app.fleet.service import FleetService
 from app.fleet.why import Why
@@ -28,6 +29,7 @@ ROOMS = (
     generic_blueprint,
     requests_blueprint,
     fleet_blueprint,
+    drift_blueprint,
     tokens_blueprint,
 )
 
@@ -50,6 +52,7 @@ def create_app(system: System) -> Flask:
         system.planning,
         system.registrations,
         system.tokens,
+        system.drift,
         fleet,
         why,
         rate,
@@ -59,6 +62,6 @@ def create_app(system: System) -> Flask:
     for blueprint in ROOMS:
         api.register_blueprint(blueprint)
     app.register_blueprint(health_blueprint(system.outgoing.client))
-    app.register_blueprint(metrics_blueprint(system.outgoing))
+    app.register_blueprint(metrics_blueprint(system.outgoing, system.drift.results))
     app.register_blueprint(docs_blueprint)
     return app

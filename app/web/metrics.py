@@ -13,6 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from app.drift.results import DriftNumbers, DriftResults
+from app.outgoing.model import AVOS
 from app.outgoing.statistics import Statistics, read_statistics
 from app.outgoing.store import OutgoingStore
 from app.platform.errors import Unavailable
@@ -21,13 +23,17 @@ from app.platform.errors import Unavailable
 class StoreCollector(Collector):
     """Metrics from one reading of the store; only `mediaops_store_up 0` while it is away."""
 
-    def __init__(self, read: Callable[[], Statistics]) -> None:
+    def __init__(
+        self, read: Callable[[], Statistics], drift: Callable[[], DriftNumbers] | None = None
+    ) -> None:
         self._read = read
+        self._drift = drift
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("mediaops_store_up", "1 while Redis answers.")
         try:
             statistics = self._read()
+            drift = self._drift() if self._drift is not None else None
         except Unavailable:
             up.add_metric([], 0)
             yield up
@@ -37,16 +43,18 @@ class StoreCollector(Collector):
         yield from _requests(statistics)
         yield from _destinations(statistics)
         yield from _counters(statistics)
+        if drift is not None:
+            yield from _drift(drift)
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not ask Redis."""
         return []
 
 
-def metrics_blueprint(store: OutgoingStore) -> Blueprint:
+def metrics_blueprint(store: OutgoingStore, drift: DriftResults) -> Blueprint:
     blueprint = Blueprint("metrics", __name__)
     registry = CollectorRegistry()
-    registry.register(StoreCollector(lambda: read_statistics(store)))
+    registry.register(StoreCollector(lambda: read_statistics(store), lambda: drift.numbers(AVOS)))
 
     @blueprint.get("/metrics")
     def metrics() -> Response:
@@ -104,3 +112,25 @@ def _counters(statistics: Statistics) -> Iterator[Metric]:
         else:
             outcomes.add_metric([destination, word], count)
     yield from (accepted, outcomes)
+
+
+def _drift(numbers: DriftNumbers) -> Iterator[Metric]:
+    states = GaugeMetricFamily(
+        "mediaops_drift_content_media",
+        "Content media near their event, by what AVOS showed of them last: in_step, drifted, not_observable, unreadable.",
+        labels=["state"],
+    )
+    for state, count in numbers.states.items():
+        states.add_metric([state.value], count)
+    yield states
+    if numbers.round_ended_s_ago is not None:
+        yield GaugeMetricFamily(
+            "mediaops_drift_round_age_seconds",
+            "Since the last round of the drift audit ended.",
+            value=numbers.round_ended_s_ago,
+        )
+    yield GaugeMetricFamily(
+        "mediaops_suspect_lanes",
+        "Lanes to be read back after a write of unknown outcome.",
+        value=numbers.suspects,
+    )

@@ -6,7 +6,16 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-OPERATING = ("/retry", "/discard", "/hold", "/release", "/pause", "/resume", "/requests/{verb}")
+OPERATING = (
+    "/retry",
+    "/discard",
+    "/hold",
+    "/release",
+    "/pause",
+    "/resume",
+    "/requests/{verb}",
+    "/drift/check",
+)
 
 
 def expected(method: str, path: str) -> str:

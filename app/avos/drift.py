@@ -1,0 +1,60 @@
+"""Planning's PATCHes beside what AVOS shows of a content media: member by member, and in a word. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.avos.comparison import Shown, compare, in_section, member_of, overall
+from app.avos.paths import section_of
+from app.outgoing.model import ABSENT, NewRequest
+
+
+class DriftState(StrEnum):
+    """`not_observable`: AVOS shows nothing that differs, but not all fields. `unreadable`: it refused to show the
+    content media at all."""
+
+    IN_STEP = "in_step"
+    DRIFTED = "drifted"
+    NOT_OBSERVABLE = "not_observable"
+    UNREADABLE = "unreadable"
+
+
+_WORDS = {
+    Shown.EQUAL: DriftState.IN_STEP,
+    Shown.DIFFERENT: DriftState.DRIFTED,
+    Shown.NOT_SHOWN: DriftState.NOT_OBSERVABLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One member of one PATCH. `shown` is None where it isn't shown."""
+
+    kind: str
+    member: str
+    wanted: Any
+    shown: Any
+    verdict: Shown
+
+
+def compared(requests: Iterable[NewRequest], document: Mapping[str, Any]) -> list[Compared]:
+    """Every member that planning has a value for; none of a PATCH that can't be composed."""
+    return [one for request in requests for one in _members(request, document)]
+
+
+def _members(request: NewRequest, document: Mapping[str, Any]) -> Iterator[Compared]:
+    if request.rejected is not None or not request.members:
+        return
+    section = section_of(request.path)
+    place = in_section(document, section)
+    for name, verdict in compare(document, request.members, section).items():
+        shown = member_of(place, name)
+        yield Compared(request.kind, name, request.members[name], None if shown is ABSENT else shown, verdict)
+
+
+def state_of(members: Sequence[Compared]) -> DriftState:
+    """All of them in a word."""
+    return _WORDS[overall({f"{one.kind} {one.member}": one.verdict for one in members})]

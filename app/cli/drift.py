@@ -1,0 +1,80 @@
+"""`drift`, and `contentmedia preview`: what AVOS shows, beside what planning wants."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any, Final
+
+import click
+
+from app.cli.media import MEDIA
+from app.cli.output import ago, clean, facts, print_json, table
+from app.cli.session import Session, json_option, pass_session
+from app.client import segment
+
+DRIFT: Final = "/api/custom/drift"
+STATES: Final = ("in_step", "drifted", "not_observable", "unreadable")
+
+
+@click.command()
+@click.option("--state", type=click.Choice(STATES), help="Only what was found to be so.")
+@click.option("--check", "checked", metavar="ID", help="Compare this content media now.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@json_option
+@pass_session
+def drift(session: Session, state: str | None, checked: str | None, limit: int, *, as_json: bool) -> None:
+    """What AVOS showed last of content media near their event; exits with 1 where one of them has drifted."""
+    if checked is not None:
+        answer: Any = session.client.post(f"{DRIFT}/check", params={"contentMediaId": checked})
+        found = [answer]
+    else:
+        params = {"state": state, "limit": min(limit, 1000)}
+        answer = found = list(islice(session.client.pages(DRIFT, "drift", params), limit))
+    if as_json:
+        print_json(session.out, answer)
+    else:
+        _show(session, found)
+        if len(found) == limit and checked is None:
+            session.say(f"The first {limit}; --limit shows more.")
+    if any(one["state"] == "drifted" for one in found):
+        click.get_current_context().exit(1)
+
+
+def _show(session: Session, found: list[dict[str, Any]]) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for one in found:
+        first = (one["contentMediaId"], one["state"], ago(one["since"]), ago(one["checkedAt"]))
+        details = [(m["member"], clean(m["wanted"]), clean(m["shown"])) for m in one["members"]]
+        details += [(name, "", "not shown") for name in one["notShown"]]
+        if one["error"]:
+            details.append((one["error"]["code"], "", one["error"]["detail"]))
+        for number, detail in enumerate(details or [("", "", "")]):
+            rows.append((*(first if number == 0 else ("", "", "", "")), *detail))
+    columns = ("content media", "state", "since", "checked", "member", "planning wants", "AVOS shows")
+    session.out.print(table(columns, rows))
+
+
+@click.command()
+@click.argument("content_media_id")
+@json_option
+@pass_session
+def preview(session: Session, content_media_id: str, *, as_json: bool) -> None:
+    """What an update of CONTENT_MEDIA_ID would send now, beside what AVOS shows."""
+    answer = session.client.get(f"{MEDIA}/{segment(content_media_id)}/preview")
+    if as_json:
+        print_json(session.out, answer)
+        return
+    avos = answer["avos"]
+    shown = f"{avos['error']['code']}: {avos['error']['detail']}" if avos["error"] else avos["lastModified"]
+    about = {name: answer[name] for name in ("contentMediaId", "livestreamId", "eventId", "jobId")}
+    session.out.print(facts({**about, "AVOS": shown}))
+    rows: list[tuple[Any, ...]] = []
+    for request in answer["requests"]:
+        if request["rejected"]:
+            rows.append((request["kind"], "", "can't be composed", "", request["rejected"]["code"]))
+        rows += [
+            (request["kind"], one["member"], one["wanted"], one["shown"], one["verdict"])
+            for one in request["members"]
+        ]
+        rows += [(request["kind"], name, "no value: not sent", "", "") for name in request["absent"]]
+    session.out.print(table(("kind", "member", "would be sent", "AVOS shows", "verdict"), rows))

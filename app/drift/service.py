@@ -1,0 +1,275 @@
+"""Looking at one content media: what would be sent now beside what AVOS shows, and what follows from a difference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from app.avos.client import AvosClient, Reading
+from app.avos.comparison import Shown
+from app.avos.drift import Compared, DriftState, compared, state_of
+from app.avos.errors import CallFailed
+from app.avos.foreign import brief
+from app.avos.healing import drifted, repetition
+from app.drift.results import DriftResults, Result
+from app.outgoing.control import REJECTED_DETAIL, version_path
+from app.outgoing.errors import Again
+from app.outgoing.fields import Field, FieldReader
+from app.outgoing.model import ABSENT, AVOS, Acceptance, NewRequest, TimelineNote, encode, new_id
+from app.outgoing.records import Page
+from app.outgoing.store import LaneSummary, OutgoingStore
+from app.platform.cursors import decode_text, encode_text
+from app.platform.errors import Conflict
+from app.platform.keys import fold
+from app.registrations.service import RegistrationService
+
+LONGEST_GET_S: Final = 5.0
+
+
+class Busy(Conflict):
+    """What differs now says nothing: something is on its way, or just was."""
+
+    code, title = "content_media_busy", "Content Media Busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service stands on. `heal`: queue again what planning wants where AVOS shows something else."""
+
+    outgoing: OutgoingStore
+    registrations: RegistrationService
+    client: AvosClient
+    timeout_s: float
+    heal: bool = False
+
+
+class DriftService:
+    """All methods raise Unavailable while the store is away."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._outgoing = parts.outgoing
+        self._fields = FieldReader(parts.outgoing)
+        self.results = DriftResults(parts.outgoing.client, parts.outgoing.keys)
+
+    # Looking --------------------------------------------------------------------------------------
+
+    def preview(self, content_media_id: str) -> dict[str, Any]:
+        """What a forced update would send now, beside what AVOS shows. Raises NotFound."""
+        requests = self._parts.registrations.preview(content_media_id)
+        media = requests[0].content_media_id or content_media_id
+        answer: dict[str, Any]
+        by_place: dict[tuple[str, str], Compared] = {}
+        try:
+            reading = self._read(media)
+        except CallFailed as failed:
+            error = {"code": failed.error.code, "detail": failed.error.detail}
+            answer = {**_call(failed.exchange), "lastModified": None, "error": error}
+        else:
+            by_place = {(one.kind, one.member): one for one in compared(requests, reading.document)}
+            answer = {**_call(reading.exchange), "lastModified": reading.last_modified, "error": None}
+        lane = self._lane(media)
+        return {
+            "contentMediaId": media,
+            "livestreamId": requests[0].livestream_id,
+            "eventId": requests[0].event_id,
+            "jobId": requests[0].job_id,
+            "requests": [_previewed(request, by_place) for request in requests],
+            "avos": answer,
+            "behind": lane.behind,
+            "failing": lane.failing,
+            "held": lane.held,
+        }
+
+    def page(self, state: DriftState | None, limit: int, cursor: str | None = None) -> Page:
+        """What was found last at registered content media, by id."""
+        states = tuple(DriftState) if state is None else (state,)
+        found, last = self.results.page(states, limit, decode_text(cursor) if cursor else "")
+        return Page([result.view() for result in found], encode_text(last) if last else None)
+
+    # Checking -------------------------------------------------------------------------------------
+
+    def check(self, content_media_id: str) -> Result:
+        """Compare now, keep what was found, tell a new drift and heal it where that is set. Raises NotFound, Busy,
+        and CallFailed while AVOS is away."""
+        self._refuse_if_busy(content_media_id)
+        wanted = self._parts.registrations.forced(content_media_id)
+        if all(request.rejected for request in wanted.requests):
+            raise Busy(
+                "Planning has nothing to compare: neither PATCH can be composed.", code="nothing_planned"
+            )
+        media = wanted.requests[0].content_media_id or content_media_id
+        try:
+            document = self._read(media).document
+        except CallFailed as failed:
+            if failed.error.destination_fault:
+                raise
+            error = {"code": failed.error.code, "detail": failed.error.detail}
+            return self._keep(wanted, self._result(wanted, DriftState.UNREADABLE, error=error))
+        members = compared(wanted.requests, document)
+        state = state_of(members)
+        if state is DriftState.DRIFTED:  # or was something sent while we looked?
+            self._refuse_if_busy(media)
+            if not _same(wanted, self._parts.registrations.forced(media)):
+                raise Busy("Planning has changed it meanwhile.")
+        return self._keep(wanted, self._result(wanted, state, members))
+
+    def _keep(self, wanted: Acceptance, result: Result) -> Result:
+        """Write down what was found, with what follows from it: all of it, or nothing."""
+        before, told = self.results.before(result.content_media_id)
+        if before is not None and before.state is result.state:
+            result = replace(result, since=before.since)
+            if before.drift == result.drift:
+                result = replace(result, healing=before.healing)
+        follows = Acceptance()
+        if result.state is DriftState.IN_STEP:
+            follows = _ended(result) if told else follows
+            told = ""
+        elif result.drift and result.drift != told:
+            follows = self._drifted(wanted, result)
+            follows = replace(
+                follows, guards=(*follows.guards, self.results.unchanged(result.content_media_id, told))
+            )
+            result = replace(result, healing=tuple(request.id for request in follows.requests))
+            told = result.drift
+        writes = (*follows.writes, *self.results.writes(result, told))
+        try:
+            self._outgoing.accept(replace(follows, writes=writes))
+        except Again:
+            raise Busy("It has changed while it was looked at.") from None
+        return result
+
+    def _drifted(self, wanted: Acceptance, result: Result) -> Acceptance:
+        """The event, the note, and where it is set the PATCHes that heal it."""
+        media = result.content_media_id
+        again = self._healing(wanted, result) if self._parts.heal else Acceptance()
+        told = [
+            {"name": one["member"], "wanted": one["wanted"], "shown": one["shown"]} for one in result.members
+        ]
+        names = [one["member"] for one in result.members]
+        notes = [TimelineNote(media, "drifted", {"members": names})]
+        if again.requests:
+            sent = [name for request in again.requests for name in request.members or ()]
+            notes.append(TimelineNote(media, "healed", {"cause": "audit", "different": names, "sent": sent}))
+        healed = bool(again.requests)
+        happening = drifted(media, "audit", told, livestreamId=result.livestream_id, healed=healed)
+        return replace(
+            again,
+            guards=(*again.guards, *(wanted.guards if healed else ())),
+            happenings=(happening,),
+            notes=tuple(notes),
+        )
+
+    def _healing(self, wanted: Acceptance, result: Result) -> Acceptance:
+        """The members that differ, where planning's value is the newest that anybody has asked for."""
+        different = {(one["kind"], one["member"]) for one in result.members}
+        found = self._fields.of(AVOS, [version_path(request) for request in wanted.requests])
+        again: list[tuple[NewRequest, Mapping[str, Field]]] = []
+        for request, fields in zip(wanted.requests, found, strict=True):
+            members = {
+                name: value
+                for name, value in (request.members or {}).items()
+                if (request.kind, name) in different and _desired(fields.get(name), value)
+            }
+            if members:
+                again.append((replace(request, members=members, id=new_id()), fields))
+        return repetition(self._outgoing.keys, again)
+
+    def _result(
+        self,
+        wanted: Acceptance,
+        state: DriftState,
+        members: Sequence[Compared] = (),
+        error: Mapping[str, str] | None = None,
+    ) -> Result:
+        booking = wanted.requests[0]
+        now = self._outgoing.time_ms()
+        return Result(
+            content_media_id=booking.content_media_id or "",
+            livestream_id=booking.livestream_id,
+            event_id=booking.event_id,
+            state=state,
+            checked_at=now,
+            since=now,
+            members=tuple(
+                {
+                    "kind": one.kind,
+                    "member": one.member,
+                    "wanted": brief(one.wanted),
+                    "shown": brief(one.shown),
+                }
+                for one in members
+                if one.verdict is Shown.DIFFERENT
+            ),
+            not_shown=tuple(one.member for one in members if one.verdict is Shown.NOT_SHOWN),
+            error=error,
+        )
+
+    def now_ms(self) -> int:
+        """The server's clock."""
+        return self._outgoing.time_ms()
+
+    def _refuse_if_busy(self, content_media_id: str) -> None:
+        lane = self._lane(content_media_id)
+        for stands, why in (
+            (lane.behind, "requests of it are waiting or under way"),
+            (lane.failing, "a request of it has failed, or ended undelivered"),
+            (lane.held, "an operator holds it"),
+        ):
+            if stands:
+                raise Busy(f"What AVOS shows says nothing now: {why}. Its preview shows what there is.")
+
+    def _lane(self, content_media_id: str) -> LaneSummary:
+        return self._outgoing.lane_summaries(AVOS, [fold(content_media_id)])[0]
+
+    def _read(self, content_media_id: str) -> Reading:
+        seconds = min(LONGEST_GET_S, self._parts.timeout_s)
+        began = time.monotonic()
+        reading = self._parts.client.show(content_media_id, timeout_s=seconds)
+        reading.exchange.setdefault("latencyMs", round((time.monotonic() - began) * 1000, 1))
+        return reading
+
+
+def _call(exchange: Mapping[str, Any]) -> dict[str, Any]:
+    return {"status": exchange.get("status"), "latencyMs": exchange.get("latencyMs")}
+
+
+def _previewed(request: NewRequest, seen: Mapping[tuple[str, str], Compared]) -> dict[str, Any]:
+    members: Mapping[str, Any] = (request.members or {}) if request.rejected is None else {}
+    rejected = None
+    if request.rejected is not None:
+        rejected = {"code": request.rejected, "detail": REJECTED_DETAIL[request.rejected]}
+    return {
+        "kind": request.kind,
+        "method": request.method,
+        "path": request.path,
+        "rejected": rejected,
+        "members": [
+            {
+                "member": name,
+                "wanted": wanted,
+                "shown": one.shown if (one := seen.get((request.kind, name))) else None,
+                "verdict": one.verdict.value if one else None,
+            }
+            for name, wanted in members.items()
+            if wanted is not ABSENT
+        ],
+        "absent": [name for name, wanted in members.items() if wanted is ABSENT],
+    }
+
+
+def _ended(result: Result) -> Acceptance:
+    return Acceptance(notes=(TimelineNote(result.content_media_id, "drift-ended", {}),))
+
+
+def _same(left: Acceptance, right: Acceptance) -> bool:
+    """Whether two computations want the same."""
+    return [(r.path, r.members, r.rejected) for r in left.requests] == [
+        (r.path, r.members, r.rejected) for r in right.requests
+    ]
+
+
+def _desired(field: Field | None, value: Any) -> bool:
+    return field is None or not field.version or field.desires(encode(value))
