@@ -75,6 +75,9 @@ class _Course:
     shown: dict[str, Any] = field(default_factory=dict)
     earlier: list[dict[str, Any]] = field(default_factory=list)
     unknown: Mapping[str, Any] | None = None  # a write that may have been applied
+    suspect: bool = (
+        False  # one whose answer was lost and that was then sent again: it may be carried out later
+    )
 
     def next_round(self, get: Exchange | None = None) -> None:
         """What was done so far moves to `earlier`; `get` is the reading that the next PATCH relies on."""
@@ -196,7 +199,7 @@ class Delivery:
                 self._look_for_edits(course, reading)
                 if lost:
                     raise answer.failed from None
-                lost = True
+                lost = course.suspect = True
                 course.next_round(reading.exchange)
             last_modified = reading.last_modified
         raise CallFailed(
@@ -265,7 +268,7 @@ class Delivery:
         if error is not None and error.unknown is None and course.unknown is not None:
             error = replace(error, unknown=course.unknown)
         attempt = course.attempt(error)
-        held = self._store.finish(course.claim, Result(attempt, error))
+        held = self._store.finish(course.claim, Result(attempt, error, course.suspect))
         outcome = _outcome(error) if held else LOST
         log.info(
             "attempt",

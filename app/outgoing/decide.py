@@ -36,10 +36,12 @@ class AttemptError:
 @dataclass(frozen=True, slots=True)
 class Result:
     """An attempt's end. `attempt` is the entry for the record's history
-    (`{"at", "get"?, "send"?, "outcome", "error"?}`, JSON values, no secrets); no `error` is delivered."""
+    (`{"at", "get"?, "send"?, "outcome", "error"?}`, JSON values, no secrets); no `error` is delivered. `suspect`:
+    an earlier sending of this attempt may still be carried out."""
 
     attempt: Mapping[str, Any] = field(default_factory=dict)
     error: AttemptError | None = None
+    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,8 @@ class OutgoingStore:
             "signal": signal(error).value,
             "rest_ms": int(rest(error) * 1000),
         }
+        if result.suspect:
+            control["suspect"] = True
         if error is not None:
             decision = decide(
                 error,

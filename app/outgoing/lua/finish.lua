@@ -2,7 +2,7 @@
 -- Finish: what became of an attempt. Needs the claim's token; whoever lost the lease changes nothing.
 --
 -- ARGV[1] {id, token, state: delivered|failed|rejected|expired, code?, detail?, next_try_at?,
---         signal: good|fault|fatal|'', rest_ms?, …}
+--         signal: good|fault|fatal|'', rest_ms?, suspect?, …}
 -- ARGV[2] template "promote"; ARGV[3] the attempt (JSON, kept as it is); ARGV[4] the unknown outcome (JSON) or ''
 -- Result  1, or 0 where the claim was lost
 -- include: _lib.lua
@@ -11,7 +11,7 @@ local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
 add_attempt(r, ARGV[3])
 redis.call('HSET', request_key(r.id), 'unknown', ARGV[4], 'reclaims', '0')
-if ARGV[4] ~= '' then suspect(r) end
+if ARGV[4] ~= '' or ctl.suspect then suspect(r) end
 if ctl.state ~= 'delivered' then forget_delivered(r) end
 hear(r, ctl.signal, ctl.code, ctl.detail, ctl.rest_ms)
 

@@ -48,8 +48,8 @@ class Lane:
             return self.bench.accept(self.bench.patch("C1", members=members))
         return self.bench.accept(self.bench.patch("C1", path=source_path("C1"), members=source))
 
-    def send(self) -> list[str | None]:
-        outcomes: list[str | None] = []
+    def send(self) -> list[Any]:
+        outcomes: list[Any] = []
         while taken := self.bench.take():
             for request_id in taken:
                 ticket = self.delivery.get_last_modified(request_id)
@@ -202,6 +202,28 @@ def test_nothing_is_read_behind_a_pause(lane: Lane) -> None:
     RequestService(lane.bench.store).pause(AVOS, "me")
     before = lane.gets()
     assert (lane.read_back.run(), lane.gets()) == (0, before)
+
+
+def test_a_write_that_was_sent_again_may_still_land_twice(lane: Lane) -> None:
+    """It was delivered at its second sending; the first one lands after a newer request."""
+    lane.accept(end=OLD)
+    lane.avos.fault("reset", on="patch", when="before", next=1)
+    assert lane.send() == ["delivered"]
+    lane.accept(end=NEW)
+    assert lane.send() == ["delivered"]
+    lane.avos.edit("C1", {"end": OLD})
+    lane.bench.pass_time(seconds=16)
+    assert lane.read_back.run() == 1
+    lane.send()
+    assert lane.shown() == {"end": NEW}
+
+
+def test_an_answer_that_was_lost_after_the_write_leaves_no_suspicion(lane: Lane) -> None:
+    lane.accept(end=NEW)
+    lane.avos.fault("reset", on="patch", when="after", next=1)
+    assert lane.send() == ["delivered"]
+    lane.bench.pass_time(seconds=16)
+    assert lane.read_back.run() == 0
 
 
 def test_a_request_of_another_method_whose_answer_was_lost_makes_its_lane_suspect(lane: Lane) -> None:

@@ -57,12 +57,12 @@ class Near:
         self.deliver()
         return media
 
-    def deliver(self) -> list[str | None]:
+    def deliver(self) -> list[Any]:
         """What the workers do until nothing waits."""
-        outcomes: list[str | None] = []
+        outcomes: list[Any] = []
         system = self.system
         while system.outgoing.promote(AVOS):
-            for live in system.redis.zrange(system.keys.live(AVOS), 0, -1):
+            for live in system.outgoing.client.zrange(system.keys.live(AVOS), 0, -1):
                 ticket = system.delivery.get_last_modified(live.decode())
                 outcomes.append(ticket and system.delivery.send_patch(ticket))
         return outcomes
