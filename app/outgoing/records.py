@@ -204,7 +204,16 @@ def view(request_id: str, record: Mapping[bytes, bytes], attempts: Sequence[byte
         "attempts": [json.loads(attempt) for attempt in attempts],
         "error": {"code": code, "detail": error} if error else None,
         "waived": text("waived") == "1",
+        "latenessS": _lateness(record),
     }
+
+
+def _lateness(record: Mapping[bytes, bytes]) -> float | None:
+    """Seconds after kick-off at which it was delivered, 0 in time; None where it wasn't, or was accepted later."""
+    if record.get(b"state") != b"delivered" or b"urgentAt" not in record:
+        return None
+    kick_off, finished = int(record[b"urgentAt"]), int(record[b"finishedAt"])
+    return None if int(record[b"createdAt"]) >= kick_off else max(0.0, (finished - kick_off) / 1000)
 
 
 def _body(record: Mapping[bytes, bytes]) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from app.outgoing.decide import AttemptError
 from app.outgoing.model import AVOS
 from app.outgoing.service import RequestService
+from app.outgoing.timing import read_timing
 from tests.support.outgoing import Bench
 
 DOWN = AttemptError("connect_failed", "No connection could be made.", destination_fault=True)
@@ -281,3 +282,27 @@ class TestSuspects:
         bench.run()
         bench.pass_time(seconds=16)
         assert bench.store.suspects(AVOS) == ["cm1"]
+
+
+class TestTiming:
+    def test_lateness_is_measured_against_kick_off_for_what_was_accepted_before_it(
+        self, bench: Bench
+    ) -> None:
+        soon = bench.now + timedelta(seconds=30)
+        in_time, late, after = (bench.patch(name, urgent_at=soon) for name in ("A", "B", "C"))
+        bench.accept(in_time)
+        bench.run()
+        bench.accept(late)
+        assert read_timing(bench.store).late == 0
+        bench.pass_time(seconds=75)
+        assert read_timing(bench.store).late == 1
+        bench.run()
+        bench.accept(after)
+        bench.run()
+        assert [bench.record(r.id)["latenessS"] for r in (in_time, late, after)] == [0, 45, None]
+        timing = read_timing(bench.store)
+        assert timing.late == 0
+        assert dict(timing.lateness.buckets)["30.0"] == 1
+        assert dict(timing.lateness.buckets)["+Inf"] == 2
+        assert timing.lateness.sum_s == 45
+        assert dict(timing.delivery.buckets)["+Inf"] == 3

@@ -3,10 +3,10 @@
 local READ = { 'state', 'seq', 'destination', 'lane', 'kind', 'method', 'path', 'media', 'contentMediaId',
   'generation', 'members', 'urgency', 'eventEndAt', 'deadline', 'waived', 'firstFailedAt', 'ageFrom', 'token',
   'leaseUntil', 'sendingAt', 'attemptCount', 'reclaims', 'demoted', 'schema', 'nextTryAt', 'unknown',
-  'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath', 'graceEndAt' }
+  'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath', 'graceEndAt', 'createdAt', 'urgentAt' }
 local NUMBERS = { seq = true, generation = true, urgency = true, eventEndAt = true, deadline = true,
   firstFailedAt = true, ageFrom = true, leaseUntil = true, sendingAt = true, attemptCount = true,
-  reclaims = true, schema = true, graceEndAt = true, nextTryAt = true, fence = true }
+  reclaims = true, schema = true, graceEndAt = true, createdAt = true, urgentAt = true, nextTryAt = true, fence = true }
 
 -- The record as a table with its id, absent fields nil; nil where there is none, or where it was written
 -- by a newer release (its schema is left alone).

@@ -58,6 +58,7 @@ local function finish_as(r, state, fields, undelivered)
   if undelivered then mark(lane, 'x', r.seq, r.id) end
   redis.call('ZADD', P .. 'finished', int(now), r.id)
   redis.call('ZREM', P .. 'expiry', r.id)
+  if r.urgentAt then redis.call('ZREM', P .. 'kickoffs', r.id) end
   if deadline_of(r) then redis.call('ZREM', P .. 'deadlines', r.id) end
   if was_open then open_path(r, -1) end
 end
@@ -147,4 +148,25 @@ local function forget_all_delivered(r)
       if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
     end
   end
+end
+
+-- How long deliveries took: `timing:{what}`, upper bounds in ms (`inf` above all) → how many, and `sum`, `count`.
+local BOUNDS = { 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000 }
+local function count_time(what, ms)
+  local bound = 'inf'
+  for _, b in ipairs(BOUNDS) do
+    if ms <= b then
+      bound = int(b)
+      break
+    end
+  end
+  local key = P .. 'timing:' .. what
+  redis.call('HINCRBY', key, bound, 1)
+  redis.call('HINCRBY', key, 'sum', int(ms))
+end
+
+-- From acceptance to delivery; and, for what was accepted before its kick-off, how late it came after it (0: in time).
+local function note_timing(r)
+  count_time('delivery', math.max(0, now - r.createdAt))
+  if r.urgentAt and r.createdAt < r.urgentAt then count_time('lateness', math.max(0, now - r.urgentAt)) end
 end

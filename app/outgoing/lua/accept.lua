@@ -163,6 +163,7 @@ for _, q in ipairs(wanted) do
       note_request(r, 'rejected', { code = q.rejected, detail = q.rejected_detail })
     else
       to_pending(r)
+      if r.urgentAt then redis.call('ZADD', P .. 'kickoffs', int(r.urgentAt), q.id) end
       if deadline_of(r) then redis.call('ZADD', P .. 'deadlines', int(deadline_of(r)), q.id) end
       note_request(r, 'accepted', { forced = q.forced })
       redis.call('HINCRBY', P .. 'counters', q.destination .. ':accepted', 1)

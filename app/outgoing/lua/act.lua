@@ -25,6 +25,7 @@ else
   if state ~= 'failed' then open_path(r, 1) end
   redis.call('ZREM', P .. 'deadlines', r.id)
   to_pending(r)
+  if r.urgentAt then redis.call('ZADD', P .. 'kickoffs', int(r.urgentAt), r.id) end
   redis.call('HSET', request_key(r.id), 'waived', '1', 'ageFrom', '', 'expiresAt', '', 'finishedAt', '', 'reclaims', '0')
   redis.call('ZADD', P .. 'expiry', int(NEVER), r.id)
   note_request(r, 'retried', { by = ctl.actor })

@@ -47,6 +47,7 @@ if ctl.state == 'delivered' then
   note_delivered()
   finish_as(r, 'delivered', { 'reason', '', 'error', '' }, false)
   schedule_read_back(r)
+  note_timing(r)
   make_good()
   log_request('sync-delivered', r, {})
   if r.firstFailedAt then log_request('sync-recovered', r, { firstFailedAt = iso(r.firstFailedAt) }) end

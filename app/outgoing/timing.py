@@ -1,0 +1,73 @@
+"""How destinations are and how long deliveries take, for monitoring: one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.outgoing.service import DESTINATIONS, destination_view
+from app.outgoing.store import OutgoingStore
+from app.platform.redis import store_errors
+
+BOUNDS_MS: Final = (
+    100,
+    250,
+    500,
+    1000,
+    2500,
+    5000,
+    10_000,
+    30_000,
+    60_000,
+    300_000,
+    1_800_000,
+)  # of `_states.lua`
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """`buckets`: upper bound in seconds → how many took at most so long; `sum_s` of all of them."""
+
+    buckets: tuple[tuple[str, int], ...]
+    sum_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """`late`: open requests whose kick-off has passed."""
+
+    delivery: Histogram
+    lateness: Histogram
+    late: int
+    destinations: tuple[dict[str, Any], ...]
+
+
+def read_timing(store: OutgoingStore) -> Timing:
+    """Raises Unavailable while the store is away."""
+    keys, now_ms = store.keys, store.time_ms()
+    pipe = store.client.pipeline(transaction=False)
+    pipe.hgetall(f"{keys.prefix}timing:delivery")
+    pipe.hgetall(f"{keys.prefix}timing:lateness")
+    pipe.zcount(f"{keys.prefix}kickoffs", "-inf", now_ms)
+    for name in DESTINATIONS:
+        pipe.hgetall(keys.destination(name))
+    with store_errors():
+        delivery, lateness, late, *stored = pipe.execute()
+    return Timing(
+        _histogram(delivery),
+        _histogram(lateness),
+        int(late),
+        tuple(
+            destination_view(name, fields, now_ms) for name, fields in zip(DESTINATIONS, stored, strict=True)
+        ),
+    )
+
+
+def _histogram(stored: Mapping[bytes, bytes]) -> Histogram:
+    buckets, total = [], 0
+    for bound in BOUNDS_MS:
+        total += int(stored.get(str(bound).encode(), b"0"))
+        buckets.append((str(bound / 1000), total))
+    total += int(stored.get(b"inf", b"0"))
+    return Histogram((*buckets, ("+Inf", total)), int(stored.get(b"sum", b"0")) / 1000)
