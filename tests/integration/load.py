@@ -30,7 +30,6 @@ class Load:
         self.wishes = {match.media: Wishes(match.media, MEMBER, [text(match.kick_off)]) for match in matches}
         self.acknowledged: list[str] = []
         self.repeated = 0
-        self.slowest_refusal_s = 0.0
         self.problems: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="planning", daemon=True)
@@ -74,6 +73,5 @@ class Load:
         self.repeated += 1
         if answer is None:
             return
-        self.slowest_refusal_s = max(self.slowest_refusal_s, answer.seconds)
         if answer.status != 503 or "Retry-After" not in answer.headers:
             self.problems.append(f"{answer.status}: {answer.body}")

@@ -106,7 +106,6 @@ def test_a_store_that_dies_and_comes_back_on_its_files_has_lost_nothing(brittle:
         brittle.avos.control(latencyMs=0)
     brittle.settle(timeout_s=90)
     assert judgement(brittle, loads) == {}
-    assert max(load.slowest_refusal_s for load in loads) < FROZEN_S
     Match(brittle.api).in_step()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from tests.integration.plan import Match, soon
 from tests.support import checker
 from tests.support.callers import eventually
 from tests.support.events import EventLog
-from tests.support.house import LIVE, QUICK, TENANT, House
+from tests.support.house import LEASE_S, LIVE, QUICK, TENANT, House
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(300)]
 FORMS = [
@@ -88,12 +89,45 @@ def test_workers_killed_in_the_middle_of_patches_lose_nothing_and_put_nothing_ol
     assert outcomes.count("lease_lost") >= kills // 4, "kills left hardly a trace: they missed"
 
 
+def test_a_worker_that_was_frozen_past_its_lease_puts_nothing_old_back(chained: House) -> None:
+    matches = [Match(chained.api, kick_off=soon(hours=6)).in_step() for _ in range(6)]
+    chained.avos.control(latencyMs={"get": 60, "patch": 60})
+    load = Load(matches, pause_s=0.03).start()
+    frozen = chained.parts["live1"]
+    try:
+        wait_for_a_patch(chained)
+        frozen.freeze()
+        awake = time.monotonic() + LEASE_S + 2
+        eventually(lambda: time.monotonic() > awake, what="its leases to run out, and others to do its work")
+    finally:
+        frozen.thaw()
+        load.stop()
+        chained.avos.control(latencyMs=0)
+    chained.settle(timeout_s=90)
+
+    # What it sends on waking up is refused by AVOS, but may stand in the journal beside another's.
+    problems = judgement(chained, [load])
+    assert {name: problems[name] for name in ("lost", "stale", "final") if name in problems} == {}
+    assert chained.restarts() == {}
+    outcomes = [
+        attempt["outcome"]
+        for match in matches
+        for record in chained.api.requests(contentMediaId=match.media)
+        for attempt in record["attempts"]
+    ]
+    assert "lease_lost" in outcomes, "it held nothing when it was frozen"
+
+
 def strike(house: House, name: str) -> None:
     """Kill a live worker at a moment when a PATCH is under way (its own, or the other's)."""
+    wait_for_a_patch(house)
+    house.parts[name].kill()
+
+
+def wait_for_a_patch(house: House) -> None:
     after = house.avos.journal()[-1]["seq"]
 
     def under_way() -> bool:
         return any(e["method"] == "PATCH" and e["status"] is None for e in house.avos.journal(after=after))
 
     eventually(under_way, what="a PATCH under way")
-    house.parts[name].kill()

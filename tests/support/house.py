@@ -36,9 +36,10 @@ LIVE: Final = ("live1", "live2")
 # Shorter than in real life, so that a day takes minutes. The attempt's time-out must lie below the lease.
 QUICK: Final = {
     "MEDIAOPS_RETRY_INTERVAL_S": "2",
-    "MEDIAOPS_AVOS_TIMEOUT_S": "2",
-    "MEDIAOPS_LEASE_S": "3",
+    "MEDIAOPS_AVOS_TIMEOUT_S": "3",
+    "MEDIAOPS_LEASE_S": "4.5",
 }
+LEASE_S: Final = float(QUICK["MEDIAOPS_LEASE_S"])
 
 
 class House:
@@ -123,6 +124,8 @@ class House:
             "MEDIAOPS_AVOS_URL": f"http://127.0.0.1:{self._port_files['avos'].read_text()}",
             "MEDIAOPS_AVOS_TOKEN": FAR_TOKEN,
             "MEDIAOPS_AVOS_BYPASS_PROXY": "true",
+            # The drift audit reads content media near their event; tests here count what is read.
+            "MEDIAOPS_DRIFT_WINDOW_H": "0",
             **self._settings,
         }
 
