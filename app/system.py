@@ -77,7 +77,7 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         outgoing=outgoing,
         requests=requests,
         operations=operations,
-        ticks=Ticks(outgoing, operations),
+        ticks=Ticks(outgoing, operations, keep_log=timedelta(days=settings.events_keep_days)),
         planning=PlanningService(planning_store, outgoing, names),
         registrations=registrations,
         tokens=TokenStore(typed(redis), keys, settings.api_token),

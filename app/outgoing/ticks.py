@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from app.outgoing.operations import Operations
+from app.outgoing.retention import trim_logs
 from app.outgoing.service import DESTINATIONS
 from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors
@@ -27,9 +29,12 @@ class Swept:
 class Ticks:
     """The outgoing room's regular work."""
 
-    def __init__(self, store: OutgoingStore, operations: Operations) -> None:
+    def __init__(
+        self, store: OutgoingStore, operations: Operations, *, keep_log: timedelta = timedelta(days=7)
+    ) -> None:
         self._store = store
         self._operations = operations
+        self._keep_log = keep_log
 
     def retry_failed(self) -> Swept:
         """The 10-second tick: give up what is too old, make the rest due, promote as many as may fly; behind
@@ -47,8 +52,9 @@ class Ticks:
         return sum(self._store.reclaim(name) for name in DESTINATIONS)
 
     def trim(self) -> int:
-        """Remove history that is old enough."""
-        return self._store.trim()
+        """Remove history, and entries of the event log, that are old enough."""
+        before_ms = self._store.time_ms() - int(self._keep_log.total_seconds() * 1000)
+        return self._store.trim() + trim_logs(self._store.client, self._store.keys, before_ms)
 
     def audit(self) -> list[str]:
         """Check and mend the invariant for the next few thousand open records; the ids that were mended.
