@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--control-port-file", type=Path)
     parser.add_argument("--journal", type=Path, help="every request is appended here, as NDJSON")
     parser.add_argument("--state", type=Path, help="kept here from one run to the next")
+    parser.add_argument("--save-every", type=float, default=2.0, help="seconds; default: 2")
     parser.add_argument("--token", help="required of every caller; better --token-file")
     parser.add_argument("--token-file", type=Path)
     parser.add_argument("--auth-header", default="Authorization")
@@ -51,7 +53,12 @@ async def serve(options: argparse.Namespace) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    while not stopped.is_set():
+        # From time to time, so that a run that is killed doesn't forget what was written to it.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopped.wait(), options.save_every)
+        if options.state:
+            service.records.save(options.state)
     await server.stop()
     if options.state:
         service.records.save(options.state)

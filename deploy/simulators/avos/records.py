@@ -42,19 +42,23 @@ class Records:
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
         self._last_us = 0
+        self._unsaved = False
 
     def clear(self) -> None:
         self._records.clear()
+        self._unsaved = True
 
     def get(self, key: str, name: str, *, create: bool, coarse: bool = False) -> Record | None:
         record = self._records.get(key)
         if record is None and create:
             record = self._records[key] = Record(name, self._stamp(coarse=coarse))
+            self._unsaved = True
         return record
 
     def touch(self, record: Record, *, coarse: bool) -> None:
         record.last_modified = self._stamp(coarse=coarse)
         record.writes += 1
+        self._unsaved = True
 
     def _stamp(self, *, coarse: bool) -> str:
         """A time that is unique (seven digits, as .NET writes it) or, coarse, has whole seconds."""
@@ -69,6 +73,10 @@ class Records:
                 self._records[key] = Record(**kept)
 
     def save(self, file: Path) -> None:
+        """Whole or not at all, if anything has changed since the last time."""
+        if not self._unsaved and file.exists():
+            return
+        self._unsaved = False
         kept = {
             key: {name: getattr(record, name) for name in Record.__slots__}
             for key, record in self._records.items()

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from deploy.simulators.avos import AvosStandIn
+from tests.support.wait import until
 
 LIVE = "/external/contentMedia/live/C1"
 SOURCE = f"{LIVE}/technicalMedia/sourceMedia/"
@@ -398,3 +399,20 @@ def test_as_a_process_it_keeps_state_and_journal(tmp_path: Path) -> None:
             assert process.wait(10) == 0
     methods = [json.loads(line)["method"] for line in files["journal"].read_text().splitlines()]
     assert methods == ["EDIT", "GET", "GET"]
+
+
+def test_as_a_process_that_is_killed_it_forgets_nothing_older_than_a_moment(tmp_path: Path) -> None:
+    port_file, state = tmp_path / "port", tmp_path / "state"
+    command = [sys.executable, "-m", "deploy.simulators.avos", "--port-file", str(port_file)]
+    command += ["--state", str(state), "--save-every", "0.05"]
+    for run in (1, 2):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, killed(process):
+            assert process.stdout is not None
+            assert "AVOS stand-in on" in process.stdout.readline()
+            port = int(port_file.read_text())
+            if run == 1:
+                call(port, "POST", "/_edit/C1", {"fields": {"x": 1}})
+                until(lambda: state.exists() and "C1" in state.read_text(), what="the state to be saved")
+            assert call(port, "GET", LIVE).json["x"] == 1
+            process.kill()
+            process.wait(10)
