@@ -46,6 +46,8 @@ inline_chain = _settings.inline_chain
 task_queues = [Queue(name, routing_key=name) for name in QUEUES]
 task_routes = {f"{name}.*": {"queue": name, "routing_key": name} for name in QUEUES}
 task_default_queue = "ticks"
+# A queue of each process's own, for the canary that shows whether this very process works (app/watch).
+worker_direct = True
 task_create_missing_queues = False  # a misspelt queue is an error, not a queue that nobody consumes
 
 # Messages -------------------------------------------------------------------------------------------------------------
@@ -62,7 +64,7 @@ result_backend = None
 task_ignore_result = True
 
 # Workers --------------------------------------------------------------------------------------------------------------
-include = ["workers.pending", "workers.live", "workers.ticks"]
+include = ["workers.pending", "workers.live", "workers.ticks", "workers.watch"]
 # Waiting for the far side is what the work consists of: threads hold 100 calls a process at 2.1 ms CPU an update.
 worker_pool = "threads"
 worker_concurrency = _settings.live_slots  # of the live workers; the others are started with -c
@@ -82,7 +84,8 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 
 # Beat -----------------------------------------------------------------------------------------------------------------
 # In memory: every entry is an interval of seconds, so there is nothing to remember over a restart, no file to spoil.
-beat_scheduler = "celery.beat:Scheduler"
+# Celery's own, with a pulse.
+beat_scheduler = "workers.beat:WatchedScheduler"
 beat_max_loop_interval = 5  # 300 s by default: a beat that was frozen finds its way back at once
 TICKS: dict[str, float] = {
     "retry_failed": _settings.retry_interval_s,

@@ -29,6 +29,7 @@ from app.platform.tokens import TokenStore
 from app.registrations.service import RegistrationService
 from app.registrations.store import RegistrationStore
 from app.settings import Settings
+from app.watch.canaries import Canaries, watch
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class System:
     avos: AvosClient
     delivery: Delivery
     read_back: ReadBack
+    canaries: Canaries
     drift: DriftService
     drift_audit: DriftAudit
 
@@ -89,6 +91,7 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
             foreign=ForeignEdits(outgoing, park=settings.foreign_edits == "park"),
         ),
         read_back=ReadBack(outgoing, requests, avos, timeout_s=min(2.0, settings.avos_timeout_s)),
+        canaries=watch(settings, redis),
         drift=drift,
         drift_audit=DriftAudit(drift, registrations, requests, drift_schedule(settings)),
     )

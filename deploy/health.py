@@ -1,26 +1,43 @@
-"""`entrypoint health ROLE`: the health checks of the containers. Ends with 0, or with 1 and a sentence.
+"""`entrypoint health [--end-silent] ROLE`: the health checks of the containers. Ends with 0, or with 1 and a sentence.
 
-A worker is asked over the broker, by its own name, so this is run where the worker runs. Beat is well while its ticks are
-worked on.
+Run where the role runs: it asks for the process of its own machine's name. With `--end-silent` a worker or a beat that is
+connected and does nothing (app/watch) is killed, so that whoever looks after the container starts it again: Kubernetes
+restarts what is unhealthy, Compose only what has ended. Neither could a frozen or deadlocked process end itself.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from celery import Celery
 
 from app.client import Client, Refused, Unreachable
 from app.platform.errors import Unavailable
-from app.platform.keys import Keys
-from app.platform.redis import connect, store_errors
+from app.platform.redis import connect
 from app.settings import Settings
+from app.watch.canaries import Canaries, watch
 
+ENDING: Final = "--end-silent"
 _ANSWER_S: Final = 3.0
+_PULSE_S: Final = 6.0  # a beat that has just got its connection back
+Check = Callable[[Settings], str | None]
+
+
+class Silent(Exception):
+    """The process runs and does nothing."""
+
+    def __init__(self, text: str, pid: int, name: str) -> None:
+        super().__init__(text)
+        self.pid = pid
+        self.name = name
 
 
 def api(settings: Settings) -> str | None:
@@ -35,11 +52,18 @@ def api(settings: Settings) -> str | None:
     return None
 
 
-def worker(role: str) -> Callable[[Settings], str | None]:
-    def check(_settings: Settings) -> str | None:
+def worker(role: str) -> Check:
+    """Silent: canaries of its own wait and it runs none. Where the watch can't say, because beat is away, it is asked
+    over the broker."""
+
+    def check(settings: Settings) -> str | None:
+        name = f"{role}@{socket.gethostname()}"
+        with _canaries(settings) as canaries:
+            one = canaries.report().workers.get(name)
+        if one is not None and one.silent:
+            raise Silent(f"{name} has run nothing for {one.age_s:.0f} s", one.worker.pid, name)
         celery = Celery("mediaops-health", set_as_current=False)
         celery.config_from_object("celeryconfig")
-        name = f"{role}@{socket.gethostname()}"
         try:
             answers = celery.control.ping(destination=[name], timeout=_ANSWER_S)
         except OSError as error:
@@ -52,19 +76,30 @@ def worker(role: str) -> Callable[[Settings], str | None]:
 
 
 def beat(settings: Settings) -> str | None:
-    client, key = connect(settings.redis_url), Keys(settings.tenant).tick("promote")
-    until = time.monotonic() + _ANSWER_S
+    """It sends something every second. Old news is looked at for some seconds more: the store may have been away."""
+    name = f"beat@{socket.gethostname()}"
+    until = time.monotonic() + _PULSE_S
+    with _canaries(settings) as canaries:
+        while True:
+            one = canaries.report().beats.get(name)
+            if one is not None and not one.silent:
+                return None
+            if time.monotonic() > until:
+                break
+            time.sleep(0.2)
+        canaries.check_writes()  # a store that takes no writes silences every beat
+    if one is None:
+        return f"{name} has sent nothing yet"
+    raise Silent(f"{name} has sent nothing for {one.age_s:.0f} s", one.pid, name)
+
+
+@contextmanager
+def _canaries(settings: Settings) -> Iterator[Canaries]:
+    client = connect(settings.redis_url)
     try:
-        while time.monotonic() < until:
-            with store_errors():
-                if client.exists(key):
-                    return None
-            time.sleep(0.1)
-    except Unavailable as error:
-        return str(error)
+        yield watch(settings, client)
     finally:
         client.close()
-    return f"no tick within {_ANSWER_S:g} s"
 
 
 def flower(settings: Settings) -> str | None:
@@ -75,7 +110,7 @@ def flower(settings: Settings) -> str | None:
         return str(error)
 
 
-CHECKS: Final[dict[str, Callable[[Settings], str | None]]] = {
+CHECKS: Final[dict[str, Check]] = {
     "api": api,
     "beat": beat,
     "flower": flower,
@@ -83,11 +118,31 @@ CHECKS: Final[dict[str, Callable[[Settings], str | None]]] = {
 }
 
 
+def end(silent: Silent, proc: Path = Path("/proc")) -> str:
+    """Kill the silent process, if it is still the one that the watch knows; what was done, in words."""
+    try:
+        words = (proc / str(silent.pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return f"no process {silent.pid} here"
+    role = silent.name.partition("@")[0]
+    if "celery" not in words or not any(word == role or word.startswith(f"{role}@") for word in words):
+        return f"process {silent.pid} is another one by now"
+    os.kill(silent.pid, signal.SIGKILL)
+    return f"process {silent.pid} was ended"
+
+
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 1 or arguments[0] not in CHECKS:
-        print(f"usage: health {'|'.join(CHECKS)}", file=sys.stderr)
+    ending = ENDING in arguments
+    roles = [argument for argument in arguments if argument != ENDING]
+    if len(roles) != 1 or roles[0] not in CHECKS:
+        print(f"usage: health [{ENDING}] {'|'.join(CHECKS)}", file=sys.stderr)
         return 64
-    problem = CHECKS[arguments[0]](Settings.load())
+    try:
+        problem = CHECKS[roles[0]](Settings.load())
+    except Unavailable as error:
+        problem = str(error)
+    except Silent as silent:
+        problem = f"{silent}; {end(silent)}" if ending else str(silent)
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0

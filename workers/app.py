@@ -10,10 +10,12 @@ from celery import Celery, signals
 from app.platform import log
 from app.settings import Settings
 from workers.events import BatchedEvents
+from workers.watch import Enrolment
 
 app = Celery("mediaops-sync")
 app.config_from_object("celeryconfig")
 app.steps["consumer"].add(BatchedEvents)
+app.steps["consumer"].add(Enrolment)
 
 # One line per task received, done or sent by beat; our own line per attempt says more, and costs less.
 CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from celery import Celery
+from redis import Redis
 
 from app.client import Client, Refused, Unreachable, reach
 from app.platform.clock import utcnow
@@ -17,22 +17,13 @@ from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.platform.redis import RedisError, connect, store_errors
 from app.settings import Settings
+from app.watch.canaries import watch
+from app.watch.durability import durability, server_facts
+from app.watch.judging import Finding, findings
 
-_OLDEST: Final = (7, 0)
 _CLOCKS_S: Final = 2.0  # further apart, and times that people compare mislead them
-_FULL: Final = 0.85  # above it accept answers 503
 _ANSWER_S: Final = 1.5  # for workers to answer
 _TICK_S: Final = 3.0  # a promote tick comes every second
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`state` is ok, warning or bad."""
-
-    what: str
-    state: str
-    detail: str
-    way_out: str | None = None
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
@@ -55,11 +46,9 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
             before = utcnow().timestamp()
             seconds, micros = client.time()
             after = utcnow().timestamp()
-            info: dict[str, Any] = client.info()
+            facts = server_facts(client)
             yield Finding("redis", "ok", f"answers at {settings.redis_shown}")
-            yield _version(info)
-            yield _persistence(info, _config(client, "appendfsync"))
-            yield _eviction(info, _config(client, "maxmemory-policy"))
+            yield from durability(facts)
             apart = (seconds + micros / 1e6) - (before + after) / 2
             yield _clocks(apart)
     except (Unavailable, RedisError) as error:
@@ -72,72 +61,6 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
         yield Finding("redis", "bad", detail, way_out)
     finally:
         client.close()
-
-
-def _config(client: Any, name: str) -> str | None:
-    """A server's setting; None where the user may not ask (managed servers forbid CONFIG)."""
-    try:
-        answer = client.config_get(name)
-    except RedisError:
-        return None
-    value = {_text(key): _text(given) for key, given in answer.items()}.get(name)
-    return value or None
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _version(info: dict[str, Any]) -> Finding:
-    valkey = info.get("valkey_version")
-    text = str(valkey or info.get("redis_version") or "unknown")
-    name = "Valkey" if valkey else "Redis"
-    parts = tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
-    if parts < _OLDEST:
-        return Finding(
-            "redis version",
-            "bad",
-            f"{name} {text}",
-            "Use Valkey, or Redis 7.0 or newer: the scripts need it.",
-        )
-    return Finding("redis version", "ok", f"{name} {text}")
-
-
-def _persistence(info: dict[str, Any], fsync: str | None) -> Finding:
-    if not info.get("aof_enabled"):
-        return Finding(
-            "redis persistence",
-            "bad",
-            "no append-only file",
-            "Set `appendonly yes`: else a restart loses accepted work.",
-        )
-    if info.get("aof_last_write_status", "ok") != "ok":
-        return Finding(
-            "redis persistence", "bad", "the append-only file can't be written", "Is its disk full?"
-        )
-    if fsync not in (None, "always"):
-        return Finding(
-            "redis persistence",
-            "warning",
-            f"append-only file, appendfsync {fsync}",
-            "A crash of the machine loses up to a second; `appendfsync always` loses nothing.",
-        )
-    return Finding("redis persistence", "ok", f"append-only file, appendfsync {fsync or 'unknown'}")
-
-
-def _eviction(info: dict[str, Any], policy: str | None) -> Finding:
-    policy = policy or _text(info.get("maxmemory_policy", "unknown"))
-    used, most = int(info["used_memory"]), int(info.get("maxmemory") or 0)
-    detail = f"{policy}, {used / 2**20:.0f} MiB used" + (
-        f" of {most / 2**20:.0f}" if most else ", without a limit"
-    )
-    if policy != "noeviction":
-        return Finding(
-            "redis memory", "bad", detail, "Set `maxmemory-policy noeviction`: else records are thrown out."
-        )
-    if most and used > most * _FULL:
-        return Finding("redis memory", "bad", detail, "Nearly full, so new work is refused: raise maxmemory.")
-    return Finding("redis memory", "ok", detail)
 
 
 def _clocks(apart: float) -> Finding:
@@ -153,7 +76,7 @@ def _clocks(apart: float) -> Finding:
 
 
 def check_queues(settings: Settings) -> Iterator[Finding]:
-    """Does a worker consume each queue, and does beat tick?"""
+    """Does a worker consume each queue?"""
     celery = Celery("mediaops-doctor", broker=settings.broker_url, set_as_current=False)
     celery.conf.broker_transport_options = {
         "global_keyprefix": Envelope(settings.tenant).prefix,
@@ -177,22 +100,27 @@ def check_queues(settings: Settings) -> Iterator[Finding]:
                 f"Start one: `celery -A workers.app worker -Q {queue} …` (`mediaops-sync up` starts all)."
             )
             yield Finding(f"queue {queue}", "bad", "no worker answered", way_out)
-    yield _ticks(settings)
 
 
-def _ticks(settings: Settings) -> Finding:
-    client, key = connect(settings.redis_url), Keys(settings.tenant).tick("promote")
+def check_work(settings: Settings) -> Iterator[Finding]:
+    """Is work that is queued run, by every process, and does beat send ticks that somebody works on?"""
+    client = connect(settings.redis_url)
     try:
-        until = time.monotonic() + _TICK_S
-        while time.monotonic() < until:
-            with store_errors():
-                if client.exists(key):
-                    return Finding("ticks", "ok", "beat ticks and the ticks are worked on")
-            time.sleep(0.05)
+        yield from findings(watch(settings, client).report())
+        yield _ticks(client, Keys(settings.tenant).tick("promote"))
     except Unavailable as error:
-        return Finding("ticks", "bad", str(error), "Is Redis overloaded?")
+        yield Finding("ticks", "bad", str(error), "Is Redis overloaded?")
     finally:
         client.close()
+
+
+def _ticks(client: Redis, key: str) -> Finding:
+    until = time.monotonic() + _TICK_S
+    while time.monotonic() < until:
+        with store_errors():
+            if client.exists(key):
+                return Finding("ticks", "ok", "beat ticks and the ticks are worked on")
+        time.sleep(0.05)
     way_out = "Is beat running (`celery -A workers.app beat`), and a worker for the queue ticks?"
     return Finding("ticks", "bad", f"no tick within {_TICK_S:g} s", way_out)
 

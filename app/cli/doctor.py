@@ -10,17 +10,25 @@ from collections.abc import Iterable
 
 import click
 
-from app.cli.checks import Finding, check_api, check_avos, check_queues, check_redis, check_settings
+from app.cli.checks import (
+    check_api,
+    check_avos,
+    check_queues,
+    check_redis,
+    check_settings,
+    check_work,
+)
 from app.cli.output import clean, print_json, table
 from app.cli.session import Session, json_option, pass_session
 from app.settings import InvalidSettings, Settings
+from app.watch.judging import Finding
 
 
 @click.command()
 @json_option
 @pass_session
 def doctor(session: Session, *, as_json: bool) -> None:
-    """Check settings, Redis (version, persistence, eviction, clock), consumed queues, ticks, the API and AVOS.
+    """Check settings, Redis (version, persistence, memory, clock), queues, workers, ticks, the API and AVOS.
 
     Exit code 0: nothing found, or warnings only; 1: something is wrong.
     """
@@ -54,5 +62,6 @@ def _with(settings: Settings, api_url: str) -> Iterable[Finding]:
     yield from redis
     if redis[0].state == "ok":
         yield from check_queues(settings)
+        yield from check_work(settings)
     yield check_api(api_url)
     yield check_avos(settings)

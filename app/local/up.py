@@ -18,17 +18,17 @@ from app.cli.importing import ImportReport
 from app.cli.progress import bar
 from app.client import Client
 from app.local.layout import Layout, lay_out
-from app.local.programs import BEAT, FLOWER, SERVER, Stage, stages
-from app.local.readiness import NotReady, ticks, wait_for
+from app.local.programs import FLOWER, SERVER, Stage, stages
+from app.local.readiness import NotReady, wait_for
 from app.local.samples import Cancellable, Samples
 from app.local.show import Screen
+from app.local.stalls import Stalls
 from app.local.supervisor import Failed, InUse, Process, Supervisor, only_run
 from app.platform.embedded import ServerUnavailable
 from app.settings import InvalidSettings, environment
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WATCH_S: Final = 1.0
-_SILENT_S: Final = 15.0  # without a tick, which comes every second
 
 
 class _Stopped(Exception):
@@ -137,9 +137,10 @@ class _Run:
             self._screen.say(f"  {report.unsent} weren't sent: {report.stopped}")
 
     def _watch(self) -> None:
-        """Until the end is asked for; tell of processes that supervisor had to start again, and restart a silent beat."""
+        """Until the end is asked for; tell of processes that supervisor had to start again, and end silent ones, so
+        that it does."""
         before: dict[str, Process] = {}
-        ticked = time.monotonic()
+        stalls = Stalls(self._layout, self._stages)
         while self._going():
             now = {process.name: process for process in self._supervisor.processes()}
             for name, process in now.items():
@@ -149,14 +150,11 @@ class _Run:
                         f"{name} had ended and was started again (see {self._layout.logs / name}.log)"
                     )
             before |= {name: process for name, process in now.items() if process.state == "RUNNING"}
-            if ticks(self._layout) is not False:
-                ticked = time.monotonic()
-            elif time.monotonic() - ticked > _SILENT_S:
-                # A clock that steps back, or a process that hangs: beat doesn't notice, and supervisor doesn't either.
-                self._screen.moment("beat was silent and is started again")
-                self._supervisor.restart_stage(next(one for one in self._stages if one.name == BEAT))
-                before.pop(BEAT, None)
-                ticked = time.monotonic()
+            for process in stalls.look(now.values()):
+                # A beat whose clock was set back, a pool that hangs: the process doesn't notice, nor does supervisor.
+                self._screen.moment(f"{process.name} was silent and is started again")
+                self._supervisor.end(process)
+                before.pop(process.name, None)
             self._asked.wait(_WATCH_S)
         raise Failed(
             f"supervisor has ended, and all with it. Look at {self._layout.logs / 'supervisor.log'}."

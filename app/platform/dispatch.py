@@ -11,6 +11,7 @@ Tasks are known here by name only: `app` never imports `workers`.
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any, Final
 
 TASK_ID: Final = "@@ID1@@"
@@ -23,6 +24,7 @@ PROMOTE: Final = "pending.promote"
 GET_LAST_MODIFIED: Final = "live.get_last_modified"
 SEND_PATCH: Final = "live.send_patch"
 SEND: Final = "live.send"
+CANARY: Final = "watch.canary"  # goes to any queue
 QUEUES: Final = ("pending", "live", "ticks")
 
 
@@ -41,9 +43,21 @@ class Envelope:
         """ "promote" (of a destination), "patch" (the chain GET, then PATCH) and "send" (of a request)."""
         return dict(self._templates)
 
+    def canary(self, queue: str, target: str, sent_ms: int) -> str:
+        """A message for `queue` that only says when it was run; the same bytes for the same arguments, so that it can
+        be looked for."""
+        task_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.prefix}{target}:{sent_ms}"))
+        template = _message(CANARY, queue=queue, arguments=[target, sent_ms])
+        return fill(template, task_id=task_id, link_id="", delivery_tag=task_id, argument=target)
+
     def queue_key(self, queue: str) -> str:
         """The Redis list in which kombu keeps a queue."""
         return f"{self.prefix}{queue}"
+
+
+def direct_queue(worker: str) -> str:
+    """The queue that only this worker process (by node name) consumes: Celery's `worker_direct`."""
+    return f"{worker}.dq2"
 
 
 def fill(template: str, *, task_id: str, link_id: str, delivery_tag: str, argument: str) -> str:
@@ -54,11 +68,13 @@ def fill(template: str, *, task_id: str, link_id: str, delivery_tag: str, argume
     return template
 
 
-def _message(task: str, *, then: str | None = None) -> str:
-    queue = task.partition(".")[0]
+def _message(
+    task: str, *, then: str | None = None, queue: str | None = None, arguments: list[Any] | None = None
+) -> str:
+    queue = queue or task.partition(".")[0]
     # The chain stands in reverse, the next link last; it gets this task's result as its argument.
     chain = None if then is None else [_link(then)]
-    body = [[ARGUMENT], {}, {"callbacks": None, "errbacks": None, "chain": chain, "chord": None}]
+    body = [arguments or [ARGUMENT], {}, {"callbacks": None, "errbacks": None, "chain": chain, "chord": None}]
     message: dict[str, Any] = {
         "body": json.dumps(body, separators=(",", ":")),
         "content-encoding": "utf-8",

@@ -149,3 +149,6 @@ class Keys:
 
     def tick(self, name: str) -> str:
         return f"{self.prefix}tick:{name}"
+
+    def watch(self, part: str) -> str:
+        return f"{self.prefix}watch:{part}"

@@ -61,7 +61,7 @@ def create_app(system: System) -> Flask:
     api = describe(app, VERSION)
     for blueprint in ROOMS:
         api.register_blueprint(blueprint)
-    app.register_blueprint(health_blueprint(system.outgoing.client))
-    app.register_blueprint(metrics_blueprint(system.outgoing, system.drift.results))
+    app.register_blueprint(health_blueprint(system.canaries))
+    app.register_blueprint(metrics_blueprint(system.outgoing, system.drift.results, system.canaries))
     app.register_blueprint(docs_blueprint)
     return app

@@ -28,8 +28,8 @@ worker_class = "gevent"
 workers = 2
 # A gevent worker serves as many callers as this; more wait in the kernel's queue.
 worker_connections = 500
-# Longer than clients pause between calls of one import, so that they keep their connection.
-keepalive = 20
+# Longer than clients pause between calls of one import, so that they keep their connection; a stop waits for idle ones.
+keepalive = 5
 # `?wait=` takes up to 30 s; at a stop, calls under way get this long.
 graceful_timeout = 15
 # The longest id in an address, percent-encoded, still gets a 400 that says so instead of a 414.
@@ -54,9 +54,12 @@ logger_class = JsonLogger
 log.configure(_settings.log_level, (_settings.api_token, _settings.avos_token, _settings.flower_password))
 
 
-def post_worker_init(_worker: Any) -> None:
-    """What gunicorn refuses before our code sees it (unreadable or oversized heads) answers as a problem too."""
+def post_worker_init(worker: Any) -> None:
+    """What gunicorn refuses before our code sees it (unreadable or oversized heads) answers as a problem too. One of
+    the processes looks whether the store is safe."""
     util.write_error = write_problem
+    if worker.age == 1:
+        worker.wsgi.extensions["at_start"]()
 
 
 def write_problem(sock: socket.socket, status: int, reason: str, _detail: str) -> None:

@@ -18,6 +18,8 @@ from app.outgoing.model import AVOS
 from app.outgoing.statistics import Statistics, read_statistics
 from app.outgoing.store import OutgoingStore
 from app.platform.errors import Unavailable
+from app.watch.canaries import Canaries
+from app.web.watching import WatchCollector
 
 
 class StoreCollector(Collector):
@@ -51,10 +53,11 @@ class StoreCollector(Collector):
         return []
 
 
-def metrics_blueprint(store: OutgoingStore, drift: DriftResults) -> Blueprint:
+def metrics_blueprint(store: OutgoingStore, drift: DriftResults, canaries: Canaries) -> Blueprint:
     blueprint = Blueprint("metrics", __name__)
     registry = CollectorRegistry()
     registry.register(StoreCollector(lambda: read_statistics(store), lambda: drift.numbers(AVOS)))
+    registry.register(WatchCollector(canaries))
 
     @blueprint.get("/metrics")
     def metrics() -> Response:

@@ -7,6 +7,7 @@ from flask import Flask
 from app.platform import log
 from app.settings import Settings
 from app.system import build
+from app.watch.durability import warn_at_start
 from app.web import create_app
 
 
@@ -14,4 +15,7 @@ def application() -> Flask:
     """The application of this process, from its environment. Raises InvalidSettings."""
     settings = Settings.load()
     log.configure(settings.log_level, (settings.api_token, settings.avos_token, settings.flower_password))
-    return create_app(build(settings))
+    system = build(settings)
+    app = create_app(system)
+    app.extensions["at_start"] = lambda: warn_at_start(system.redis)
+    return app

@@ -39,7 +39,7 @@ class FakeServer:
 
     def config_get(self, name: str) -> dict[bytes, bytes]:
         known = {"appendfsync": self._fsync, "maxmemory-policy": str(self._info["maxmemory_policy"]).encode()}
-        return {name.encode(): known[name]}
+        return {name.encode(): known.get(name, b"0")}
 
     def close(self) -> None:
         pass

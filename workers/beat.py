@@ -1,0 +1,59 @@
+"""Beat with a pulse, and the canaries: `beat_scheduler` in celeryconfig.py."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import Any, Final
+
+from celery.beat import Scheduler
+
+from app.platform import log
+from app.platform.errors import Unavailable
+from workers.parts import system
+
+PULSE_S: Final = 2.0
+_log = log.get_logger()
+
+# Typed loosely: celery-types has other signatures for some of its methods than Celery.
+_Scheduler: Any = Scheduler
+
+
+class WatchedScheduler(_Scheduler):  # type: ignore[misc]
+    """Notes that it has *sent* something, which a scheduler whose clock was set back doesn't though its loop turns."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._sent = False
+        self._looked = 0.0
+        self._name = f"beat@{socket.gethostname()}"
+        super().__init__(*args, **options)
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        result = super().apply_async(*args, **options)
+        self._sent = True
+        return result
+
+    def tick(self, *args: Any, **options: Any) -> Any:
+        pause = super().tick(*args, **options)
+        if time.monotonic() - self._looked >= PULSE_S:
+            self._looked = time.monotonic()
+            self._watch()
+        return pause
+
+    def _watch(self) -> None:
+        try:
+            if self._sent:
+                system().canaries.pulse(self._name, os.getpid())
+                self._sent = False
+            system().canaries.round()
+        except Unavailable as error:
+            # Beat's own messages fail just so, and say it louder.
+            _log.debug("no pulse", error=error.detail)
+
+    def close(self) -> None:
+        super().close()
+        try:
+            system().canaries.withdraw(self._name)
+        except Unavailable as error:
+            _log.warning("not withdrawn from the watch", error=error.detail)
