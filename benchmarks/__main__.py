@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
     report = Report()
     run = Run(plan, report, _teller(console))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # also then nothing is left running
     measurements = {"accepting": run.accepting, "updates": run.updates, "failed-table": run.failed_table}
     try:
         for section in SECTIONS:

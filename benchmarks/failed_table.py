@@ -17,6 +17,7 @@ from app.platform.embedded import stop
 from app.platform.keys import Keys
 from app.platform.redis import connect, typed
 from app.platform.scripts import Script
+from benchmarks.processes import wait_until
 from benchmarks.sides import patch, server
 
 DUE: Final = 1000
@@ -103,7 +104,7 @@ class FailedTable:
     def fill(self, size: int) -> None:
         """Until the table has so many entries, none of them due within the hour."""
         now = self._store.time_ms()
-        self._redis.config_set("appendfsync", "no")  # while it is being made
+        self._redis.config_set("appendonly", "no")  # while it is being made; it is written whole afterwards
         while self.size < size:
             control = {
                 **self._template,
@@ -113,9 +114,14 @@ class FailedTable:
                 "expires_at": now + 24 * _LATER_MS,
             }
             self.size += int(self._script.run(self._redis, [self._keys.prefix], [json.dumps(control)]))
-        self._redis.config_set("appendfsync", "always")
+        self._redis.config_set("appendonly", "yes")
+        wait_until(self._written, "the append-only file is written", timeout_s=300, every_s=0.2)
         # Later requests must be newer than these.
         self._redis.set(f"{self._keys.prefix}sequence", self.size + 10_000)
+
+    def _written(self) -> bool:
+        state = self._redis.info("persistence")
+        return not state["aof_rewrite_in_progress"] and not state["aof_rewrite_scheduled"]
 
     def claim(self) -> Claimed:
         """Make `DUE` of the entries due, and bring them as far as a worker's claim."""

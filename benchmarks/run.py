@@ -108,7 +108,7 @@ class Run:
         naive = side.name.startswith("naive")
         counts = plan.backlog.naive if naive else plan.backlog.ours
         drain(side, far, latency_ms=0, count=50 if naive else _WARM_UP, timeout_s=_DRAIN_S)
-        for latency in plan.latencies_ms:
+        for latency in (0, 100) if side.name == BROKER else plan.latencies_ms:
             drained = drain(side, far, latency_ms=latency, count=counts[latency], timeout_s=_DRAIN_S)
             report.add(BACKLOG, backlog(latency, side.name), drained.per_second, "1/s")
             for group in ("workers", "redis"):
@@ -121,7 +121,7 @@ class Run:
                 report.add(MEMORY, f"{side.name}: {role}", memory.pss, "MB PSS")
                 report.add(MEMORY, f"{side.name}: {role}, resident", memory.rss, "MB RSS")
             report.add(MEMORY, f"{side.name}: {role}, all {len(found)}", sum(m.pss for m in found), "MB PSS")
-        if side.name != BROKER:
+        if side.name in (OURS, f"naive {plan.steady_tuning}"):
             self._steadily(side, far, plan.steady_rates, plan.steady_s)
         if side.name == OURS:
             self._steadily(side, far, dict.fromkeys(plan.latencies_ms, plan.busy_rate), plan.busy_s)
@@ -214,11 +214,12 @@ def comparisons(plan: Plan, report: Report) -> list[tuple[str, str, str]]:
         rows.append((f"CPU of one update at {latency} ms, {best} : ours", f"{ratio or 0:.1f}", ""))
         rate = plan.steady_rates[latency]
         for share in (50, 99):
-            names = [at_rate(latency, rate, side, share) for side in (OURS, best)]
+            other = f"naive {plan.steady_tuning}"
+            names = [at_rate(latency, rate, side, share) for side in (OURS, other)]
             shown = [report.figure(STEADY, name) for name in names]
             texts = [number(figure.median) if figure else "–" for figure in shown]
             rows.append(
-                (f"p{share} at {latency} ms and {rate:g}/s, ours : {best}", " : ".join(texts) + " ms", "")
+                (f"p{share} at {latency} ms and {rate:g}/s, ours : {other}", " : ".join(texts) + " ms", "")
             )
     small, large = (f"{DUE:,} due of {size:,}: server" for size in plan.tables)
     for what, goal in (("server", "≤ 2"), ("total", "")):
