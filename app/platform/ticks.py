@@ -30,8 +30,10 @@ class TickLease:
 
     def once(self, name: str, every_s: float, work: Callable[[], T]) -> T | None:
         """Do the work, or None if somebody has done it. Raises `Unavailable` while the store is away."""
+        key, lease_ms = self._keys.tick(name), max(1, int(every_s * 1000 * _SHARE))
         with store_errors():
-            taken = self._client.set(
-                self._keys.tick(name), uuid.uuid4().hex, nx=True, px=max(1, int(every_s * 1000 * _SHARE))
-            )
+            taken = self._client.set(key, uuid.uuid4().hex, nx=True, px=lease_ms)
+            # One that has longer to run than any was ever given: the clock of Redis was set back. Without this, an
+            # hour back would be an hour without ticks.
+            taken = taken or self._client.pexpire(key, lease_ms, lt=True)
         return work() if taken else None

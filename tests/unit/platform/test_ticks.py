@@ -39,6 +39,15 @@ def test_a_tick_that_comes_a_little_early_is_not_refused(redis_client: Redis, te
     assert until(lambda: lease.once("b", 0.1, lambda: True), timeout_s=5)
 
 
+def test_a_clock_that_is_set_back_an_hour_does_not_silence_the_ticks(
+    redis_client: Redis, tenant: str
+) -> None:
+    redis_client.set(Keys(tenant).tick("a"), "taken before the step", px=3_600_000)
+    lease = TickLease(redis_client, Keys(tenant))
+    assert lease.once("a", 60, lambda: "done") == "done"
+    assert lease.once("a", 60, lambda: "done") is None
+
+
 def test_without_the_store_a_tick_says_so(tenant: str, tmp_path: object) -> None:
     lease = TickLease(connect(f"unix://{tmp_path}/none.sock"), Keys(tenant))
     with pytest.raises(Unavailable):
