@@ -88,7 +88,7 @@ class DriftAudit:
         until = time.monotonic() + self._schedule.tick_s * 0.6
         gets = 0
         for pair, near in zip(some, self._near(some, at), strict=True):
-            if gets >= MOST_GETS or time.monotonic() >= until:
+            if gets >= MOST_GETS or (gets and time.monotonic() >= until):  # at least one, however slow we are
                 return now
             media = fold(pair.content_media_id)
             try:

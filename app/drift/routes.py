@@ -10,8 +10,9 @@ from app.avos.drift import DriftState
 from app.avos.errors import CallFailed
 from app.drift.schemas import CheckQuerySchema, DriftListSchema, DriftQuerySchema, DriftSchema, PreviewSchema
 from app.drift.service import DriftService
+from app.outgoing.service import RequestService
 from app.platform.api import Blueprint
-from app.platform.auth import requires, service
+from app.platform.auth import principal, requires, service
 from app.platform.errors import Unavailable
 
 drift_blueprint = Blueprint(
@@ -39,12 +40,14 @@ def list_drift(query: dict[str, Any]) -> Response:
 @drift_blueprint.response(200, DriftSchema)
 def check_drift(query: dict[str, Any]) -> Response:
     """Compare one content media now. 409 while something of it is on its way; 503 while AVOS is away."""
+    media = query["contentMediaId"]
     try:
-        result = service(DriftService).check(query["contentMediaId"])
+        result = service(DriftService).check(media)
     except CallFailed as failed:
         raise Unavailable(
             f"AVOS can't be read now ({failed.error.code}): {failed.error.detail}", code="avos_unavailable"
         ) from failed
+    service(RequestService).write_down(principal().name, "check drift", media)
     return jsonify(result.view())
 
 
