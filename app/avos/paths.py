@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -17,6 +18,9 @@ from app.platform.keys import quoted
 DEFAULT_PREFIXES: Final = ("/external/",)
 MAX_PATH: Final = 4096  # well below the request line that servers commonly take (8 KiB)
 
+_REMEMBERED: Final = (
+    8192  # paths: each content media has two, and each is asked about several times an update
+)
 _LIVE: Final = ("external", "contentMedia", "live")
 _SOURCE: Final = ("technicalMedia", "sourceMedia")
 _SEGMENT_SAFE: Final = (
@@ -48,12 +52,14 @@ def content_media_of(path: str) -> str | None:
     return segments[3]
 
 
+@lru_cache(_REMEMBERED)
 def get_path_for(path: str) -> str:
     """What is read for the lastModified of a PATCH to `path`: the content media, else the path itself."""
     content_media_id = content_media_of(path)
     return path if content_media_id is None else live_path(content_media_id)
 
 
+@lru_cache(_REMEMBERED)
 def section_of(path: str) -> tuple[str, ...]:
     """Where in the document read by `get_path_for` the members of a PATCH to `path` are shown."""
     if content_media_of(path) is None:
