@@ -17,8 +17,10 @@ from app.drift.results import DriftNumbers, DriftResults
 from app.outgoing.model import AVOS
 from app.outgoing.statistics import Statistics, read_statistics
 from app.outgoing.store import OutgoingStore
+from app.outgoing.timing import read_timing
 from app.platform.errors import Unavailable
 from app.watch.canaries import Canaries
+from app.web.timing import TimingCollector
 from app.web.watching import WatchCollector
 
 
@@ -58,6 +60,7 @@ def metrics_blueprint(store: OutgoingStore, drift: DriftResults, canaries: Canar
     registry = CollectorRegistry()
     registry.register(StoreCollector(lambda: read_statistics(store), lambda: drift.numbers(AVOS)))
     registry.register(WatchCollector(canaries))
+    registry.register(TimingCollector(lambda: read_timing(store)))
 
     @blueprint.get("/metrics")
     def metrics() -> Response:

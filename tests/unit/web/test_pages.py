@@ -73,6 +73,19 @@ def test_metrics_count_records_by_state_and_destination(
     assert BOOTSTRAP not in text
 
 
+def test_metrics_tell_how_destinations_are_and_what_is_late(anonymous: FlaskClient, system: Any) -> None:
+    key = system.keys.destination("avos")
+    system.redis.hset(
+        key, mapping={"breaker": "open", "reason": "unauthorized", "opened": "2", "openedAt": "1"}
+    )
+    text = anonymous.get("/metrics").text
+    assert 'mediaops_destination_state{destination="avos",reason="unauthorized",state="open"} 1.0' in text
+    assert 'mediaops_destination_opened_total{destination="avos"} 2.0' in text
+    assert "mediaops_late_requests 0.0" in text
+    assert 'mediaops_delivery_seconds_bucket{le="+Inf"} 0.0' in text
+    assert "mediaops_lateness_seconds_sum 0.0" in text
+
+
 def test_counters_are_read_where_the_scripts_keep_them(anonymous: FlaskClient, system: Any) -> None:
     system.redis.hset(f"{system.keys.prefix}counters", mapping={"avos:accepted": 5, "avos:delivered": 3})
     text = anonymous.get("/metrics").text
