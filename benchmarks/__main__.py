@@ -32,16 +32,15 @@ def main() -> int:
     run = Run(plan, report, _teller(console))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # also then nothing is left running
     measurements = {"accepting": run.accepting, "updates": run.updates, "failed-table": run.failed_table}
+    problem = None
     try:
         for section in SECTIONS:
             if section in options.only:
                 measurements[section]()
     except Broken as error:
-        console.print(f"The measurement broke off: {error}", style="red", markup=False)
-        return 1
+        problem = f"The measurement broke off: {error}"
     except KeyboardInterrupt:
-        console.print("Broken off.")
-        return 130
+        problem = "Broken off; these are the rounds until then."
     rows = comparisons(plan, report)
     about = report.machine
     console.print()
@@ -58,7 +57,9 @@ def main() -> int:
     )
     report.write(file, command, rows)
     console.print(f"{command} → {file}", highlight=False)
-    return 0
+    if problem is not None:
+        console.print(problem, style="red", markup=False)
+    return 0 if problem is None else 1
 
 
 def _teller(console: Console) -> Callable[[str], None]:

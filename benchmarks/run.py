@@ -211,7 +211,8 @@ def comparisons(plan: Plan, report: Report) -> list[tuple[str, str, str]]:
                 goal = goals.get(latency, "") if side == OURS else ""
                 rows.append((f"updates/s at {latency} ms, {side} : {best}", f"{ratio:.1f}", goal))
         ratio = report.ratio(COST, cost(latency, best, "both"), cost(latency, OURS, "both"))
-        rows.append((f"CPU of one update at {latency} ms, {best} : ours", f"{ratio or 0:.1f}", ""))
+        if ratio is not None:
+            rows.append((f"CPU of one update at {latency} ms, {best} : ours", f"{ratio:.1f}", ""))
         rate = plan.steady_rates[latency]
         for share in (50, 99):
             other = f"naive {plan.steady_tuning}"
