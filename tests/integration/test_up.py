@@ -30,6 +30,8 @@ class Up:
             "MEDIAOPS_HTTP_PORT": str(free_port()),
             "MEDIAOPS_FLOWER_PORT": str(free_port()),
             "MEDIAOPS_LIVE_SLOTS": "8",
+            # A worker counts as silent after fifteen seconds and three attempts.
+            "MEDIAOPS_AVOS_TIMEOUT_S": "0.5",
         }
         self.data_dir = data_dir
         self._log = data_dir.with_suffix(".log")
@@ -115,6 +117,9 @@ def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(start:
     pids = {program: first.pid(program) for program in programs}
     assert {os.getsid(pid) for pid in pids.values()} == {os.getsid(first.process.pid)}
 
+    # A worker that is connected and does nothing is noticed in time (see below); meanwhile …
+    os.kill(pids["pending"], signal.SIGSTOP)
+
     # What dies is started again.
     os.kill(pids["live1"], signal.SIGKILL)
     until(lambda: "live1 had ended and was started again" in first.said(), timeout_s=30)
@@ -123,7 +128,10 @@ def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(start:
     until(lambda: "server had ended and was started again" in first.said(), timeout_s=30)
     assert client.get("/api/custom/events/ev-1")["name"] == "Home - Away"
 
-    # A beat that hangs is, too: nobody but the missing ticks tells.
+    until(lambda: "pending was silent" in first.said(), timeout_s=60)
+    until(lambda: first.pid("pending") != pids["pending"], timeout_s=30)
+
+    # A beat that hangs is, too: nobody but its own missing pulse tells.
     os.kill(first.pid("beat"), signal.SIGSTOP)
     until(lambda: "beat was silent" in first.said(), timeout_s=60)
     until(lambda: first.pid("beat") != pids["beat"], timeout_s=30)
@@ -143,7 +151,7 @@ def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(start:
     ]
     assert stopped == sorted(stopped)
     assert len(order) == 6
-    until(lambda: all(gone(pid) for pid in pids.values() if pid not in (pids["live1"], pids["server"])))
+    until(lambda: all(gone(pid) for pid in pids.values()))
     assert not (first.data_dir / "running.json").exists()
 
     second = start().running()
