@@ -20,8 +20,15 @@ redis.call('DEL', P .. 'wake:' .. destination)
 local d = redis.call('HMGET', destination_key(destination), 'paused', 'breaker', 'notBefore', 'recoveringFrom', 'released',
   'probedLane')
 if d[1] then return 0 end
-if d[3] and tonumber(d[3]) > now then return 0 end
+-- A rest that is longer than any is granted (decide.LONGEST_REST_S), and a recovery that began in the future: the clock
+-- was set back.
+local rest = tonumber(d[3] or 0) - now
+if rest > 0 and rest <= 300000 then return 0 end
 local recovering = tonumber(d[4] or 0)
+if recovering > now then
+  recovering, d[5] = now, '0'
+  redis.call('HSET', destination_key(destination), 'recoveringFrom', int(now), 'released', '0')
+end
 local may_release = recovering > 0
   and math.floor((now - recovering + 1000) * ctl.release_rate / 1000) - tonumber(d[5] or 0) or NEVER
 

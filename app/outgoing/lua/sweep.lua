@@ -24,6 +24,16 @@ for i, id in ipairs(ids) do
     swept, urgent = {}, {}
   end
 end
+-- The clock was set back since these failed: their next try would have to wait until it has caught up.
+if not ctl.until_ms then
+  for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', failed, '(' .. int(NEVER), '(' .. int(till), 'LIMIT', 0, ctl.limit)) do
+    local r = redis.call('HMGET', request_key(id), 'claimedAt', 'ageFrom', 'urgency')
+    if (tonumber(r[1]) or 0) > now or (tonumber(r[2]) or 0) > now then
+      redis.call('ZADD', failed, int(NEVER), id)
+      redis.call('ZADD', due, r[3] or int(now), id)
+    end
+  end
+end
 if d[3] and #ids == 0 and redis.call('EXISTS', due) == 0 then
   redis.call('HDEL', destination_key(destination), 'recoveringFrom', 'released') -- all that the outage left is released
 end

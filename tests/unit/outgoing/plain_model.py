@@ -11,6 +11,7 @@ from typing import Any
 OPEN = ("pending", "live", "failed")
 HOUR = 3600
 SOON = 2 * HOUR
+LONGEST_REST = 300
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Request:
     sending: bool = False
     reclaims: int = 0
     age_from: int | None = None
+    claimed: int = 0
     next_try: int = 0
     due: bool = False
     called_back: bool = False  # its turn came while the lane was busy
@@ -202,8 +204,10 @@ class Model:
 
     def promote(self, *, probe: bool) -> list[str]:
         """Who goes live, in this order."""
-        if self.rest_until > self.now:
+        if 0 < self.rest_until - self.now <= LONGEST_REST:
             return []
+        if self.recovering is not None and self.recovering > self.now:
+            self.recovering, self.released = self.now, 0
         if self.opened is not None:
             asked = probe or not self.in_state("failed")
             return self._probe() if asked and not self.in_state("live") else []
@@ -271,7 +275,7 @@ class Model:
         one = self.requests.get(name)
         if one is None or one.state != "live" or one.token is not None:
             return False
-        one.token, one.lease_until = token, self.now + self.lease
+        one.token, one.lease_until, one.claimed = token, self.now + self.lease, self.now
         return True
 
     def begin(self, name: str, token: str) -> dict[str, Any] | None:
@@ -332,6 +336,8 @@ class Model:
             self.recovering, self.released = None, 0
 
     def reclaim(self) -> None:
+        for one in self.in_state("live"):
+            one.lease_until = min(one.lease_until, self.now + self.lease)
         late = [one for one in self.in_state("live") if one.lease_until <= self.now]
         for one in sorted(late, key=lambda one: (one.lease_until, one.id)):
             one.reclaims += one.token is not None
@@ -346,11 +352,15 @@ class Model:
     def sweep(self) -> None:
         if self.opened is not None:
             return
-        found = [one for one in self.in_state("failed") if not one.due and one.next_try <= self.now]
+        found = [one for one in self.in_state("failed") if not one.due and self._may_be_due(one)]
         if not found and not self.due():
             self.recovering, self.released = None, 0
         for one in found:
             one.due = True
+
+    def _may_be_due(self, one: Request) -> bool:
+        """Its time has come, or the clock was set back since it failed."""
+        return one.next_try <= self.now or max(one.claimed, one.age_from or 0) > self.now
 
     def expire(self) -> None:
         for one in list(self.requests.values()):

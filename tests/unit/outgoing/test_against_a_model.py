@@ -212,7 +212,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     # Ticks, operators, time -------------------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from((1, 5, 10, 10, 16, 60, HOUR, 7 * HOUR, 80 * HOUR, -3, -30)))
+    @rule(seconds=st.sampled_from((1, 5, 10, 10, 16, 60, HOUR, 7 * HOUR, 80 * HOUR, -3, -30, -HOUR)))
     def the_clock_jumps(self, seconds: int) -> None:
         self.bench.pass_time(seconds=seconds)
         self.model.now += seconds
