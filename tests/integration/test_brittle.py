@@ -26,7 +26,7 @@ def test_what_is_older_than_the_maximum_age_expires_visibly_and_can_be_retried(b
     match = Match(brittle.api).in_step()
     brittle.avos.fault("status", media=match.media, status=500, on="patch")
     [moved] = match.move(soon(hours=6))
-    brittle.api.becomes(moved, "failed")
+    brittle.api.becomes(moved, "failed", "expired")
     record = brittle.api.becomes(moved, "expired")
 
     assert record["attemptCount"] >= 2

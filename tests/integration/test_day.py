@@ -86,7 +86,7 @@ def test_unregistering_ends_what_is_under_way_and_what_failed(house: House) -> N
     house.avos.fault("status", media=failing.media, status=500, on="patch")
     failed = failing.move(soon(hours=7)) + failing.force()
     house.api.all_become(failed[-2:], "failed")
-    house.avos.control(moving.media, latencyMs={"get": 700})
+    house.avos.control(moving.media, latencyMs={"get": 1500})
     under_way = moving.force()
     house.api.becomes(under_way[0], "live")
 

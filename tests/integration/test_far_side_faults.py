@@ -63,10 +63,11 @@ def test_a_foreign_edit_between_get_and_patch_is_kept(house: House) -> None:
 
 def test_conflicts_without_end_go_to_the_failed_table_and_then_through(house: House) -> None:
     match = Match(house.api).in_step()
-    house.avos.fault("conflict", media=match.media, on="patch", next=7)
+    house.avos.fault("conflict", media=match.media, on="patch")
     [moved] = match.move(soon(hours=6))
     assert house.api.becomes(moved, "failed")["error"]["code"] == "conflict"
-    assert house.api.becomes(moved, "delivered")["attemptCount"] == 2
+    house.avos.well(match.media)
+    assert house.api.becomes(moved, "delivered")["attemptCount"] >= 2
 
 
 def test_retry_after_is_respected(house: House) -> None:
@@ -118,16 +119,20 @@ def _lost(house: House, kind: str, when: str) -> tuple[list[dict[str, Any]], dic
         ("server_error", {"kind": "status", "status": 500, "on": "patch"}),
     ],
 )
-def test_what_fails_once_is_in_the_failed_table_and_delivered_by_a_tick(
+def test_what_fails_is_in_the_failed_table_and_delivered_by_a_tick(
     house: House, code: str, fault: dict[str, Any]
 ) -> None:
     match = Match(house.api).in_step()
-    house.avos.control(match.media, faults=[{**fault, "next": 1}])
+    house.avos.control(match.media, faults=[fault])
     [moved] = match.move(soon(hours=6))
     record = house.api.becomes(moved, "failed")
     assert record["error"]["code"] == code
-    assert moved in [one["id"] for one in house.api.requests(state="failed")]
-    assert house.api.becomes(moved, "delivered")["attemptCount"] == 2
+    eventually(
+        lambda: moved in [one["id"] for one in house.api.requests(state="failed")],
+        what="it to be in the table",
+    )
+    house.avos.well(match.media)
+    assert house.api.becomes(moved, "delivered")["attemptCount"] >= 2
     assert house.api.what_happened(match.media)[-3:] == ["accepted", "failed", "delivered"]
 
 
