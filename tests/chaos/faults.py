@@ -102,8 +102,7 @@ def _drawn(chance: random.Random, at: float, track: str, kind: str) -> Fault:
     elif kind == "rolling restart":
         lasts = 0.0
     elif kind.startswith("step the clock"):
-        far = 5 if kind.endswith("store") else 3600
-        lasts, whom = chance.uniform(2, 5), f"{chance.uniform(-far, far):.1f}"
+        lasts, whom = chance.uniform(2, 5), f"{chance.choice([5, 60, 3600]) * chance.uniform(-1, 1):.1f}"
     elif kind in ("kill store", "cut all connections"):
         lasts = chance.choice([0.0, chance.uniform(0.5, 3.0)]) if kind == "kill store" else 0.0
     return Fault(round(at, 2), track, kind, round(lasts, 2), whom)
@@ -170,10 +169,10 @@ class Saboteur:
             self._excuse(fault, at, ended)
 
     def _excuse(self, fault: Fault, at: float, ended: float) -> None:
-        """When two writes may meet in a lane: a worker that was frozen sends when it wakes up; so does one that was
-        frozen together with the store, or stopped while all of the machine was busy with starting something."""
-        if fault.kind in ("freeze worker", "slow", "reset after", "reset before"):
-            self.staged.append(Staged(at, ended + 2 * ATTEMPT_S + LEASE_S))
+        """When two writes may meet in a lane: a worker that was frozen sends what it had begun when it wakes up, and
+        an attempt at a slow far side is given up while the first is still under way there."""
+        if fault.kind in ("freeze worker", "slow"):
+            self.staged.append(Staged(at, ended + ATTEMPT_S + LEASE_S))
 
     def _stage(self, fault: Fault) -> str:
         if fault.track == "workers":

@@ -218,13 +218,11 @@ class Planner:
         body = {"method": "PUT", "path": path, "body": {"value": value}, "lane": f"thing-{programme.name}"}
         self._generic(body)
 
-    def _post(self, programme: Programme) -> None:
+    def _post(self, _: Programme) -> None:
         """What must not be sent twice."""
         value = f"{self.name}-{self._number()}"
         self.asked.posted.append(value)
-        self._generic(
-            {"method": "POST", "path": f"/external/notes/{programme.name}", "body": {"once": value}}
-        )
+        self._generic({"method": "POST", "path": f"/external/notes/{value}", "body": {"once": value}})
 
     # How it does it ---------------------------------------------------------------------------------------------------
 

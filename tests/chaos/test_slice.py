@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.campaign import Plan, run
 from tests.chaos.faults import FAR, PROCESSES, STORE, script
 
-PLAN: Final = Plan(seconds=70, seed=20261121, kills=14, planners=2, programmes=12, pause_s=0.02)
+PLAN: Final = Plan(seconds=55, seed=20261121, kills=12, planners=2, programmes=12, pause_s=0.02)
 _SLACK: Final = 4.0  # of the formula of recovery, for a machine that does other things as well
 
 
