@@ -23,7 +23,7 @@ run: $(STAMP) ## start everything on this machine with a sample plan; ARGS='--no
 	@exec $(PY) -m app up $(ARGS)
 
 test: $(STAMP) ## run all tests (ARGS='-k name' narrows them down)
-	$(PY) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(STAMP) ## ruff, mypy, import-linter, Dockerfile and compose file
 	$(VENV)/bin/ruff check .

@@ -102,8 +102,9 @@ beat_schedule = {
     name.replace("_", "-"): {
         "task": f"ticks.{name}",
         "schedule": every_s,
-        # A tick that found no worker within its interval is void: the next one does all its work.
-        "options": {"expires": max(every_s, 1.0)},
+        # A tick that found no worker for several intervals is void: the next one does all its work. Not sooner, or a
+        # busy machine would throw away tick after tick; what piles up meanwhile is refused by the tick's lease.
+        "options": {"expires": max(every_s, 10.0)},
     }
     for name, every_s in TICKS.items()
 }
