@@ -90,6 +90,6 @@ class Reading:
     beats: Mapping[str, Pulse]
 
     def outstanding(self, target: str) -> Sent | None:
-        """The target's canary, unless it has been run."""
+        """The target's canary, unless it, this very one, has been run: a clock that was set back makes newer ones older."""
         sent, ran = self.sent.get(target), self.ran.get(target)
-        return None if sent is None or (ran is not None and ran.sent_ms >= sent.at_ms) else sent
+        return None if sent is None or (ran is not None and ran.sent_ms == sent.at_ms) else sent

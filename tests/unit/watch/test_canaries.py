@@ -186,8 +186,9 @@ LATE = {name: Sent(98_000) for name in QUEUES}
         ({"beats": {"beat@host": Pulse(int(100_000 - BEAT_S * 1000 - 1), 9)}}, {"beat": "bad"}),
         ({"beats": {"beat@a": Pulse(1, 9), "beat@b": Pulse(99_000, 9)}}, {"beat": "warning"}),
         ({"sent": {}, "ran": {}}, {f"canary {name}": "warning" for name in QUEUES}),
-        # a clock that was set back makes nothing negative
+        # a clock that was set back makes nothing negative, and hides nobody
         ({"now_ms": 90_000}, {}),
+        ({"now_ms": 90_000, "sent": LATE | {WORKER: Sent(70_000, ROUNDS)}}, {f"worker {WORKER}": "bad"}),
     ],
 )
 def test_what_a_reading_means(given: dict[str, Any], expected: dict[str, str]) -> None:
