@@ -11,6 +11,4 @@ Three tunings, each taken from Celery's own documentation ("Optimizing", "Tasks:
 - `lean`         results aren't kept (a chain hands its value on in the message), 64 messages reserved a process
                  (short tasks), more connections for publishing: `task_ignore_result`, `worker_prefetch_multiplier` 64,
                  `broker_pool_limit` 50
-
-and, outside the comparison, `wide`: `late` with 20 processes, for whoever would rather buy memory.
 """
