@@ -126,6 +126,7 @@ class Saboteur:
         self._faults = faults
         self.log: list[Struck] = []
         self.staged: list[Staged] = []
+        self.api_frozen: list[Staged] = []
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
         self._began = time.monotonic()
@@ -171,6 +172,8 @@ class Saboteur:
     def _excuse(self, fault: Fault, at: float, ended: float) -> None:
         """When two writes may meet in a lane: a worker that was frozen sends what it had begun when it wakes up, and
         an attempt at a slow far side is given up while the first is still under way there."""
+        if fault.kind == "freeze api":
+            self.api_frozen.append(Staged(at, ended))
         if fault.kind in ("freeze worker", "slow"):
             self.staged.append(Staged(at, ended + ATTEMPT_S + LEASE_S))
 

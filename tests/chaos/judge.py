@@ -284,5 +284,5 @@ def judge(
     counted = {"written again": repeated, "met and refused": met}
     if coarse:
         counted["stale"] = len(wrong.pop("stale"))
-        counted["met"] = len(wrong.pop("side by side"))
+        counted["side by side"] = len(wrong.pop("side by side"))
     return Verdict({name: problems for name, problems in wrong.items() if problems}, counted)

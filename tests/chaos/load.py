@@ -36,8 +36,7 @@ class Asked:
     posted: list[str] = field(default_factory=list)
     calls: int = 0
     repeated: int = 0
-    refused_503: int = 0
-    slowest_refusal_s: float = 0.0
+    refused: list[tuple[float, float]] = field(default_factory=list)  # with 503: when it was called, seconds
     problems: list[str] = field(default_factory=list)
 
     def wish(self, path: str, member: str, value: Any) -> None:
@@ -82,15 +81,21 @@ class Planner:
         self.programmes = [Programme(apis[0]) for _ in range(programmes)]
         self._numbers = 0
         self._stop = threading.Event()
+        self._may_close = threading.Event()
         self._give_up = threading.Event()
+        self.silent = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """No more changes; what ends it all is still said (`_close`)."""
+        """No more changes; `silent` is set once the last of them was heard."""
         self._stop.set()
+
+    def close(self) -> None:
+        """Say what ends it all."""
+        self._may_close.set()
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
@@ -103,16 +108,20 @@ class Planner:
             steps, weights = zip(*self._steps(), strict=True)
             while not self._stop.wait(self._pause_s):
                 self._random.choices(steps, weights)[0](self._random.choice(self.programmes))
+            self.silent.set()
+            self._may_close.wait()
             self._close()
         except _GaveUp:
             self.asked.problems.append(f"{self.name} was never heard to the end")
         except Exception as error:  # noqa: BLE001 - shown in the report; a thread's own end isn't
             self.asked.problems.append(f"{self.name}: {error!r}")
+        finally:
+            self.silent.set()
 
     def _steps(self) -> list[tuple[Callable[[Programme], None], int]]:
         return [
             (self._move, 30),
-            (self._move_many, 6),
+            (self._move_many, 10),
             (self._change_job, 12),
             (self._cancel, 3),
             (self._force, 8),
@@ -288,8 +297,7 @@ class Planner:
     def _refused(self, answer: Answer) -> None:
         if answer.status != 503:
             raise AssertionError(f"{answer.status}: {answer.body}")
-        self.asked.refused_503 += 1
-        self.asked.slowest_refusal_s = max(self.asked.slowest_refusal_s, answer.seconds)
+        self.asked.refused.append((time.monotonic() - answer.seconds, answer.seconds))
 
 
 class _GaveUp(Exception):
