@@ -5,7 +5,7 @@ No token, and nothing secret: counts, ages and names of destinations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from flask import Blueprint, Response
 from prometheus_client import CollectorRegistry, Metric
@@ -25,13 +25,20 @@ from app.web.watching import WatchCollector
 
 
 class StoreCollector(Collector):
-    """Metrics from one reading of the store; only `mediaops_store_up 0` while it is away."""
+    """Metrics from the store; only `mediaops_store_up 0` while it is away.
+
+    `more` are asked only where the store has answered: while it is frozen, each of them would take a time-out of its own.
+    """
 
     def __init__(
-        self, read: Callable[[], Statistics], drift: Callable[[], DriftNumbers] | None = None
+        self,
+        read: Callable[[], Statistics],
+        drift: Callable[[], DriftNumbers] | None = None,
+        more: Iterable[Collector] = (),
     ) -> None:
         self._read = read
         self._drift = drift
+        self._more = tuple(more)
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("mediaops_store_up", "1 while Redis answers.")
@@ -49,6 +56,8 @@ class StoreCollector(Collector):
         yield from _counters(statistics)
         if drift is not None:
             yield from _drift(drift)
+        for one in self._more:
+            yield from one.collect()
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not ask Redis."""
@@ -58,9 +67,8 @@ class StoreCollector(Collector):
 def metrics_blueprint(store: OutgoingStore, drift: DriftResults, canaries: Canaries) -> Blueprint:
     blueprint = Blueprint("metrics", __name__)
     registry = CollectorRegistry()
-    registry.register(StoreCollector(lambda: read_statistics(store), lambda: drift.numbers(AVOS)))
-    registry.register(WatchCollector(canaries))
-    registry.register(TimingCollector(lambda: read_timing(store)))
+    more = (WatchCollector(canaries), TimingCollector(lambda: read_timing(store)))
+    registry.register(StoreCollector(lambda: read_statistics(store), lambda: drift.numbers(AVOS), more))
 
     @blueprint.get("/metrics")
     def metrics() -> Response:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.checks import check_queues, check_redis
+from app.cli.checks import check_queues, check_redis, check_work
 from app.settings import Settings
+from app.system import build
 from tests.integration.served import BeatProcess
 from tests.support.server import RealServer
+from tests.support.wait import until
 from tests.support.worker import WorkerProcess
 
 pytestmark = pytest.mark.processes
@@ -36,6 +38,8 @@ def test_a_queue_without_a_worker_and_a_missing_beat_are_named(
 ) -> None:
     settings = Settings.load(environ)
     assert {one.state for one in check_queues(settings)} == {"bad"}
+    work = {one.what: one.state for one in check_work(settings)}
+    assert (work["beat"], work["ticks"]) == ("bad", "bad")
     name = f"both@{settings.tenant}"
     worker = WorkerProcess(
         "workers.app", name, "pending,ticks", environ, tmp_path / "worker.log", concurrency=2
@@ -45,10 +49,14 @@ def test_a_queue_without_a_worker_and_a_missing_beat_are_named(
         worker.start()
         beat.start()
         found = {one.what: one for one in check_queues(settings)}
+        canaries = build(settings).canaries
+        until(lambda: canaries.report().beats, what="beat's pulse")
+        work = {one.what: one.state for one in check_work(settings)}
     finally:
         beat.stop()
         worker.stop()
     assert {what: one.state for what, one in found.items()} == {
-        "queue pending": "ok", "queue live": "bad", "queue ticks": "ok", "ticks": "ok",
+        "queue pending": "ok", "queue live": "bad", "queue ticks": "ok",
     }  # fmt: skip
+    assert (work["beat"], work["ticks"]) == ("ok", "ok")
     assert "-Q live" in str(found["queue live"].way_out)
