@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import fakeredis
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -21,6 +22,7 @@ from app.platform.keys import Keys
 from tests.support.outgoing import START, Bench
 from tests.unit.outgoing.plain_model import HOUR, OPEN, Model, Request
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 LANES: Final = ("cm1", "cm2", "cm3")
 PATHS: Final = ("", "/technicalMedia/sourceMedia/")
 WORKERS: Final = (0, 1)
@@ -59,7 +61,7 @@ class Held:
 
 
 class StoreAgainstModel(RuleBasedStateMachine):
-    """Names of requests are short in the model (`r1`, …) only in the sense that nothing depends on them."""
+    """What is called here is done to the store and to the model; what they answer and where they stand must agree."""
 
     @initialize()
     def begin_anew(self) -> None:
