@@ -27,6 +27,15 @@ _PATIENCE_S: Final = 6.0  # for one call; the store is given up after 1.5 s
 BATCH: Final = 20
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A 503: when it was called, and how long that took."""
+
+    at: float
+    seconds: float
+    call: str
+
+
 @dataclass
 class Asked:
     """What one planner has seen: the acknowledged requests, the wishes, the bodies that may be sent once only."""
@@ -36,7 +45,7 @@ class Asked:
     posted: list[str] = field(default_factory=list)
     calls: int = 0
     repeated: int = 0
-    refused: list[tuple[float, float]] = field(default_factory=list)  # with 503: when it was called, seconds
+    refused: list[Refusal] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def wish(self, path: str, member: str, value: Any) -> None:
@@ -289,15 +298,15 @@ class Planner:
                 return answer
             self.asked.repeated += 1
             if answer is not None:
-                self._refused(answer)
+                self._refused(answer, f"{method} {path}")
             self._apis.append(self._apis.pop(0))
             time.sleep(_REPEAT_S)
         raise _GaveUp
 
-    def _refused(self, answer: Answer) -> None:
+    def _refused(self, answer: Answer, call: str) -> None:
         if answer.status != 503:
             raise AssertionError(f"{answer.status}: {answer.body}")
-        self.asked.refused.append((time.monotonic() - answer.seconds, answer.seconds))
+        self.asked.refused.append(Refusal(time.monotonic() - answer.seconds, answer.seconds, call))
 
 
 class _GaveUp(Exception):
