@@ -153,3 +153,12 @@ class TestLease:
             bench.store.reclaim(AVOS)
         assert bench.state(request_id) == "failed"
         assert bench.record(request_id)["error"]["code"] == "lease_lost"
+
+    def test_what_newer_requests_cover_does_not_come_back_from_a_lost_worker(self, bench: Bench) -> None:
+        [first] = bench.accept(bench.patch(members={"a": 1}))
+        bench.take()
+        [second] = bench.accept(bench.patch(members={"a": 2}))
+        bench.pass_time(seconds=60)
+        bench.store.reclaim(AVOS)
+        assert (bench.state(first), bench.record(first)["supersededBy"]) == ("superseded", second)
+        assert bench.take() == [second]

@@ -6,7 +6,8 @@
 --
 -- Never claimed, or claimed and not sending yet: back to the buffer. A write that may have been applied:
 -- a PATCH is remembered as unknown, so that the next attempt compares before it writes; PUT and DELETE
--- can be repeated; a POST is parked for a person. One that loses its lease again and again has failed.
+-- can be repeated; a POST is parked for a person. What newer requests have covered meanwhile is superseded.
+-- One that loses its lease again and again has failed.
 -- include: _lib.lua
 
 local live = P .. 'live:' .. ctl.destination
@@ -38,8 +39,11 @@ for _, id in ipairs(ids) do
     elseif r.token and r.sendingAt and r.method == 'DELETE' then
       redis.call('HSET', request_key(id), 'unknown', '{}')
     end
+    local done, newer = covered(r)
     if orphan(r) then
       supersede(r, nil, 'unregistered')
+    elseif done then
+      supersede(r, newer, 'newer')
     elseif r.token and r.sendingAt and r.method == 'POST' then
       to_rejected(r, 'unknown_outcome', 'The worker was lost while sending; whether it was applied is unknown.')
     elseif (r.reclaims or 0) > ctl.max_reclaims then

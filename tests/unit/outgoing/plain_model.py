@@ -341,7 +341,9 @@ class Model:
         late = [one for one in self.in_state("live") if one.lease_until <= self.now]
         for one in sorted(late, key=lambda one: (one.lease_until, one.id)):
             one.reclaims += one.token is not None
-            if one.token is not None and one.sending and one.method == "POST":
+            if self.covered(one):
+                self._end(one, "superseded")
+            elif one.token is not None and one.sending and one.method == "POST":
                 self._end(one, "rejected", undelivered=True)
             elif one.reclaims > self.max_reclaims:
                 self._fail(one, self.now)
