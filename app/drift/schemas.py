@@ -7,8 +7,7 @@ import marshmallow as ma
 
 from app.avos.comparison import Shown as Verdict
 from app.avos.drift import DriftState
-from app.outgoing.schemas import PageSchema, Shown
-from app.platform.inputs import Identifier, Schema
+from app.platform.inputs import Identifier, PageSchema, Schema, Shown
 
 STATES = tuple(state.value for state in DriftState)
 VERDICTS = tuple(verdict.value for verdict in Verdict)

@@ -18,9 +18,8 @@ from app.outgoing.control import REJECTED_DETAIL, version_path
 from app.outgoing.errors import Again
 from app.outgoing.fields import Field, FieldReader
 from app.outgoing.model import ABSENT, AVOS, Acceptance, NewRequest, TimelineNote, encode, new_id
-from app.outgoing.records import Page
 from app.outgoing.store import LaneSummary, OutgoingStore
-from app.platform.cursors import decode_text, encode_text
+from app.platform.cursors import Page, decode_text, encode_text
 from app.platform.errors import Conflict
 from app.platform.keys import fold
 from app.registrations.service import RegistrationService

@@ -10,10 +10,10 @@ from flask import Response, jsonify
 from app.fleet.schemas import FleetQuerySchema, FleetSchema, HoldSchema, TimelineSchema, WhySchema
 from app.fleet.service import FleetFilter, FleetService, FleetState
 from app.fleet.why import Why
-from app.outgoing.schemas import PageSchema
 from app.outgoing.service import RequestService
 from app.platform.api import Blueprint
 from app.platform.auth import principal, requires, service
+from app.platform.inputs import PageSchema
 
 fleet_blueprint = Blueprint(
     "contentmedia", __name__, url_prefix="/api/custom", description="Content media: in step or not, and why."

@@ -6,8 +6,7 @@ from __future__ import annotations
 import marshmallow as ma
 
 from app.fleet.service import FleetState
-from app.outgoing.schemas import PageSchema, Shown
-from app.platform.inputs import Identifier, Text
+from app.platform.inputs import Identifier, PageSchema, Shown, Text
 
 STATES = tuple(state.value for state in FleetState)
 

@@ -8,10 +8,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from app.outgoing.model import AVOS
-from app.outgoing.records import Page
 from app.outgoing.store import LaneSummary, OutgoingStore
 from app.planning.store import EventState, PlanningStore
-from app.platform.cursors import decode_text, encode_text
+from app.platform.cursors import Page, decode_text, encode_text
 from app.platform.errors import NotFound
 from app.platform.keys import fold
 from app.platform.redis import store_errors

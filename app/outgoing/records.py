@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from app.outgoing.model import State
 from app.platform.clock import from_ms, rfc3339, to_ms
+from app.platform.cursors import Page
 from app.platform.errors import BadRequest
 from app.platform.keys import Keys, fold
 from app.platform.redis import Client, store_errors
@@ -30,14 +31,6 @@ class RequestFilter:
     method: str | None = None
     error: str | None = None
     created_after: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """`next` None: there is no more. A page may hold fewer than its limit and still have a next one."""
-
-    items: list[dict[str, Any]]
-    next: str | None = None
 
 
 def encode_cursor(sequence: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import marshmallow as ma
 
 from app.outgoing.model import State
-from app.platform.inputs import Identifier, Instant, Schema, Text
+from app.platform.inputs import Identifier, Instant, PageSchema, Schema, Shown, Text
 
 STATES = tuple(state.value for state in State)
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
@@ -31,13 +31,6 @@ class BulkFilterSchema(FilterSchema):
     optional_body = True
 
 
-class PageSchema(Schema):
-    limit = ma.fields.Integer(
-        load_default=100, validate=ma.validate.Range(min=1, max=1000), metadata={"default": 100}
-    )
-    cursor = Text(longest=200)
-
-
 class ListQuerySchema(FilterSchema, PageSchema):
     pass
 
@@ -49,13 +42,6 @@ class WaitQuerySchema(Schema):
         validate=ma.validate.Range(min=0, max=LONGEST_WAIT_S),
         metadata={"description": "Wait up to so many seconds for a final state."},
     )
-
-
-class Shown(Schema):
-    """Base of answers: they describe what views return as JSON, which may have members beyond these."""
-
-    class Meta:
-        unknown = ma.INCLUDE
 
 
 def _time() -> ma.fields.Field[Any]:

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from app.outgoing.errors import NotAllowedInState
 from app.outgoing.model import AVOS, State
-from app.outgoing.records import Page, RecordReader, RequestFilter, decode_cursor, encode_cursor
+from app.outgoing.records import RecordReader, RequestFilter, decode_cursor, encode_cursor
 from app.outgoing.store import OutgoingStore
+from app.platform.audit import AuditTrail
 from app.platform.clock import from_ms, rfc3339
+from app.platform.cursors import Page
 from app.platform.errors import NotFound
 from app.platform.keys import Keys, fold
 from app.platform.redis import Client, store_errors
@@ -40,6 +42,7 @@ class RequestService:
         self._client: Client = store.client
         self._keys: Keys = store.keys
         self.records = RecordReader(store.client, store.keys)
+        self._audit = AuditTrail(store.client, store.keys, store.time_ms)
 
     # Seeing ---------------------------------------------------------------------------------------
 
@@ -155,24 +158,11 @@ class RequestService:
 
     def write_down(self, actor: str, verb: str, target: str) -> None:
         """Every operator's action leaves an audit record."""
-        with store_errors():
-            self._client.xadd(
-                f"{self._keys.prefix}audit-trail",
-                {"at": str(self._store.time_ms()), "actor": actor, "verb": verb, "target": target},
-                maxlen=10_000,
-            )
+        self._audit.write_down(actor, verb, target)
 
     def audit_trail(self, limit: int) -> list[dict[str, Any]]:
         """The newest audit records."""
-        with store_errors():
-            rows = self._client.xrevrange(f"{self._keys.prefix}audit-trail", count=limit)
-        return [
-            {
-                "at": rfc3339(from_ms(int(fields[b"at"]))),
-                **{name: fields[name.encode()].decode() for name in ("actor", "verb", "target")},
-            }
-            for _, fields in rows
-        ]
+        return self._audit.newest(limit)
 
 
 _PAST: Final = {"retry": "retried", "discard": "discarded"}

@@ -1,11 +1,21 @@
-"""A listing's place among texts, opaque to callers. (That among numbers is `outgoing.records`'.)"""
+"""One page of a listing, and a listing's place among texts, opaque to callers. (That among numbers is `outgoing.records`'.)"""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
+from typing import Any
 
 from app.platform.errors import BadRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`next` None: there is no more. A page may hold fewer than its limit and still have a next one."""
+
+    items: list[dict[str, Any]]
+    next: str | None = None
 
 
 def encode_text(text: str) -> str:

@@ -218,3 +218,17 @@ class Flag(ma.fields.Boolean):
         if not isinstance(value, bool):
             raise ma.ValidationError("Neither true nor false.")
         return value
+
+
+class PageSchema(Schema):
+    limit = ma.fields.Integer(
+        load_default=100, validate=ma.validate.Range(min=1, max=1000), metadata={"default": 100}
+    )
+    cursor = Text(longest=200)
+
+
+class Shown(Schema):
+    """Base of answers: they describe what views return as JSON, which may have members beyond these."""
+
+    class Meta:
+        unknown = ma.INCLUDE
