@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
+from app.platform import etags
 from app.platform.clock import parse_time, rfc3339
-from app.platform.errors import Conflict, PreconditionFailed
+from app.platform.errors import Conflict
 
 Body = Mapping[str, Any]
 SourceVersion = int | datetime
-
-_ENTITY_TAG: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|\Z)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +103,8 @@ def etag(record: Record) -> str:
 
 
 def check_if_match(record: Record, if_match: str | None) -> None:
-    """Raises PreconditionFailed where If-Match names no current revision (RFC 9110, 13.1.1)."""
-    if if_match is None:
-        return
-    if if_match.strip() == "*":
-        fits = record.exists
-    else:
-        tags = [(weak, tag) for weak, tag in _ENTITY_TAG.findall(if_match)]
-        fits = record.exists and any(not weak and tag == etag(record) for weak, tag in tags)
-    if not fits:
-        now = f'"{etag(record)}"' if record.exists else "that there is no such record"
-        raise PreconditionFailed(
-            f"If-Match doesn't name the current revision, which is {now}; nothing was changed.",
-            field="If-Match",
-        )
+    """Raises PreconditionFailed where If-Match names no current revision."""
+    etags.check_if_match(etag(record) if record.exists else None, if_match)
 
 
 def shown(id_name: str, outcome: Outcome) -> dict[str, Any]:
