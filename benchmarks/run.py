@@ -91,7 +91,7 @@ class Run:
         sides: dict[str, Callable[[Path], Side]] = {
             OURS: lambda at: Ours(at, far.url, name=OURS),
             BROKER: lambda at: Ours(at, far.url, name=BROKER, MEDIAOPS_INLINE_CHAIN="false"),
-            **{f"naive {tuning}": partial(_plain, far.url, tuning) for tuning in self._plan.tunings},
+            **{f"naive {tuning}": partial(_plain, far.url, tuning) for tuning in self._plan.all_tunings},
         }
         for name, start in sides.items():
             self._tell(f"updates, round {round_} of {self._plan.rounds}: {name}")
@@ -226,6 +226,10 @@ def _at_latency(plan: Plan, report: Report, latency: int, best: str) -> list[tup
         if ratio is not None:
             goal = GOALS.get(latency, "") if side == OURS else ""
             rows.append((f"updates/s at {latency} ms, {side} : {best}", f"{ratio:.1f}", goal))
+    for other in (f"naive {tuning}" for tuning in plan.beside):
+        ratio = report.ratio(BACKLOG, backlog(latency, OURS), backlog(latency, other))
+        if ratio is not None:
+            rows.append((f"updates/s at {latency} ms, ours : {other}", f"{ratio:.1f}", ""))
     ratio = report.ratio(COST, cost(latency, best, "both"), cost(latency, OURS, "both"))
     if ratio is not None:
         rows.append((f"CPU of one update at {latency} ms, {best} : ours", f"{ratio:.1f}", ""))

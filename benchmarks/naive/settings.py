@@ -14,9 +14,11 @@ TUNING: Final = _env.str("NAIVE_TUNING", "defaults")
 TUNINGS: Final[dict[str, dict[str, Any]]] = {
     "defaults": {},
     "late": {"worker_prefetch_multiplier": 1, "task_acks_late": True},
-    "lean": {"task_ignore_result": True, "worker_prefetch_multiplier": 64, "broker_pool_limit": 50},
+    "lean": {"worker_prefetch_multiplier": 64, "broker_pool_limit": 50},
+    "resultless": {"worker_prefetch_multiplier": 64, "broker_pool_limit": 50, "task_ignore_result": True},
 }
-COMPARED: Final = tuple(TUNINGS)
+COMPARED: Final = ("defaults", "late", "lean")  # chains with a result backend
+BESIDE: Final = ("resultless",)
 
 CONFIGURATION: Final[dict[str, Any]] = {
     "broker_url": f"redis+socket://{SOCKET}",

@@ -18,7 +18,7 @@ from benchmarks.accepting import Planning
 from benchmarks.failed_table import DUE, FailedTable
 from benchmarks.farside import FarSide
 from benchmarks.load import Connection, press, request
-from benchmarks.naive.settings import COMPARED, CONFIGURATION, TUNINGS
+from benchmarks.naive.settings import BESIDE, COMPARED, CONFIGURATION, TUNINGS
 from benchmarks.naive.tasks import app, update
 from benchmarks.ours import environment
 from benchmarks.plan import FULL, QUICK, Plan
@@ -107,7 +107,8 @@ def test_the_plain_side_is_a_chain_with_a_backend_and_task_events() -> None:
     assert isinstance(update("C1", dict(BODY)), type(chain(app.signature("a"), app.signature("b"))))
     assert CONFIGURATION["result_backend"]
     assert CONFIGURATION["worker_send_task_events"]
-    assert COMPARED == tuple(TUNINGS) == ("defaults", "late", "lean")
+    assert (*COMPARED, *BESIDE) == tuple(TUNINGS) == ("defaults", "late", "lean", "resultless")
+    assert not any("task_ignore_result" in TUNINGS[name] for name in COMPARED)
 
 
 def test_a_median_and_its_ratio_to_the_best_tuning() -> None:
