@@ -1,0 +1,3 @@
+"""Where events go: one file per kind of destination, one method each, and one contract suite for all of them.
+
+`base` is the interface, `factory.Sinks` checks and builds sinks, `signing` holds the webhook secrets."""
