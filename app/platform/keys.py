@@ -134,6 +134,49 @@ class Keys:
     def log(self, topic: str) -> str:
         return f"{self.prefix}log:{topic}"
 
+    def log_sequence(self, topic: str) -> str:
+        return f"{self.log(topic)}:sequence"
+
+    def log_guid(self, topic: str, guid: str) -> str:
+        return f"{self.log(topic)}:guid:{quoted(guid)}"
+
+    @property
+    def log_epoch(self) -> str:
+        return f"{self.prefix}log:epoch"
+
+    # feeds and subscriptions: ids are ours, of letters, digits, '-' and '.'
+    def listening(self, topic: str) -> str:
+        return f"{self.log(topic)}:feeds"
+
+    def feed(self, feed_id: str) -> str:
+        return f"{self.prefix}feed:{feed_id}"
+
+    def feed_part(self, feed_id: str, part: str) -> str:
+        """`part`: cursor, previous, open, ahead, attempts, parked, parked:why, counters."""
+        return f"{self.feed(feed_id)}:{part}"
+
+    @property
+    def feeds(self) -> str:
+        return f"{self.prefix}feeds"
+
+    @property
+    def feeds_due(self) -> str:
+        return f"{self.prefix}feeds:due"
+
+    @property
+    def feed_messages(self) -> str:
+        return f"{self.prefix}feeds:messages"
+
+    def subscription(self, subscription_id: str) -> str:
+        return f"{self.prefix}subscription:{subscription_id}"
+
+    @property
+    def subscriptions(self) -> str:
+        return f"{self.prefix}subscriptions"
+
+    def deliveries(self, subscription_id: str) -> str:
+        return f"{self.subscription(subscription_id)}:deliveries"
+
     def operation(self, operation_id: str) -> str:
         return f"{self.prefix}operation:{operation_id}"
 
