@@ -14,10 +14,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from requests.adapters import HTTPAdapter
@@ -25,8 +26,9 @@ from requests.exceptions import RequestException
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Retry, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager, ProxyManager
+from urllib3.util.connection import create_connection
 
 MAX_ANSWER: Final = 4 * 1024 * 1024
 # Only the set-up of a connection is tried again here; all other retries are decided elsewhere, once.
@@ -57,11 +59,17 @@ class Answer:
     elapsed_ms: float
 
 
+# (host, seconds) -> the addresses that may be connected to, in the order in which to try them
+Resolve = Callable[[str, float], Sequence[str]]
+
+
 class _Call(threading.local):
-    """The call that this thread is making: until when (monotonic), and whether its bytes have left."""
+    """The call that this thread is making: until when (monotonic), whether its bytes have left, and who says where
+    its host is (None: the system)."""
 
     deadline: float = float("inf")
     sent: bool = False
+    resolve: Resolve | None = None
 
     def left(self) -> float:
         return self.deadline - time.monotonic()
@@ -106,6 +114,9 @@ class _Watched:
 
     sock: Any
     timeout: Any
+    host: str
+    port: int
+    socket_options: Any
     _head: bytes | None = None  # kept back until its body comes: one packet, and one system call, for both
     _body_follows: bool = False
 
@@ -114,10 +125,34 @@ class _Watched:
         if left <= 0:
             raise ConnectTimeoutError(self, "the call's deadline has passed")
         self.timeout = min(self.timeout, left)
-        plain: socket.socket = super()._new_conn()  # type: ignore[misc]  # urllib3's, by the classes below
+        plain = self._plain_conn() if _call.resolve is None else self._checked_conn(_call.resolve)
         made = _Socket(plain.family, plain.type, plain.proto, plain.detach())
         made.settimeout(self.timeout)
         return made
+
+    def _plain_conn(self) -> socket.socket:
+        return cast("socket.socket", super()._new_conn())  # type: ignore[misc]  # urllib3's, by the classes below
+
+    def _checked_conn(self, resolve: Resolve) -> socket.socket:
+        """As urllib3 does it, but to the addresses that were checked, not to what the name means a moment later."""
+        failure: OSError | None = None
+        try:
+            for address in resolve(self.host, self.timeout):
+                try:
+                    return create_connection(
+                        (address, self.port),
+                        min(self.timeout, max(_call.left(), 0.001)),
+                        socket_options=self.socket_options,
+                    )
+                except OSError as error:
+                    failure = error
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, cast("HTTPConnection", self), error) from error
+        except OSError as error:  # TimeoutError among them: the look-up took too long
+            failure = error
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(self, f"no connection to {self.host} in time") from failure
+        raise NewConnectionError(cast("HTTPConnection", self), f"no connection to {self.host}") from failure
 
     def connect(self) -> None:
         body_follows, self._body_follows = self._body_follows, False
@@ -183,11 +218,22 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
+@cache
+def _context(ca_file: str) -> ssl.SSLContext:
+    """Made once for a file: reading the authorities takes 20 ms and a megabyte, and there may be hundreds of
+    transports."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.sslsocket_class = _TlsSocket  # the context's own switch for the class of its sockets
+    return context
+
+
 class Transport:
     """Calls to one base URL, from any number of threads. Redirects are answers like any other.
 
     `proxy` is used for every call (no proxy is looked up in the environment); `ca_file` replaces the usual
-    authorities; `connect_timeout_s` bounds each connection set-up, a call's deadline all of it.
+    authorities; `connect_timeout_s` bounds each connection set-up, a call's deadline all of it. `resolve` is asked
+    at each connection set-up where the host may be reached, and only what it answers is connected to; it can't
+    be used with a proxy. An answer longer than `max_answer` fails the call, or is cut off there (`cut_long_answers`).
     """
 
     def __init__(
@@ -199,11 +245,14 @@ class Transport:
         ca_file: Path | None = None,
         proxy: str | None = None,
         max_answer: int = MAX_ANSWER,
+        cut_long_answers: bool = False,
+        resolve: Resolve | None = None,
     ) -> None:
-        context = ssl.create_default_context(cafile=str(ca_file or DEFAULT_CA_BUNDLE_PATH))
-        # The context's own switch for the class of its sockets.
-        context.sslsocket_class = _TlsSocket
-        self._adapter = _Adapter(context, pool_size)
+        if resolve is not None and proxy is not None:
+            raise ValueError("a proxy would look the host up itself")
+        self._resolve = resolve
+        self._cut = cut_long_answers
+        self._adapter = _Adapter(_context(str(ca_file or DEFAULT_CA_BUNDLE_PATH)), pool_size)
         self._pool = self._adapter.manager(proxy).connection_from_url(base_url)
         parts = urlsplit(base_url)
         self._prefix = parts.path.rstrip("/")
@@ -222,7 +271,7 @@ class Transport:
         `path` is sent as it is; it must be quoted.
         """
         started = time.monotonic()
-        _call.deadline, _call.sent = deadline, False
+        _call.deadline, _call.sent, _call.resolve = deadline, False, self._resolve
         try:
             left = deadline - started
             if left <= 0:
@@ -241,12 +290,14 @@ class Transport:
             content = response.read(self._max_answer + 1)
             if len(content) > self._max_answer:
                 response.close()
-                raise TooLong
+                if not self._cut:
+                    raise TooLong
+                content = content[: self._max_answer]
             return Answer(response.status, response.headers, content, (time.monotonic() - started) * 1000)
         except _FAILURES as error:
             raise CallError(error, sent=_call.sent) from error
         finally:
-            _call.deadline = float("inf")
+            _call.deadline, _call.resolve = float("inf"), None
 
     def close(self) -> None:
         """Close idle connections; those in use close when their call ends."""

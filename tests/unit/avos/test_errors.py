@@ -15,7 +15,8 @@ import pytest
 import requests.exceptions as re_
 import urllib3.exceptions as u3
 
-from app.avos.errors import of_exception, of_status, retry_after
+from app.avos.errors import of_exception, of_status
+from app.platform.failures import retry_after
 from app.platform.http import TooLong
 
 POOL: Any = None
