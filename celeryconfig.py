@@ -1,6 +1,6 @@
 """Celery's configuration: data only. Every setting that isn't the default says why.
 
-What differs between two installations comes from `app/settings.py`, which alone reads the environment.
+What differs between two installations comes from `app/settings`, which alone reads the environment.
 """
 
 from __future__ import annotations

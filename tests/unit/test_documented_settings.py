@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from app.settings import PREFIX, _Reader
+from app.settings.reader import PREFIX, Reader
 from tests.support.worker import ROOT
 
 
 def read_settings() -> set[str]:
-    """What app/settings.py reads, found out by reading."""
-    reader = _Reader({})
-    reader.settings()
+    """What app/settings reads, found out by reading."""
+    reader = Reader({})
+    reader.values()
     return {name.removeprefix(PREFIX) for name in reader._read}
 
 

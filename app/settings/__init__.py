@@ -1,0 +1,25 @@
+"""Every setting, once, and the only reader of the environment.
+
+A setting is an environment variable `MEDIAOPS_…`; any of them may be given as `MEDIAOPS_…_FILE`, the path of
+a file that holds the value. All mistakes are reported together, at start.
+
+Where the environment is silent, what a running `mediaops-sync up` has chosen counts (the file `running.json` in the data
+directory), so that `mediaops-sync status` in another terminal finds the embedded server and the free ports by itself.
+
+`model` has the settings and their defaults, `reader` reads and `checks` checks them, `places` knows where things are.
+"""
+
+from app.settings.model import Settings
+from app.settings.places import RUNNING_FILE, embedded_socket, environment, proxy_for, without_password
+from app.settings.reader import PREFIX, InvalidSettings
+
+__all__ = [
+    "PREFIX",
+    "RUNNING_FILE",
+    "InvalidSettings",
+    "Settings",
+    "embedded_socket",
+    "environment",
+    "proxy_for",
+    "without_password",
+]
