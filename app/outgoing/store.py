@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from redis import Redis
 
+from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.outgoing.control import Control, acceptance_control
 from app.outgoing.decide import Result, decide, rest, signal
 from app.outgoing.errors import Again, IdempotencyMismatch
@@ -28,6 +29,7 @@ from app.platform.redis import store_errors, typed
 from app.platform.scripts import ScriptFolder
 
 SCRIPTS = Path(__file__).parent / "lua"
+SHARED_SCRIPTS = (LOG_SCRIPTS,)
 # How many requests one script call takes on. Nothing may hold the server for 10 ms, and a busy machine takes twice the
 # time that a quiet one takes (microseconds a request, quiet): sweep 6, promote 50, trim 60, expire and reclaim 120.
 RETRY_CHUNK = 500
@@ -100,7 +102,7 @@ class OutgoingStore:
         self.keys = keys
         self.policy = policy
         self._now_ms = now_ms
-        self._scripts = scripts or ScriptFolder(SCRIPTS, flags=flags)
+        self._scripts = scripts or ScriptFolder(SCRIPTS, shared=SHARED_SCRIPTS, flags=flags)
         templates = envelope.templates()
         self._promote_message = templates["promote"]
         self._live_messages = (templates["patch"], templates["send"])

@@ -44,11 +44,7 @@ def parse_time(text: str) -> datetime:
 
     Years before 1970 are refused: year 1 is how some senders spell "no value".
     """
-    if not _RFC3339.match(text):
-        raise ValueError("not an RFC 3339 time such as 2026-11-21T19:30:00Z")
-    instant = datetime.fromisoformat(text.upper().replace(",", "."))
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
+    instant = check_time(text)
     try:
         instant = instant.astimezone(UTC)
     except OverflowError:  # year 1 with +01:00 lies before the calendar begins
@@ -56,3 +52,11 @@ def parse_time(text: str) -> datetime:
     if instant.year < 1970:
         raise ValueError("a time before 1970")
     return instant
+
+
+def check_time(text: str) -> datetime:
+    """Read an RFC 3339 time of any year, in its own zone; one without a zone is UTC. Raises ValueError."""
+    if not _RFC3339.match(text):
+        raise ValueError("not an RFC 3339 time such as 2026-11-21T19:30:00Z")
+    instant = datetime.fromisoformat(text.upper().replace(",", "."))
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)

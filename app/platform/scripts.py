@@ -1,8 +1,8 @@
 """Lua scripts: files on disk, joined with what they include, run by their digest.
 
 A file's header names its keys, arguments and result. A line `-- include: name.lua` is replaced by
-that file of the same folder, once, so that shared fragments are written once. A shebang
-(`#!lua flags=allow-oom`) stays the first line.
+that file, once, so that shared fragments are written once: it is looked for in the room's own folder, then in
+those that the room shares, then in this one's. A shebang (`#!lua flags=allow-oom`) stays the first line.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from redis import Redis
 from redis.exceptions import NoScriptError
 
+GROUND: Final = Path(__file__).parent / "lua"
 _INCLUDE = re.compile(r"^-- include: (?P<name>[\w.]+)$", re.MULTILINE)
 
 
@@ -37,10 +38,10 @@ class Script:
 
 
 class ScriptFolder:
-    """The scripts of one room's `lua/` folder, by file name without `.lua`."""
+    """The scripts of one room's `lua/` folder, by file name without `.lua`; `shared` are folders of rooms below."""
 
-    def __init__(self, folder: Path, *, flags: bool = True) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, shared: Sequence[Path] = (), flags: bool = True) -> None:
+        self._folders = (folder, *shared, GROUND)
         self._flags = flags
         self._loaded: dict[str, Script] = {}
 
@@ -58,9 +59,15 @@ class ScriptFolder:
             if file in included:
                 return ""
             included.add(file)
-            return _INCLUDE.sub(join, (self._folder / file).read_text())
+            return _INCLUDE.sub(join, self._find(file).read_text())
 
-        text = _INCLUDE.sub(join, (self._folder / f"{name}.lua").read_text())
+        text = _INCLUDE.sub(join, (self._folders[0] / f"{name}.lua").read_text())
         if text.startswith("#!") and not self._flags:
             text = text.split("\n", 1)[1]
         return text
+
+    def _find(self, file: str) -> Path:
+        for folder in self._folders:
+            if (folder / file).exists():
+                return folder / file
+        raise FileNotFoundError(f"no script folder of {', '.join(map(str, self._folders))} has {file}")

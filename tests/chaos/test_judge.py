@@ -15,7 +15,7 @@ import pytest
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
 from app.outgoing.model import AVOS, NewRequest
-from app.outgoing.store import SCRIPTS
+from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS
 from app.platform.http import Transport
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
@@ -40,7 +40,7 @@ class Without(ScriptFolder):
     """The scripts with one safeguard switched off; "" with all of them on."""
 
     def __init__(self, safeguard: str) -> None:
-        super().__init__(SCRIPTS, flags=False)
+        super().__init__(SCRIPTS, shared=SHARED_SCRIPTS, flags=False)
         self._safeguard = safeguard
 
     def text(self, name: str) -> str:

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from app.outgoing.decide import AttemptError, Result
 from app.outgoing.model import AVOS, OPEN
-from app.outgoing.store import SCRIPTS
+from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS
 from app.platform.keys import Keys
 from app.platform.scripts import Script, ScriptFolder
 from tests.support.outgoing import Bench
@@ -38,7 +38,7 @@ class Breaking(ScriptFolder):
     """The scripts, one of which fails at its n-th call of Redis, the first time that it makes so many."""
 
     def __init__(self, bench: Bench, name: str, call: int) -> None:
-        super().__init__(SCRIPTS, flags=bench.flags)
+        super().__init__(SCRIPTS, shared=SHARED_SCRIPTS, flags=bench.flags)
         self.broken: str | None = name  # until it has
         self.call = call
 

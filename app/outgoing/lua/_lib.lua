@@ -1,5 +1,6 @@
 -- What all scripts of this room share, in the order in which it builds on itself.
 -- include: _base.lua
+-- include: _keys.lua
 -- include: _records.lua
 -- include: _lanes.lua
 -- include: _telling.lua

@@ -1,16 +1,5 @@
 -- What the world and the workers are told: event log, timeline, wake-ups.
-
-local function log(topic, name, fields)
-  local sequence = redis.call('INCR', P .. 'log:' .. topic .. ':sequence')
-  local guid = uuid()
-  local envelope = cjson.encode({ eventName = name, originator = 'mediaops-sync', tenant = P:sub(1, -2),
-    timestamp = iso(now), guid = guid })
-  -- `versions` by hand: cjson writes an empty list as an object, and this one must stay a list.
-  local event = envelope:sub(1, -2) .. ',"versions":["1.0"]'
-    .. (fields == '{}' and '}' or (',' .. fields:sub(2)))
-  redis.call('XADD', P .. 'log:' .. topic, 'MAXLEN', '~', int(ctl.log_length or 1000000), int(sequence) .. '-0',
-    'event', event, 'name', name, 'guid', guid, 'at', int(now))
-end
+-- include: _log.lua
 
 local function log_request(name, r, extra)
   local fields = { requestId = r.id, kind = r.kind, method = r.method, path = r.path,
@@ -32,10 +21,6 @@ local function note_request(r, what, extra)
 end
 
 -- Wake-ups -----------------------------------------------------------------------------------------
-local function fill(template, replacements)
-  return (string.gsub(template, '@@%u+%d?@@', replacements))
-end
-
 -- At most one "promote this destination" is outstanding for a second; a lost one is made good by the
 -- next accept, finish or tick.
 local function wake(destination)

@@ -1,4 +1,4 @@
--- The ground of all scripts: the call's control object, the clock, names of keys, unique ids, times as text.
+-- The ground of all scripts: the call's control object, the clock, unique ids, numbers and times as text.
 --
 -- Calling convention: KEYS[1] is the tenant's prefix; every key is built from it (one tenant lives on
 -- one server, so keys need not be declared one by one). ARGV[1] is a JSON object with only ids, names
@@ -7,8 +7,6 @@
 -- `now` (ms) in ARGV[1] stands in for the server's clock in tests only.
 local P = KEYS[1]
 local ctl = cjson.decode(ARGV[1])
-local NEVER = 9000000000000000 -- as a score: not before somebody changes it
-local ENDED = 100000000000000 -- added to the urgency of what belongs to an ended event
 
 local function int(n) return string.format('%d', n) end
 local function pad(n) return string.format('%016d', n) end
@@ -24,13 +22,6 @@ end
 local function quoted(s)
   return (string.gsub(s, '[^%w%-%._~]', function(c) return string.format('%%%02X', string.byte(c)) end))
 end
-
--- Keys ---------------------------------------------------------------------------------------------
-local function request_key(id) return P .. 'request:' .. id end
-local function attempts_key(id) return P .. 'request:' .. id .. ':attempts' end
-local function lane_key(r) return P .. 'lane:' .. r.destination .. ':' .. quoted(r.lane) end
-local function fields_key(r) return P .. 'fields:' .. r.destination .. ':' .. r.versionPath end
-local function media_key(media, what) return P .. 'media:' .. quoted(media) .. ':' .. what end
 
 -- Unique ids from the caller's random seed (32 hex digits): a seed serves one call.
 local made = 0
@@ -56,4 +47,9 @@ local function iso(ms)
   local m = mp < 10 and mp + 3 or mp - 9
   return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', yoe + era * 400 + (m <= 2 and 1 or 0), m,
     doy - f((153 * mp + 2) / 5) + 1, f(rest / 3600), f(rest % 3600 / 60), rest % 60, ms % 1000)
+end
+
+-- A hand-built message (platform/dispatch) with its placeholders replaced.
+local function fill(template, replacements)
+  return (string.gsub(template, '@@%u+%d?@@', replacements))
 end
