@@ -22,6 +22,9 @@ IN_STEP: Final = "from the last fault to all in step (s)"
 BOUND: Final = "backlog / release rate + lease + 2 ticks (s)"
 PROMISED_S: Final = 1.5  # for a 503
 OPEN: Final = ("pending", "live", "failed")
+# Planners of one match each, beside the others where lastModified has whole seconds: only writes that follow one another
+# within a second can undo each other then.
+RESTLESS: Final = 3
 _PAGE: Final = 400
 _SETTLE_S: Final = 240.0  # after that the campaign has failed anyway
 
@@ -82,7 +85,12 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path |
                     plan.programmes, plan.pause_s)
             for n in range(plan.planners)
         ]  # fmt: skip
-        saboteur = Saboteur(house, script(plan.seed, plan.seconds, plan.kills))
+        if plan.coarse:
+            planners += [
+                Planner(f"restless{n}", f"{plan.seed}-restless{n}", house.apis, 1, plan.pause_s)
+                for n in range(RESTLESS)
+            ]
+        saboteur = Saboteur(house, script(plan.seed, plan.seconds, plan.kills, coarse=plan.coarse))
         for planner in planners:
             planner.start()
         progress = _Progress(house, planners, saboteur, plan.seconds, say)

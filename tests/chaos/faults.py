@@ -32,6 +32,7 @@ FAR: Final = (
     "down", "reset unread", "slow", "reset before", "reset after", "conflicts", "foreign edits", "throttled",
     "unavailable", "token refused", "malformed",
 )  # fmt: skip
+COARSE: Final = ("applied late", "applied late")  # where lastModified can't tell two writes of a second apart
 # A far side may fail while others wait: nothing of these says that a write wasn't applied but `reset` and `slow`.
 SWITCHES: Final[Mapping[str, dict[str, Any]]] = {
     "down": {"down": "refuse"},
@@ -39,6 +40,7 @@ SWITCHES: Final[Mapping[str, dict[str, Any]]] = {
     "slow": {"latencyMs": {"get": 300, "patch": 2500, "other": 200}},
     "reset before": {"faults": [{"kind": "reset", "when": "before", "probability": 0.4}]},
     "reset after": {"faults": [{"kind": "reset", "when": "after", "on": "patch", "probability": 0.5}]},
+    "applied late": {"faults": [{"kind": "late", "on": "patch", "probability": 0.3, "intervalMs": 450}]},
     "conflicts": {"faults": [{"kind": "conflict", "on": "patch", "probability": 0.7}]},
     "foreign edits": {"faults": [{"kind": "edit", "on": "patch", "probability": 0.5}]},
     "throttled": {"faults": [{"kind": "status", "status": 429, "retryAfter": 1, "probability": 0.5}]},
@@ -60,11 +62,12 @@ class Fault:
     whom: str = ""
 
 
-def script(seed: int, seconds: float, kills: int) -> list[Fault]:
+def script(seed: int, seconds: float, kills: int, *, coarse: bool = False) -> list[Fault]:
     """Everything that will be broken, by the seed alone; nothing in the last seconds, so that all tracks end."""
+    far = (*FAR, *COARSE) if coarse else FAR
     end = seconds - 2
     found = [*_kills(random.Random(f"{seed}-workers"), end, kills)]
-    for track, kinds, pause in (("processes", PROCESSES, 4.0), ("store", STORE, 7.0), ("far", FAR, 2.5)):
+    for track, kinds, pause in (("processes", PROCESSES, 4.0), ("store", STORE, 7.0), ("far", far, 2.5)):
         found += _track(random.Random(f"{seed}-{track}"), track, kinds, pause, end)
     return sorted(found, key=lambda fault: fault.at)
 

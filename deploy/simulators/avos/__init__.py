@@ -28,12 +28,13 @@ Switches, for all (`global`) or for one content media, whose own switches then c
     shows           all | some | none | otherCase | zoneless: our fields in a GET's answer
     mustBeKnown     true: 404 for a content media that nobody created by /_edit
     faults          a list, the first that strikes counts:
-        kind        status (with `status`, `retryAfter`?) | conflict | reset | hang | drip | malformed | edit
+        kind        status (with `status`, `retryAfter`?) | conflict | reset | hang | drip | malformed | edit | late
         on          get | patch | post | put | delete | any        path   only paths that hold this text
         when        before | after the write is applied (status, reset, hang)
         next        only the next n requests           probability   by the seeded generator
-        intervalMs  between the bytes of a drip        headers       true: drip from the status line on
+        intervalMs  between the bytes of a drip; until a `late` write is carried out     headers       true: drip from the status line on
     `edit` is a foreign edit at the moment when the request is handled; the request then goes on.
+    `late`: the connection is reset at once, and the request carried out a while later, under its condition as it is then.
 For all only:
     down            no | refuse (connections are refused) | reset (requests are reset unread)
     downForS        how long; without it until switched back (refuse: through the control port)

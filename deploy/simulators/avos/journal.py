@@ -31,7 +31,7 @@ class Entry:
     before: str | None = None  # the record's lastModified when the request was handled …
     after: str | None = None  # … and after it was applied
     applied: bool = False
-    status: int | None = None  # None: no answer was given (yet)
+    status: int | None = None  # None: no answer was given (yet); of a late write, what nobody heard
     fault: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -61,10 +61,10 @@ class Journal:
         entry.applied, entry.after, entry.appliedAs = True, after, self._writes
         entry.appliedAt = time.monotonic()
 
-    def closed(self, entry: Entry, status: int | None) -> None:
-        """The request is answered with `status`, or given up without an answer."""
+    def closed(self, entry: Entry, status: int | None, *, heard: bool = True) -> None:
+        """The request is answered with `status`, or given up without an answer (None), or nobody heard it."""
         entry.status = status
-        if status is not None:
+        if status is not None and heard:
             entry.answered, entry.answeredWall = time.monotonic(), time.time()
         if self._out is not None:
             self._out.write(json.dumps(entry.as_json()) + "\n")

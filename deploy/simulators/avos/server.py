@@ -177,7 +177,10 @@ class Connection(asyncio.Protocol):
             self._answer(answer)
 
     def _finish(self, call: Call, credentials: str | None) -> None:
-        self._answer(self._service.handle(call, credentials))
+        answer = self._service.handle(call, credentials)
+        if answer.later_s is not None:
+            asyncio.get_running_loop().call_later(answer.later_s, self._service.carry_out, call)
+        self._answer(answer)
 
     def _answer(self, answer: Answer) -> None:
         if self._transport is None or answer.hang:

@@ -25,6 +25,7 @@ class Answer:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     hang: bool = False
+    later_s: float | None = None  # after the reset: when `carry_out` is to be called
     drip_s: float | None = None
     drip_headers: bool = False
     content_type: str = "application/json"
@@ -74,8 +75,13 @@ class Service:
     def handle(self, call: Call, credentials: str | None) -> Answer:
         """Do it, and say what is answered."""
         answer = self._handle(call, credentials)
-        self.journal.closed(call.entry, answer.status)
+        if answer.later_s is None:
+            self.journal.closed(call.entry, answer.status)
         return answer
+
+    def carry_out(self, call: Call) -> None:
+        """What was reset some time ago is done after all; nobody hears of it but the journal."""
+        self.journal.closed(call.entry, self._apply(call).status, heard=False)
 
     def _handle(self, call: Call, credentials: str | None) -> Answer:
         if self._credentials is not None and credentials != self._credentials:
@@ -89,6 +95,8 @@ class Service:
     def _failing(self, call: Call, fault: Fault) -> Answer:
         if fault.kind == "conflict":
             return _error(self.switches.value("conflictStatus", call.media), "lastModified does not match")
+        if fault.kind == "late":
+            return Answer(None, later_s=fault.intervalMs / 1000)
         if fault.kind == "edit":
             self.edit(call.name, {"fields": {"editedBy": "somebody else"}})
             return self._apply(call)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-KINDS: Final = ("status", "conflict", "reset", "hang", "drip", "malformed", "edit")
+KINDS: Final = ("status", "conflict", "reset", "hang", "drip", "malformed", "edit", "late")
 METHODS: Final = ("any", "get", "patch", "post", "put", "delete")
 CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
     "lastModified": ("normal", "missing", "otherCase", "empty", "number", "huge"),

@@ -54,6 +54,11 @@ def call(
         return Reply(response.status, response.read(), dict(response.headers))
 
 
+def held(avos: AvosStandIn) -> Any:
+    """The fields that it really holds."""
+    return (avos.state("C1") or {})["fields"]
+
+
 def patch(avos: AvosStandIn, path: str = LIVE, **members: Any) -> Reply:
     """A PATCH under the lastModified of a fresh GET."""
     fresh = call(avos.port, "GET", LIVE).json["lastModified"]
@@ -249,6 +254,33 @@ def test_a_connection_can_be_reset_before_or_after_applying(avos: AvosStandIn, w
         patch(avos, x=1)
     entry = avos.journal()[-1]
     assert (entry["applied"], entry["status"], entry["answered"]) == (when == "after", None, None)
+
+
+def test_a_write_can_be_carried_out_after_its_connection_was_reset(avos: AvosStandIn) -> None:
+    avos.control(coarse=True)
+    avos.fault("late", on="patch", intervalMs=300, next=1)
+    with pytest.raises(OSError):  # noqa: PT011 - reset, or closed before an answer, as the system has it
+        patch(avos, eventEndTime="late")
+    assert held(avos) == {}
+    until(lambda: held(avos) == {"eventEndTime": "late"}, what="the late write")
+    entry = avos.journal()[-1]
+    assert entry["applied"]
+    assert entry["answered"] is None
+    assert entry["appliedAt"] - entry["arrived"] >= 0.25
+
+
+def test_a_late_write_is_under_the_condition_of_its_moment(avos: AvosStandIn) -> None:
+    avos.fault("late", on="patch", intervalMs=200, next=1)
+    with pytest.raises(OSError):  # noqa: PT011 - as above
+        patch(avos, eventEndTime="late")
+    late = avos.journal()[-1]["seq"]
+    assert patch(avos, eventEndTime="newer").status == 200
+
+    def outcome() -> Any:
+        return next(entry["status"] for entry in avos.journal() if entry["seq"] == late)
+
+    assert until(outcome, what="the late write") == 409
+    assert held(avos) == {"eventEndTime": "newer"}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
