@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from contextvars import ContextVar
+from functools import cache
+from typing import Any, Final, Protocol, cast
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import SENTINEL
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -19,10 +23,10 @@ from app.platform.errors import Unavailable
 def connect(url: str, *, timeout_s: float = 1.0, max_connections: int = 256) -> redis.Redis:
     """A client with short time-outs and no retries of its own: bytes in, bytes out.
 
-    The API must answer 503 within 1.5 s when Redis is frozen (design 2), and a time-out is an unknown
-    outcome that only the caller may repeat; redis-py's default would try for several seconds.
+    A time-out is an unknown outcome that only the caller may repeat; redis-py's default would try for several
+    seconds.
     """
-    return redis.Redis.from_url(
+    client = redis.Redis.from_url(
         url,
         socket_connect_timeout=timeout_s,
         socket_timeout=timeout_s,
@@ -30,6 +34,52 @@ def connect(url: str, *, timeout_s: float = 1.0, max_connections: int = 256) -> 
         max_connections=max_connections,
         health_check_interval=0,
     )
+    pool = client.connection_pool
+    pool.connection_class = _patient(pool.connection_class)
+    return client
+
+
+# The API answers 503 within 1.5 s while Redis is away or frozen. One time-out keeps that by itself; a call of several
+# operations keeps it because the later ones wait less.
+CALL_S: Final = 1.3
+LEAST_S: Final = 0.5  # of each operation, however long the call has taken: a bulk call may rightly take long
+_until: ContextVar[float | None] = ContextVar("until", default=None)
+
+
+@contextmanager
+def patience(seconds: float = CALL_S) -> Iterator[None]:
+    """What is asked of the store in here shares one time to wait for a store that doesn't answer."""
+    token = _until.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
+def _left(full: float) -> float:
+    until = _until.get()
+    return full if until is None else min(full, max(LEAST_S, until - time.monotonic()))
+
+
+@cache
+def _patient(kind: type[Any]) -> type[Any]:
+    """redis-py's connection (TCP, TLS or socket), waiting no longer than `patience` allows."""
+
+    class Patient(kind):  # type: ignore[misc]  # whichever the URL asks for
+        def _connect(self) -> Any:
+            full = self.socket_connect_timeout
+            self.socket_connect_timeout = _left(full)
+            try:
+                return super()._connect()
+            finally:
+                self.socket_connect_timeout = full
+
+        def read_response(self, *args: Any, timeout: Any = SENTINEL, **options: Any) -> Any:
+            if timeout is SENTINEL and _until.get() is not None:
+                timeout = _left(self.socket_timeout)
+            return super().read_response(*args, timeout=timeout, **options)
+
+    return Patient
 
 
 Text = str | bytes | int | float

@@ -15,11 +15,12 @@ from werkzeug.exceptions import RequestEntityTooLarge, RequestURITooLarge
 from app.platform.errors import BadRequest, InvalidInput
 from app.platform.inputs import identifier_fault
 from app.platform.log import get_logger
+from app.platform.redis import patience
 from app.settings import Settings
 
 SMALL_BODY: Final = 1024 * 1024
 LONGEST_QUERY: Final = 4_000
-BULK_PATHS: Final = frozenset({"/api/custom/messages"})
+BULK_PATHS: Final = re.compile(r"/api/custom/messages|/api/events/[^/]+")
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z", re.ASCII)
 _CSP: Final = "default-src 'none'; frame-ancestors 'none'"
 _log = get_logger()
@@ -29,13 +30,14 @@ def register(app: Flask, settings: Settings) -> None:
     """Put the manners around every view of `app`."""
 
     def limit_body() -> None:
-        limit = settings.max_body_bytes if request.path in BULK_PATHS else SMALL_BODY
+        limit = settings.max_body_bytes if BULK_PATHS.fullmatch(request.path) else SMALL_BODY
         # Bodies without a length (chunked) are cut off while they are read; one more byte shows that they were.
         request.max_content_length = limit + 1
         if (request.content_length or 0) > limit:
             raise RequestEntityTooLarge(f"The body has more than {limit} bytes.")
 
     app.before_request(_begin)
+    app.teardown_request(_let_go)
     app.before_request(_check_query)
     app.before_request(limit_body)
     app.before_request(_check_path_ids)
@@ -47,8 +49,16 @@ def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
     g.began = time.monotonic()
+    g.patience = patience()
+    g.patience.__enter__()
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _let_go(error: BaseException | None) -> None:  # noqa: ARG001 - Flask's signature
+    """What is streamed after this is no part of the call, and waits as long as it likes."""
+    if "patience" in g:
+        g.pop("patience").__exit__(None, None, None)
 
 
 def _check_query() -> None:
