@@ -113,12 +113,16 @@ class Client:
         body: Any = None,
         patience: Patience | None = None,
         idempotency_key: str | None = None,
+        if_match: str | None = None,
     ) -> Any:
         """The answer's JSON (None for an empty one). Raises Refused or Unreachable.
 
-        A caller that repeats a call by itself gives the `idempotency_key`.
+        A caller that repeats a call by itself gives the `idempotency_key`; `if_match` is an entity tag, with its
+        quotes, of what the call changes.
         """
         headers = {"Accept": "application/json"}
+        if if_match is not None:
+            headers["If-Match"] = if_match
         if method != "GET":
             headers["Idempotency-Key"] = idempotency_key or new_key()
         payload = None

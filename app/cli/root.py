@@ -20,6 +20,7 @@ from app.cli.planning import import_command, register_command
 from app.cli.requests import requests
 from app.cli.session import Session
 from app.cli.status import status
+from app.cli.subscriptions import subscriptions
 from app.client import Refused, Unreachable
 from app.local.up import up
 from app.settings import InvalidSettings
@@ -93,6 +94,7 @@ for command in (
     why,
     drift,
     destinations,
+    subscriptions,
     tokens,
     doctor,
 ):
