@@ -1,0 +1,270 @@
+"""What callers write of a subscription, and what its addresses answer.
+
+The three sinks have members of their own, so that a misspelt or misplaced one is refused by its name.
+"""
+
+# ruff: noqa: N815, ARG002 - members are named as the contract has them; the methods have marshmallow's signatures
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import marshmallow as ma
+
+from app.events import catalogue
+from app.events.feeds.model import OUTCOMES
+from app.events.subscriptions.model import STATES
+from app.platform.errors import BadRequest
+from app.platform.inputs import Flag, Identifier, Instant, PageSchema, Schema, Shown, Text, Whole
+
+MAX_TOPICS: Final = 50
+MAX_NAMES: Final = 50
+MAX_IN_FLIGHT: Final = 50
+MAX_HEADERS: Final = 20
+LONGEST_OVERLAP_S: Final = 7 * 86400
+OVERLAP_S: Final = 86400
+
+# What callers write --------------------------------------------------------------------------------------------------
+
+
+class TopicSchema(Schema):
+    """A topic of the catalogue; without `eventNames` all of it."""
+
+    topic = Text(required=True, longest=100, metadata={"enum": list(catalogue.TOPICS)})
+    eventNames = ma.fields.List(Text(longest=100), validate=ma.validate.Length(min=1, max=MAX_NAMES))
+
+    @ma.validates_schema
+    def in_the_catalogue(self, data: dict[str, Any], **_: Any) -> None:
+        try:
+            topic = catalogue.topic_of(data["topic"])
+        except BadRequest as error:
+            raise ma.ValidationError(error.detail, "topic") from error
+        names = enumerate(data.get("eventNames", ()))
+        faults = {index: [fault] for index, name in names if (fault := catalogue.name_fault(topic, name))}
+        if faults:
+            raise ma.ValidationError({"eventNames": faults})
+
+
+class WebhookSinkSchema(Schema):
+    """POSTs each event to `url`, signed after Standard Webhooks."""
+
+    type = ma.fields.String(required=True, validate=ma.validate.Equal("webhook"))
+    url = Text(
+        required=True, metadata={"description": "http or https; a public address, or one that is allowed."}
+    )
+    headers = ma.fields.Dict(
+        keys=Text(longest=100, validate=ma.validate.Length(min=1)),
+        values=Text(longest=4_000, allow_none=True),
+        validate=ma.validate.Length(max=MAX_HEADERS),
+        metadata={
+            "description": "Sent with each POST. Values are never shown again; null keeps the one that is stored."
+        },
+    )
+
+
+class SnsSinkSchema(Schema):
+    type = ma.fields.String(required=True, validate=ma.validate.Equal("sns"))
+    topicArn = Text(required=True, longest=300)
+    region = Text(longest=50, metadata={"description": "By default the one in the ARN."})
+
+
+class KinesisSinkSchema(Schema):
+    type = ma.fields.String(required=True, validate=ma.validate.Equal("kinesis"))
+    streamName = Text(required=True, longest=128)
+    region = Text(longest=50)
+
+
+SINKS: Final[dict[str, ma.Schema]] = {
+    "webhook": WebhookSinkSchema(),
+    "sns": SnsSinkSchema(),
+    "kinesis": KinesisSinkSchema(),
+}
+
+
+class Sink(ma.fields.Field[Any]):
+    """One of the sinks, told by its `type`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        refs = [{"$ref": f"#/components/schemas/{name.capitalize()}Sink"} for name in SINKS]
+        super().__init__(metadata={"oneOf": refs}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ma.ValidationError("A sink is an object with a type.")
+        kind = value.get("type")
+        if not isinstance(kind, str) or kind not in SINKS:
+            raise ma.ValidationError({"type": [f"Must be one of: {', '.join(SINKS)}."]})
+        return SINKS[kind].load(value)
+
+
+class Start(Instant):
+    """`now`, `beginning`, or a time."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return value if isinstance(value, str) else super()._serialize(value, attr, obj, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if value in ("now", "beginning"):
+            return value
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)
+        except ma.ValidationError as error:
+            raise ma.ValidationError(f"Neither now, beginning nor a time: {error.messages[0]}") from error
+
+
+class ConfigSchema(Schema):
+    """A subscription as its owner writes it."""
+
+    name = Text(longest=200, load_default=None, allow_none=True)
+    topics = ma.fields.List(
+        ma.fields.Nested(TopicSchema), required=True, validate=ma.validate.Length(min=1, max=MAX_TOPICS)
+    )
+    sink = Sink(required=True)
+    ordered = Flag(
+        load_default=True,
+        metadata={"description": "One event after another. false: up to inFlight at once, in any order."},
+    )
+    inFlight = Whole(
+        strict=True,
+        validate=ma.validate.Range(min=1, max=MAX_IN_FLIGHT),
+        metadata={"description": "How many may be under way at once; only where ordered is false."},
+    )
+    start = Start(
+        load_default="now",
+        metadata={
+            "description": "now, beginning or a time: where topics begin that the subscription didn't have before."
+        },
+    )
+
+    @ma.validates_schema
+    def fits_together(self, data: dict[str, Any], **_: Any) -> None:
+        seen: set[str] = set()
+        for index, one in enumerate(data["topics"]):
+            if one["topic"] in seen:
+                fault = {index: {"topic": ["This topic stands twice; name all its events in one place."]}}
+                raise ma.ValidationError({"topics": fault})
+            seen.add(one["topic"])
+        if data["ordered"] and data.get("inFlight", 1) > 1:
+            raise ma.ValidationError(
+                "Only a subscription that isn't ordered has several events in flight.", "inFlight"
+            )
+
+
+class ReplaySchema(Schema):
+    since = Instant(
+        required=True, metadata={"description": "Everything published since is delivered once more."}
+    )
+
+
+class RotateSchema(Schema):
+    """May be left out."""
+
+    optional_body = True
+    overlapSeconds = Whole(
+        strict=True,
+        load_default=OVERLAP_S,
+        validate=ma.validate.Range(min=0, max=LONGEST_OVERLAP_S),
+        metadata={"description": "How long the secrets before stay valid beside the new one."},
+    )
+
+
+class ListQuerySchema(PageSchema):
+    state = ma.fields.String(validate=ma.validate.OneOf(STATES))
+
+
+class DeliveriesQuerySchema(PageSchema):
+    outcome = ma.fields.String(validate=ma.validate.OneOf(OUTCOMES))
+
+
+# What is answered ----------------------------------------------------------------------------------------------------
+
+
+class LagSchema(Shown):
+    events = ma.fields.Integer(required=True, metadata={"description": "Logged and not handled yet."})
+    seconds = ma.fields.Float(required=True, metadata={"description": "Age of the oldest of them."})
+
+
+class ShownTopicSchema(Shown):
+    topic = ma.fields.String(required=True)
+    eventNames = ma.fields.List(ma.fields.String())
+
+
+class SubscriptionSchema(Shown):
+    """A subscription and how it is doing. Header values and secrets are never in it."""
+
+    id = Identifier(required=True)
+    name = ma.fields.String(allow_none=True)
+    topics = ma.fields.List(ma.fields.Nested(ShownTopicSchema), required=True)
+    sink = ma.fields.Dict(required=True)
+    ordered = ma.fields.Boolean(required=True)
+    inFlight = ma.fields.Integer(required=True)
+    start = ma.fields.String(required=True)
+    revision = ma.fields.Integer(required=True)
+    createdAt = Instant(required=True)
+    updatedAt = Instant(required=True)
+    state = ma.fields.String(required=True, validate=ma.validate.OneOf(STATES))
+    lag = ma.fields.Nested(LagSchema, required=True)
+    counters = ma.fields.Dict(required=True)
+
+
+class CreatedSchema(SubscriptionSchema):
+    secret = ma.fields.String(metadata={"description": "Of a webhook; shown this once."})
+
+
+class SubscriptionListSchema(Shown):
+    subscriptions = ma.fields.List(ma.fields.Nested(SubscriptionSchema), required=True)
+    next = ma.fields.String(required=True, allow_none=True)
+
+
+class DeletedSchema(Shown):
+    id = ma.fields.String(required=True)
+
+
+class RotatedSchema(Shown):
+    secret = ma.fields.String(required=True, metadata={"description": "Shown this once."})
+    previousValidUntil = Instant(required=True)
+
+
+class TestedSchema(Shown):
+    """What became of a test event."""
+
+    delivered = ma.fields.Boolean(required=True)
+    status = ma.fields.Integer(required=True, allow_none=True)
+    latencyMs = ma.fields.Integer(required=True)
+    answer = ma.fields.String(required=True)
+    error = ma.fields.Dict(required=True, allow_none=True)
+
+
+class OperationSchema(Shown):
+    """A replay, worked off in the background."""
+
+    id = ma.fields.String(required=True)
+    state = ma.fields.String(required=True)
+    done = ma.fields.Integer(required=True)
+    total = ma.fields.Integer(required=True)
+
+
+class DeliverySchema(Shown):
+    at = Instant(required=True)
+    outcome = ma.fields.String(required=True)
+
+
+class DeliveryListSchema(Shown):
+    deliveries = ma.fields.List(ma.fields.Nested(DeliverySchema), required=True)
+    next = ma.fields.String(required=True, allow_none=True)
+
+
+class ParkedSchema(Shown):
+    id = ma.fields.String(required=True)
+    topic = ma.fields.String(required=True)
+    sequence = ma.fields.Integer(required=True)
+    parkedAt = Instant(required=True)
+
+
+class ParkedListSchema(Shown):
+    parked = ma.fields.List(ma.fields.Nested(ParkedSchema), required=True)
+    next = ma.fields.String(required=True, allow_none=True)
+
+
+class ChangedSchema(Shown):
+    changed = ma.fields.Integer(required=True, metadata={"description": "How many events it was done to."})
