@@ -15,6 +15,7 @@ from app.avos.readback import ReadBack
 from app.drift.audit import DriftAudit, Schedule
 from app.drift.service import DriftService
 from app.drift.service import Parts as DriftParts
+from app.events.log import EventLog
 from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService
 from app.outgoing.store import OutgoingStore, Policy
@@ -52,6 +53,7 @@ class System:
     canaries: Canaries
     drift: DriftService
     drift_audit: DriftAudit
+    events: EventLog
 
 
 def build(settings: Settings, *, client: Redis | None = None, script_flags: bool = True) -> System:
@@ -94,6 +96,7 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         canaries=watch(settings, redis),
         drift=drift,
         drift_audit=DriftAudit(drift, registrations, requests, drift_schedule(settings)),
+        events=EventLog(redis, keys, length=settings.events_keep_length, flags=script_flags),
     )
 
 

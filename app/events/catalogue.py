@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from app.platform.errors import BadRequest, InvalidInput
+from app.platform.errors import BadRequest, Forbidden, InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,14 @@ def topic_of(name: str, field: str = "topic") -> Topic:
     raise BadRequest(
         f"There is no topic {name[:100]!r}; there are {', '.join(TOPICS)}.", code="unknown_topic", field=field
     )
+
+
+def publishable(name: str) -> Topic:
+    """The topic of this name, if callers may publish to it. Raises BadRequest, or Forbidden for one of our own."""
+    found = topic_of(name)
+    if found.own:
+        raise Forbidden(f"Only this system itself publishes to {name}.", code="own_topic", field="topic")
+    return found
 
 
 def is_gone(event_name: str) -> bool:

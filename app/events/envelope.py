@@ -43,19 +43,17 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An event of an array that wasn't taken, and why: (path of the field, what is wrong with it)."""
+    """An event of several that wasn't taken, and why."""
 
     index: int
-    status: int
-    code: str
-    problems: tuple[tuple[str | None, str], ...]
-    title: str
+    error: MediaopsError
 
-    @classmethod
-    def of(cls, index: int, error: MediaopsError) -> Refused:
-        """What an error says about one item."""
-        problems = error.problems if isinstance(error, InvalidInput) else [(error.field, error.detail)]
-        return cls(index, error.status, error.code, tuple(problems), error.title)
+    @property
+    def problems(self) -> list[tuple[str | None, str]]:
+        """(Path of the field within the event, what is wrong with it), at least one."""
+        if isinstance(self.error, InvalidInput):
+            return self.error.problems
+        return [(self.error.field, self.error.detail)]
 
 
 def complete(topic: Topic, raw: bytes, filling: Filling) -> Checked:

@@ -119,7 +119,7 @@ class EventLog:
             try:
                 checked.append((index, complete(there, raw, Filling(tenant, originator, guid))))
             except MediaopsError as error:
-                answers[index] = Refused.of(index, error)
+                answers[index] = Refused(index, error)
         taken = False
         for chunk in _chunks(checked):
             try:
@@ -128,7 +128,7 @@ class EventLog:
                 if not taken:
                     raise
                 for index, _ in chunk:
-                    answers[index] = Refused.of(index, error)
+                    answers[index] = Refused(index, error)
                 continue
             taken = True
             for (index, _), published in zip(chunk, written, strict=True):

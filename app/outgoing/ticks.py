@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from app.events.retention import trim_logs
 from app.outgoing.operations import Operations
-from app.outgoing.retention import trim_logs
 from app.outgoing.service import DESTINATIONS
 from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors

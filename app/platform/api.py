@@ -26,20 +26,14 @@ SchemaOrClass = ma.Schema | type[ma.Schema]
 class StrictParser(FlaskParser):
     """Reads a request's input for a schema, or says exactly what is wrong with it.
 
-    A schema class with `optional_body = True` may be sent no body at all.
+    A schema class with `optional_body = True` may be sent no body at all; the query parameters that it names in
+    `repeatable` may stand more than once.
     """
 
     DEFAULT_VALIDATION_STATUS = 400
 
     def _raw_load_json(self, req: flask.Request) -> Any:
-        if not req.is_json:
-            raise UnsupportedMediaType("The body must be application/json.")
-        raw = req.get_data(cache=True)
-        limit = req.max_content_length
-        # A body without a length is cut off at the limit, silently.
-        if limit is not None and len(raw) >= limit and req.content_length is None:
-            raise RequestEntityTooLarge(f"The body has more than {limit - 1} bytes.")
-        return strict_json(raw)
+        return strict_json(json_body(req))
 
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
         if getattr(schema, "optional_body", False) and _no_body(req):
@@ -48,7 +42,7 @@ class StrictParser(FlaskParser):
 
     def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
         for name, values in req.args.lists():
-            if len(values) > 1:
+            if len(values) > 1 and name not in getattr(schema, "repeatable", ()):
                 raise InvalidInput([(name, "The query parameter stands more than once.")])
         return super().load_querystring(req, schema)
 
@@ -65,6 +59,18 @@ class StrictParser(FlaskParser):
         messages = error.messages
         inner = ma.ValidationError(next(iter(messages.values())) if isinstance(messages, dict) else messages)
         raise invalid(inner) from error
+
+
+def json_body(req: flask.Request) -> bytes:
+    """The whole body of a call whose content type says JSON, unread. Raises UnsupportedMediaType, RequestEntityTooLarge."""
+    if not req.is_json:
+        raise UnsupportedMediaType("The body must be application/json.")
+    raw = req.get_data(cache=True)
+    limit = req.max_content_length
+    # A body without a length is cut off at the limit, silently.
+    if limit is not None and len(raw) >= limit and req.content_length is None:
+        raise RequestEntityTooLarge(f"The body has more than {limit - 1} bytes.")
+    return raw
 
 
 def _no_body(req: flask.Request) -> bool:
@@ -92,9 +98,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return cast("Callable[[View], Callable[..., Any]]", super().arguments(made, **options))
 
     def response(
-        self, status_code: int, schema: SchemaOrClass | None = None, **options: Any
+        self, status_code: int, schema: SchemaOrClass | dict[str, Any] | None = None, **options: Any
     ) -> Callable[[View], Callable[..., Any]]:
         return cast("Callable[[View], Callable[..., Any]]", super().response(status_code, schema, **options))
 
     def alt_response(self, status_code: int, **options: Any) -> Callable[[View], View]:
         return cast("Callable[[View], View]", super().alt_response(status_code, **options))
+
+    def doc(self, **described: Any) -> Callable[[View], View]:
+        return cast("Callable[[View], View]", super().doc(**described))

@@ -61,6 +61,14 @@ def principal() -> Principal:
     return cast("Principal", g.principal)
 
 
+def still_allowed() -> Callable[[], bool]:
+    """For an answer that goes on for long: whether the caller's token is still good, asked anew each time, outside the
+    request too. Raises Unavailable then."""
+    match = _BEARER.match(request.headers.get("Authorization", ""))
+    token, store = match[1] if match else "", service(TokenStore)
+    return lambda: store.find(token) is not None
+
+
 def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let only callers with this scope through: 401 without a valid token, 403 `missing_scope` otherwise.
 

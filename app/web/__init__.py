@@ -6,6 +6,8 @@ from flask import Flask
 
 from app.avos.routes import generic_blueprint
 from app.drift.routes import drift_blueprint
+from app.events.following import Following
+from app.events.routes import events_blueprint
 from app.fleet.routes import fleet_blueprint
 from app.fleet.service import FleetService
 from app.fleet.why import Why
@@ -30,6 +32,7 @@ ROOMS = (
     requests_blueprint,
     fleet_blueprint,
     drift_blueprint,
+    events_blueprint,
     tokens_blueprint,
 )
 
@@ -44,6 +47,8 @@ def create_app(system: System) -> Flask:
     fleet = FleetService(system.outgoing, system.planning.store)
     why = Why(fleet, system.requests, system.operations, system.planning.store)
     rate = RateLimit(system.outgoing.client, system.keys, system.settings.rate_limit)
+    following = Following(system.events)
+    app.extensions["ends_when"] = following.end_when
     provide(
         system.settings,
         system.outgoing,
@@ -56,6 +61,8 @@ def create_app(system: System) -> Flask:
         fleet,
         why,
         rate,
+        system.events,
+        following,
         to=app,
     )
     api = describe(app, VERSION)

@@ -58,6 +58,8 @@ def post_worker_init(worker: Any) -> None:
     """What gunicorn refuses before our code sees it (unreadable or oversized heads) answers as a problem too. One of
     the processes looks whether the store is safe."""
     util.write_error = write_problem
+    # Streams of events have no end of their own: without this a stop would wait for them as long as it may.
+    worker.wsgi.extensions["ends_when"](lambda: not worker.alive)
     if worker.age == 1:
         worker.wsgi.extensions["at_start"]()
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.events.catalogue import TOPICS
+from app.events.retention import CHUNK, trim_logs
 from app.outgoing.operations import Operations
-from app.outgoing.retention import CHUNK, TOPICS, trim_logs
 from app.outgoing.service import RequestService
 from app.outgoing.ticks import Ticks
 from app.registrations.service import TOPIC
@@ -68,12 +69,12 @@ def test_what_the_scripts_write_is_trimmed(bench: Bench) -> None:
 
 
 def test_a_tick_removes_a_bounded_number(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.outgoing.retention.STEPS", 2)
-    write(bench, 2 * CHUNK)
+    monkeypatch.setattr("app.events.retention.STEPS", 2)
+    write(bench, 2 * CHUNK + 5)
     bench.pass_time(days=8)
     before_ms = int(bench.now.timestamp() * 1000)
-    assert trim_logs(bench.store.client, bench.keys, before_ms) == CHUNK + 1
-    assert len(ids(bench)) == CHUNK - 1
+    assert trim_logs(bench.store.client, bench.keys, before_ms) == 2 * CHUNK
+    assert len(ids(bench)) == 5
 
 
 def test_every_topic_that_is_written_is_known() -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import takewhile
 from typing import Final
 
+from app.events.catalogue import TOPICS
 from app.platform.keys import Keys
 from app.platform.redis import Client, store_errors
 
-# The topics that scripts of this house write.
-TOPICS: Final = ("livestream-operations", "sync-operations")
 CHUNK: Final = 200  # entries: removing them takes the server a fraction of a millisecond
 STEPS: Final = 250  # of a tick and topic; what is left waits for the next
 
@@ -21,17 +19,24 @@ def trim_logs(client: Client, keys: Keys, before_ms: int, topics: Iterable[str] 
 
 
 def _trim(client: Client, log: str, before_ms: int) -> int:
-    """Ids are sequence numbers, so the age is asked of the entries: from the oldest on, chunk by chunk."""
-    removed, count = 0, 1  # mostly nothing is old enough, and one look tells
+    """Ids are sequences without gaps, so the age is asked of one entry some way ahead, never of all: an event may be as
+    large as a mebibyte."""
+    removed = 0
     for _ in range(STEPS):
         with store_errors():
-            entries = client.xrange(log, count=count)
-            old = list(takewhile(lambda entry: int(entry[1].get(b"at", before_ms)) < before_ms, entries))
-            if not old:
+            oldest = _old(client, log, 0, before_ms)
+            if oldest is None:
                 break
-            last, _, part = old[-1][0].decode().partition("-")
-            removed += client.xtrim(log, minid=f"{last}-{int(part) + 1}", approximate=False)
-        if len(old) < count:
-            break
-        count = CHUNK
+            step = CHUNK
+            while step > 1 and _old(client, log, oldest + step - 1, before_ms) is None:
+                step //= 2
+            removed += client.xtrim(log, minid=f"{oldest + step}-0", approximate=False)
     return removed
+
+
+def _old(client: Client, log: str, sequence: int, before_ms: int) -> int | None:
+    """The sequence of the first entry from this one on, if it is too old."""
+    entries = client.xrange(log, min=f"{sequence}-0", count=1)
+    if not entries or int(entries[0][1].get(b"at", before_ms)) >= before_ms:
+        return None
+    return int(entries[0][0].split(b"-")[0])
