@@ -185,17 +185,19 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """How much to read on. `position`: from there, of an ordered feed; others go on at their cursor."""
+    """How much to read on. `position`: from there, where not all that was read is handled yet; else at the cursor.
+    `hold`: don't let go of the feed where there is nothing more, since calls are still under way."""
 
     limit: int
     max_bytes: int
     open_limit: int
     position: Mapping[str, tuple[int, int]] | None = None
+    hold: bool = False
 
 
 @dataclass(slots=True)
 class Ack:
-    """What became of a call, and how to go on: `read` more, `rest_ms`, or else let go."""
+    """What became of a call, and how to go on: `read` more, `rest_ms`, or neither: let go."""
 
     cursor: dict[str, tuple[int, int]] = field(
         default_factory=dict
@@ -216,7 +218,6 @@ class Ack:
     queue: str | None = None
     read: Read | None = None
     rest_ms: int | None = None
-    let_go: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,169 @@
+-- A feed, and the machine of its wake-ups. It is always in exactly one of these:
+--
+--   listening  idle, has handled all there is; a member of `log:{topic}:feeds` of each of its topics
+--   awake      `wake` is set: a message is on its way, or lost
+--   taken      `token` is set: a worker has it until `leaseUntil`
+--   resting    `notBefore` is set: it goes on at that time
+--   stopped    `state` isn't active: paused, disabled, done, cancelled
+--
+-- Awake, taken and resting ones stand in `feeds:due` with the time at which the tick has to look; so does a listening
+-- one that has something to try again later.
+-- include: _log.lua
+
+local NEVER = 9000000000000000 -- score in `open` of what a worker holds: whoever takes the feed over finds it there
+local LONGEST_MISSED = 20
+
+local function feed_key(id, part)
+  if part then return P .. 'feed:' .. id .. ':' .. part end
+  return P .. 'feed:' .. id
+end
+
+local FIELDS = { 'state', 'owner', 'revision', 'ordered', 'slots', 'queue', 'wake', 'wakes', 'token', 'leaseUntil', 'leasedAt',
+  'turn', 'notBefore', 'notBeforeAt', 'failures', 'failingSince', 'told', 'pace', 'missed', 'until', 'replay' }
+local NUMBERS = { revision = true, slots = true, wake = true, wakes = true, leaseUntil = true, leasedAt = true, turn = true,
+  notBefore = true, notBeforeAt = true, failures = true, failingSince = true }
+
+-- Its fields, without those that are empty; nil where there is no such feed.
+local function load(id)
+  local values = redis.call('HMGET', feed_key(id), unpack(FIELDS))
+  if not values[1] then return nil end
+  local f = { id = id }
+  for i, name in ipairs(FIELDS) do
+    local value = values[i]
+    if value and value ~= '' then f[name] = NUMBERS[name] and tonumber(value) or value end
+  end
+  if f['until'] then f.bound = cjson.decode(f['until']) end
+  f.replaying = f.owner ~= id
+  return f
+end
+
+-- [[topic, [name…]], …] as its subscription wants them.
+local function wanted(f)
+  local topics = redis.call('HGET', feed_key(f.owner), 'topics')
+  return topics and cjson.decode(topics) or {}
+end
+
+local function pairs_of(key)
+  local found, flat = {}, redis.call('HGETALL', key)
+  for i = 1, #flat, 2 do found[flat[i]] = tonumber(flat[i + 1]) end
+  return found
+end
+
+local function last_of(topic) return tonumber(redis.call('GET', P .. 'log:' .. topic .. ':sequence') or 0) end
+
+-- Where a feed's way on a topic ends for now.
+local function target(f, topic)
+  local last = last_of(topic)
+  if f.bound then return math.min(f.bound[topic] or 0, last) end
+  return last
+end
+
+local function listener(f, names)
+  if #names == 0 then return f.id end
+  return f.id .. '|' .. table.concat(names, '|') .. '|'
+end
+
+local function stop_listening(f, topics)
+  for _, one in ipairs(topics) do redis.call('SREM', P .. 'log:' .. one[1] .. ':feeds', listener(f, one[2])) end
+end
+
+-- When the first of what is to be tried again is due: nil where there is nothing; what a worker has left behind is now.
+local function open_due(f)
+  local key = feed_key(f.id, 'open')
+  local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if not head[2] then return nil end
+  if redis.call('ZCOUNT', key, int(NEVER), '+inf') > 0 then return now end
+  return tonumber(head[2])
+end
+
+local function has_more(f)
+  for topic, at in pairs(pairs_of(feed_key(f.id, 'cursor'))) do
+    local goal = target(f, topic)
+    if goal ~= at and (goal > at or not f.bound) then return true end
+  end
+  return false
+end
+
+local function end_replay(f, state)
+  f.state = state
+  redis.call('HSET', feed_key(f.id), 'state', state, 'endedAt', int(now))
+end
+
+-- Out of a worker's hands, or never in them: where does it belong?
+local function settle(f)
+  redis.call('HSET', feed_key(f.id), 'token', '', 'wake', '')
+  f.token, f.wake = nil, nil
+  if f.state ~= 'active' then
+    redis.call('ZREM', P .. 'feeds:due', f.id)
+    return 'stopped'
+  end
+  if f.notBefore and f.notBefore > now then
+    redis.call('ZADD', P .. 'feeds:due', int(f.notBefore), f.id)
+    return 'resting'
+  end
+  local due = open_due(f)
+  if (due and due <= now) or has_more(f) then
+    wake_feed(f.id, f.queue or 'events')
+    return 'awake'
+  end
+  redis.call('HSET', feed_key(f.id), 'notBefore', '')
+  if due then
+    redis.call('ZADD', P .. 'feeds:due', int(due), f.id)
+  else
+    redis.call('ZREM', P .. 'feeds:due', f.id)
+    if f.replaying then
+      end_replay(f, 'done')
+      return 'done'
+    end
+  end
+  if not f.replaying then
+    for _, one in ipairs(wanted(f)) do redis.call('SADD', P .. 'log:' .. one[1] .. ':feeds', listener(f, one[2])) end
+  end
+  return 'listening'
+end
+
+-- Stop a feed; one that a worker has is let go at its next word.
+local function stop(f, state, reason)
+  f.state = state
+  redis.call('HSET', feed_key(f.id), 'state', state, 'reason', reason, 'wake', '', 'notBefore', '')
+  redis.call('ZREM', P .. 'feeds:due', f.id)
+  if not f.replaying then stop_listening(f, wanted(f)) end
+end
+
+-- The replay of a subscription that isn't over, if there is one.
+local function open_replay(f)
+  local replay = f.replay and load(f.replay)
+  if replay and replay.state ~= 'done' and replay.state ~= 'cancelled' then return replay end
+  return nil
+end
+
+local PARTS = { 'cursor', 'previous', 'open', 'ahead', 'attempts', 'parked', 'parked:why', 'counters' }
+local function forget_feed(f)
+  local keys = { feed_key(f.id) }
+  for _, part in ipairs(PARTS) do keys[#keys + 1] = feed_key(f.id, part) end
+  redis.call('UNLINK', unpack(keys))
+  redis.call('ZREM', P .. 'feeds:due', f.id)
+end
+
+-- Told to the world; a replay only where it has lost something.
+local function tell(f, name, fields)
+  fields.subscriptionId = f.owner
+  if f.replaying then fields.replayId = string.match(f.id, '[^.]+$') end
+  log('delivery-operations', name, cjson.encode(fields))
+end
+
+-- Entries that are gone before they were handled.
+local function note_missed(f, topic, first, last)
+  local missed = f.missed and cjson.decode(f.missed) or {}
+  local newest = missed[#missed]
+  if newest and newest.topic == topic and newest.last + 1 == first then
+    newest.last, newest.at = last, now
+  else
+    missed[#missed + 1] = { topic = topic, first = first, last = last, at = now }
+    if #missed > LONGEST_MISSED then table.remove(missed, 1) end
+  end
+  f.missed = cjson.encode(missed)
+  redis.call('HSET', feed_key(f.id), 'missed', f.missed)
+  redis.call('HINCRBY', feed_key(f.id, 'counters'), 'missed', int(last - first + 1))
+  tell(f, 'subscription-gap', { topic = topic, from = first, to = last })
+end

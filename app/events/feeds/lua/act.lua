@@ -1,0 +1,44 @@
+#!lua flags=allow-oom
+-- Act: what operators do to a feed. Its replay stops and goes on with it.
+--
+-- ARGV[1] {id, verb: pause | resume | cancel, reason, replay?}
+-- Result  1 where that changed anything, 0 where not; nothing: no such feed (cancel: replay)
+-- include: _feeds.lua
+
+local f = load(ctl.id)
+if not f then return nil end
+local replay = open_replay(f)
+
+if ctl.verb == 'cancel' then
+  if f.replay ~= ctl.replay then return nil end
+  if not replay then return 0 end
+  stop(replay, 'cancelled', '')
+  redis.call('HSET', feed_key(replay.id), 'endedAt', int(now))
+  return 1
+end
+
+local function pause(one)
+  if one.state == 'paused' then return 0 end
+  stop(one, 'paused', ctl.reason)
+  return 1
+end
+
+-- Also out of disabled, with a clean sheet.
+local function resume(one)
+  if one.state == 'active' then return 0 end
+  one.state, one.notBefore, one.queue = 'active', nil, 'events'
+  if one.replaying then one.queue = 'events-slow' end
+  redis.call('HSET', feed_key(one.id), 'state', 'active', 'reason', '', 'failures', '0', 'failingSince', '', 'told', '',
+    'notBefore', '', 'queue', one.queue)
+  if one.token then
+    -- A worker has it still, or died with it: either way the tick will see.
+    redis.call('ZADD', P .. 'feeds:due', int(one.leaseUntil or now), one.id)
+  else
+    settle(one)
+  end
+  return 1
+end
+
+local verb = ctl.verb == 'pause' and pause or resume
+if replay then verb(replay) end
+return verb(f)

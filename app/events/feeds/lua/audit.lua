@@ -1,0 +1,53 @@
+#!lua flags=allow-oom
+-- Audit: every feed stands where its state says. A listening one whose filter has passed over much goes on to here.
+--
+-- ARGV[1] {from: place in `feeds`, limit, passed: entries that a listening feed may lag behind}
+-- Result  {mended, looked at}: fewer than `limit` at the end
+-- include: _feeds.lua
+
+local function is_listening(f, topics)
+  for _, one in ipairs(topics) do
+    if redis.call('SISMEMBER', P .. 'log:' .. one[1] .. ':feeds', listener(f, one[2])) == 0 then return false end
+  end
+  return true
+end
+
+local function lags(f)
+  for topic, at in pairs(pairs_of(feed_key(f.id, 'cursor'))) do
+    local last = last_of(topic)
+    if last < at or last - at >= ctl.passed then return true end
+  end
+  return false
+end
+
+local mended = 0
+local ids = redis.call('ZRANGE', P .. 'feeds', ctl.from, ctl.from + ctl.limit - 1)
+
+local function audit(f)
+  if f.state ~= 'active' then return end
+  local due = redis.call('ZSCORE', P .. 'feeds:due', f.id)
+  if f.token or f.wake or f.notBefore then
+    if due then return end
+    -- A script that broke off has left it without anybody who looks.
+    redis.call('ZADD', P .. 'feeds:due', int(now), f.id)
+    mended = mended + 1
+  elseif not f.replaying and not (is_listening(f, wanted(f)) and not lags(f)) then
+    settle(f)
+    mended = mended + 1
+  elseif f.replaying and not due then
+    settle(f)
+    mended = mended + 1
+  end
+end
+
+for _, id in ipairs(ids) do
+  local f = load(id)
+  if f then
+    audit(f)
+    local replay = open_replay(f)
+    if replay then audit(replay) end
+  else
+    redis.call('ZREM', P .. 'feeds', id)
+  end
+end
+return { mended, #ids }

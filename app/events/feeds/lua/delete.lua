@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- Delete: a feed with all its keys and its replay, and whatever else belongs to it.
+--
+-- ARGV[1] {id, also: [[n, …], …]}; ARGV[2…4] unused; ARGV[5…] arguments of the commands of `also`
+-- Result  1, or 0 where there is no such feed
+-- include: _changing.lua
+
+local f = load(ctl.id)
+if not f then return 0 end
+stop_listening(f, wanted(f))
+local replay = f.replay and load(f.replay)
+if replay then forget_feed(replay) end
+forget_feed(f)
+redis.call('ZREM', P .. 'feeds', f.id)
+run_also()
+return 1

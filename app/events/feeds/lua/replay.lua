@@ -1,0 +1,31 @@
+#!lua
+-- Replay: a second feed that delivers once more what the subscription has handled since a place in the log.
+--
+-- ARGV[1] {id, replay, start: {topic: sequence}, since (ms), messages}
+-- Result  "ok" | "busy": one is under way | "stopped": the subscription is paused or disabled | nothing: there is none
+-- include: _feeds.lua
+
+local f = load(ctl.id)
+if not f then return nil end
+if f.state ~= 'active' then return 'stopped' end
+local before = f.replay and load(f.replay)
+if before then
+  if open_replay(f) then return 'busy' end
+  forget_feed(before)
+end
+
+-- What the live delivery hasn't handled yet is delivered by it anyway.
+local from, bound, id = {}, {}, f.id .. '.replay.' .. ctl.replay
+local cursor = pairs_of(feed_key(f.id, 'cursor'))
+for topic, at in pairs(cursor) do
+  local start = ctl.start[topic]
+  if start then
+    from[topic], bound[topic] = math.min(start, at), at
+    redis.call('HSET', feed_key(id, 'cursor'), topic, int(from[topic]))
+  end
+end
+redis.call('HSET', feed_key(id), 'schema', '1', 'state', 'active', 'owner', f.id, 'revision', '0', 'queue', 'events-slow',
+  'from', cjson.encode(from), 'until', cjson.encode(bound), 'since', int(ctl.since), 'createdAt', int(now))
+redis.call('HSET', feed_key(f.id), 'replay', id)
+settle(load(id))
+return 'ok'

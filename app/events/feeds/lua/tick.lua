@@ -1,0 +1,73 @@
+#!lua flags=allow-oom
+-- Tick: look after the feeds whose time has come: rest over, something to be tried again, wake-up lost, worker dead.
+--
+-- ARGV[1] {limit, lease_ms, messages: {queue: template}}
+-- Result  how many were looked at; `limit`: there may be more
+-- include: _feeds.lua
+
+for queue, template in pairs(ctl.messages) do
+  if redis.call('HGET', P .. 'feeds:messages', queue) ~= template then
+    redis.call('HSET', P .. 'feeds:messages', queue, template)
+  end
+end
+
+-- Where the server's clock was set back, times that were noted before lie too far ahead: all are looked at.
+local before = tonumber(redis.call('GET', P .. 'feeds:clock') or 0)
+local back = now < before - 1000
+redis.call('SET', P .. 'feeds:clock', int(now))
+
+local function is_queued(f)
+  local template = redis.call('HGET', P .. 'feeds:messages', f.queue or 'events')
+  return template and redis.call('LPOS', P .. (f.queue or 'events'), wake_message(template, f.id, int(f.wakes)))
+end
+
+local function set_back(f)
+  local key = feed_key(f.id)
+  if f.notBefore and f.notBefore > now then f.notBefore = now end
+  if f.leaseUntil and f.leaseUntil > now + ctl.lease_ms then
+    f.leaseUntil = now + ctl.lease_ms
+    redis.call('HSET', key, 'leaseUntil', int(f.leaseUntil))
+  end
+  local open = feed_key(f.id, 'open')
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', open, '(' .. int(now), '(' .. int(NEVER))) do
+    redis.call('ZADD', open, int(now), member)
+  end
+end
+
+local function look_after(f)
+  if f.state ~= 'active' then
+    redis.call('ZREM', P .. 'feeds:due', f.id)
+  elseif f.token then
+    if f.leaseUntil and f.leaseUntil > now then
+      redis.call('ZADD', P .. 'feeds:due', int(f.leaseUntil), f.id)
+    else
+      redis.call('HINCRBY', feed_key(f.id, 'counters'), 'reclaims', 1)
+      settle(f)
+    end
+  elseif f.wake then
+    if is_queued(f) then
+      redis.call('ZADD', P .. 'feeds:due', int(now + WAKE_MS), f.id)
+    else
+      wake_feed(f.id, f.queue or 'events')
+    end
+  else
+    settle(f)
+  end
+end
+
+local due
+if back then
+  due = redis.call('ZRANGE', P .. 'feeds:due', 0, -1)
+else
+  due = redis.call('ZRANGEBYSCORE', P .. 'feeds:due', '-inf', int(now), 'LIMIT', 0, ctl.limit)
+end
+for _, id in ipairs(due) do
+  local f = load(id)
+  if f then
+    if back then set_back(f) end
+    look_after(f)
+  else
+    redis.call('ZREM', P .. 'feeds:due', id)
+  end
+end
+return back and 0 or #due

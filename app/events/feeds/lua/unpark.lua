@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- Unpark: parked events are delivered once more, outside of any order, or given up.
+--
+-- ARGV[1] {id, verb: retry | discard, keys: [topic|sequence, …] (empty: the oldest `limit`), limit, before (ms)}
+-- Result  how many
+-- include: _feeds.lua
+
+local f = load(ctl.id)
+if not f then return 0 end
+local parked, why = feed_key(f.id, 'parked'), feed_key(f.id, 'parked:why')
+local keys = ctl.keys
+if #keys == 0 then keys = redis.call('ZRANGEBYSCORE', parked, '-inf', int(ctl.before), 'LIMIT', 0, ctl.limit) end
+local changed = 0
+for _, key in ipairs(keys) do
+  local noted = redis.call('HGET', why, key)
+  if redis.call('ZREM', parked, key) == 1 then
+    changed = changed + 1
+    redis.call('HDEL', why, key)
+    if ctl.verb == 'retry' then
+      local previous = noted and cjson.decode(noted).previous or 0
+      redis.call('ZADD', feed_key(f.id, 'open'), int(now), key .. '|' .. int(previous) .. '|parked')
+    end
+  end
+end
+-- One that listens or rests doesn't know of them yet; a worker that has it finds them when it reads on.
+if changed > 0 and ctl.verb == 'retry' and f.state == 'active' and not f.token and not f.wake then settle(f) end
+return changed

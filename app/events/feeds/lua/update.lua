@@ -1,0 +1,31 @@
+#!lua flags=allow-oom
+-- Update: another configuration, from the next call on. Topics that stay keep their place.
+--
+-- ARGV    as create has them
+-- Result  1, or 0 where there is no such feed
+-- include: _changing.lua
+
+local f = load(ctl.id)
+if not f then return 0 end
+
+stop_listening(f, wanted(f))
+configure(f)
+redis.call('HINCRBY', feed_key(f.id), 'revision', 1)
+run_also()
+local replay = open_replay(f)
+if replay then
+  for _, topic in ipairs(redis.call('HKEYS', feed_key(replay.id, 'cursor'))) do
+    if redis.call('HEXISTS', feed_key(f.id, 'cursor'), topic) == 0 then
+      redis.call('HDEL', feed_key(replay.id, 'cursor'), topic)
+    end
+  end
+end
+-- Whatever it rested for may be mended. A worker that has it lets it go at its next word.
+for _, one in ipairs({ f, replay }) do
+  if one.state == 'active' and not one.token and not one.wake then
+    one.notBefore = nil
+    redis.call('HSET', feed_key(one.id), 'notBefore', '')
+    settle(one)
+  end
+end
+return 1

@@ -1,0 +1,159 @@
+"""What a worker does with one feed between claim and release has in common, whether order matters or not."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from app.events.feeds.accounts import Sorted, account, park, sort, write_journal
+from app.events.feeds.decide import Action, Decision, decide, pace, queue_of
+from app.events.feeds.keeper import Hold
+from app.events.feeds.machine import FeedMachine
+from app.events.feeds.model import Ack, Acked, Claimed, Item
+from app.events.sinks.base import Outcome, Sink, SinkError
+from app.platform.errors import Unavailable
+
+FAILING: Final = 5  # failures in a row: one call at a time finds out whether it is over
+_AGAIN_S: Final = 0.2  # until an acknowledgement that wasn't answered is repeated
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`slice_s`: how long a feed with a backlog keeps a worker's slot. `send_s`: one call, everything included."""
+
+    disable_after_s: float = 72 * 3600
+    slice_s: float = 2.0
+    send_s: float = 15.0
+    window_bytes: int = 4 * 1024 * 1024
+    clock: Callable[[], float] = time.monotonic
+    rand: Callable[[], float] = random.random
+
+
+class Session:
+    """One worker's turn with a feed."""
+
+    def __init__(
+        self, machine: FeedMachine, claimed: Claimed, sink: Sink, hold: Hold, policy: Policy, began: float
+    ) -> None:
+        self.machine = machine
+        self.claimed = claimed
+        self.sink = sink
+        self.hold = hold
+        self.policy = policy
+        self.failures = claimed.failures
+        self._failing_since_ms = claimed.failing_since_ms
+        self._pace_ms = claimed.pace_ms
+        self._queue = claimed.queue
+        self._turn = 0
+        self._began = began
+
+    @property
+    def over(self) -> bool:
+        """Whether its time is up."""
+        return self.elapsed_s >= self.policy.slice_s
+
+    @property
+    def elapsed_s(self) -> float:
+        return self.policy.clock() - self._began
+
+    @property
+    def now_ms(self) -> int:
+        """By the server's clock, about."""
+        return self.claimed.at_ms + int(self.elapsed_s * 1000)
+
+    def send(self, items: Sequence[Item]) -> list[Outcome]:
+        """One call of the sink."""
+        deadline = self.policy.clock() + self.policy.send_s
+        return self.sink.send([item.delivery for item in items], deadline)
+
+    def judge(self, ack: Ack, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Sorted:
+        """Put a call into the acknowledgement, all but what follows from its failures."""
+        found = sort(items, outcomes)
+        tried = [outcome for outcome in outcomes if outcome.tried]
+        if tried:
+            account(ack, found, tried, self.now_ms)
+            self._pace_ms = pace(self._pace_ms, max(outcome.latency_ms for outcome in tried))
+            ack.pace_ms = self._pace_ms
+        if found.done:
+            self.failures, self._failing_since_ms = 0, None
+        if found.failed:
+            self.failures += 1
+            self._failing_since_ms = self._failing_since_ms or self.now_ms
+        if found.gone:
+            ack.disable = found.gone.code
+        return found
+
+    def decide_feed(self, error: SinkError, retry_after_s: float | None) -> Decision:
+        """About the feed as a whole, after a failure that was judged already."""
+        failing_s = (self.now_ms - (self._failing_since_ms or self.now_ms)) / 1000
+        longest = error if retry_after_s is None else _with_wait(error, retry_after_s)
+        return decide(longest, self.failures, failing_s, self.policy.disable_after_s, self.policy.rand)
+
+    def retry_events(self, ack: Ack, found: Sorted) -> float | None:
+        """Each of what failed is tried again for itself, out of any order; the last wait. One that has failed for so long
+        that its subscription would be disabled is parked: others go through."""
+        wait_s = None
+        for item, error in found.failed:
+            failing_s = (self.now_ms - (item.first_failed_ms or self.now_ms)) / 1000
+            policy = self.policy
+            decision = decide(error, item.delivery.attempt, failing_s, policy.disable_after_s, policy.rand)
+            if decision.action is Action.DISABLE and not found.gone:
+                park(ack, item, error)
+                ack.attempts = [tried for tried in ack.attempts if tried[0] != item.key]
+                ack.done.append(item.member)
+            else:
+                wait_s = decision.wait_s
+                ack.retry.append((item.member, int(decision.wait_s * 1000)))
+        return wait_s
+
+    def stop_feed(self, ack: Ack, found: Sorted) -> Decision:
+        """The feed rests, or is disabled, after a call with failures."""
+        decision = self.decide_feed(found.failed[-1][1], found.retry_after_s)
+        if decision.action is Action.DISABLE:
+            ack.disable = decision.code
+        else:
+            ack.rest_ms = int(decision.wait_s * 1000)
+        return decision
+
+    def journal(
+        self, ack: Ack, items: Sequence[Item], outcomes: Sequence[Outcome], wait_s: float | None
+    ) -> None:
+        if any(outcome.tried for outcome in outcomes):
+            request = self.sink.request_summary([item.delivery for item in items])
+            write_journal(ack, items, outcomes, request, None if wait_s is None else int(wait_s * 1000))
+
+    def acknowledge(self, ack: Ack) -> Acked:
+        """Write it down, with patience while the lease lasts: what was delivered and isn't written down comes twice."""
+        backlog = ack.read is None and ack.rest_ms is None and ack.disable is None
+        queue = queue_of(self._queue, failing=self.failures > 0, pace_ms=self._pace_ms, backlog=backlog)
+        if queue != self._queue:
+            ack.queue = self._queue = queue
+        self._turn += 1
+        while True:
+            began = self.policy.clock()
+            try:
+                acked = self.machine.ack(self.claimed, self._turn, ack)
+            except Unavailable:
+                if not self.hold.valid:
+                    raise
+                time.sleep(_AGAIN_S)
+                continue
+            self.hold.renewed(began + self.machine.lease_s)
+            return acked
+
+
+def merged(items: Sequence[Item]) -> list[Item]:
+    """Events of several topics by the time of their publishing; each topic's stay in their order."""
+    topics = [list(some) for _, some in groupby(items, key=lambda item: item.delivery.topic)]
+    return (
+        list(heapq.merge(*topics, key=lambda item: item.delivery.at_ms)) if len(topics) > 1 else list(items)
+    )
+
+
+def _with_wait(error: SinkError, retry_after_s: float) -> SinkError:
+    return SinkError(error.code, error.detail, error.kind, retry_after_s)

@@ -1,0 +1,208 @@
+"""Feeds for tests: a clock that the test moves, a sink that says what it is told to, messages that the test can read."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.events.feeds.keeper import Keeper
+from app.events.feeds.machine import FeedMachine, FeedScripts, Ground
+from app.events.feeds.model import FeedSpec, FeedStatus
+from app.events.feeds.runner import Runner
+from app.events.feeds.session import Policy
+from app.events.feeds.store import FeedStore
+from app.events.log import EventLog
+from app.events.sinks.base import Delivery, Kind, Limits, Outcome, SinkError
+from app.platform.keys import Keys
+from app.platform.scripts import ScriptFolder
+
+TOPIC = "asset-operations"
+OTHER = "category-operations"
+START_MS = 1_795_262_400_000
+OK = Outcome(None, 200, 5, "ok")
+DOWN = Outcome(SinkError("unavailable", "The receiver answered 503.", Kind.RETRY), 503, 5)
+REFUSED = Outcome(SinkError("refused", "The receiver answered 400.", Kind.REFUSED), 400, 5)
+GONE = Outcome(SinkError("gone", "The receiver answered 410.", Kind.GONE), 410, 5)
+Say = Callable[[Delivery], Outcome]
+
+
+class PlainMessages:
+    """Messages that only say what they are about."""
+
+    def templates(self) -> dict[str, str]:
+        return {"events": "@@ID1@@ deliver @@ARG@@", "events-slow": "@@ID1@@ slowly @@ARG@@"}
+
+
+class FakeSink:
+    """Remembers what it was sent; `say` answers."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits(events=1, bytes=1 << 20, event_bytes=1 << 20, one_per_key=False)
+        self.say: Say = lambda _: OK
+        self.calls: list[list[Delivery]] = []
+        self.taken: list[Delivery] = []  # those that were answered with success
+        self.during: Callable[[], None] = lambda: None
+        self.closed = False
+        self._lock = threading.Lock()
+
+    def send(self, deliveries: Sequence[Delivery], deadline: float) -> list[Outcome]:
+        self.during()
+        outcomes = [self.say(one) for one in deliveries]
+        with self._lock:
+            self.calls.append(list(deliveries))
+            self.taken += [one for one, said in zip(deliveries, outcomes, strict=True) if said.error is None]
+        return outcomes
+
+    def request_summary(self, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+        return {"method": "POST", "events": len(deliveries)}
+
+    def close(self) -> None:
+        self.closed = True
+
+    @property
+    def sequences(self) -> list[int]:
+        return [one.sequence for one in self.taken]
+
+
+@dataclass
+class FakeSinks:
+    """Builds what the test has put there, by the configuration's `name`."""
+
+    sinks: dict[str, FakeSink] = field(default_factory=dict)
+    built: list[tuple[Mapping[str, Any], Mapping[str, Any], bool]] = field(default_factory=list)
+
+    def build(self, sink: Mapping[str, Any], secrets: Mapping[str, Any], *, ordered: bool) -> FakeSink:
+        self.built.append((sink, secrets, ordered))
+        return self.sinks.setdefault(sink["name"], FakeSink())
+
+
+@dataclass
+class FeedBench:
+    """A log, feeds, a runner without a thread, and short ways to say what tests say often."""
+
+    client: Any  # a Redis that answers with bytes
+    keys: Keys
+    flags: bool = True
+    scripts: ScriptFolder | None = None
+    now_ms: int = START_MS
+    disable_after_s: float = 72 * 3600
+    slice_s: float = 60.0
+    log_length: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        tenant = self.keys.prefix.rstrip(":")
+        ground = Ground(
+            self.client,
+            self.keys,
+            PlainMessages(),
+            tenant,
+            log_length=self.log_length,
+            now_ms=lambda: self.now_ms,
+            flags=self.flags,
+            scripts=self.scripts,
+        )
+        shared = FeedScripts(ground)
+        self.log = EventLog(
+            self.client, self.keys, length=self.log_length, now_ms=lambda: self.now_ms, flags=self.flags
+        )
+        self.sinks = FakeSinks()
+        self.machine = FeedMachine(shared)
+        self.store = FeedStore(shared, self.log, self.sinks)
+        policy = Policy(disable_after_s=self.disable_after_s, slice_s=self.slice_s, rand=lambda: 0.5)
+        self.runner = Runner(self.machine, self.sinks, policy, Keeper(self.machine))
+        self._guids = itertools.count(1)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+    def feed(
+        self, feed_id: str = "s1", *, topics: Any = None, sink: FakeSink | None = None, **more: Any
+    ) -> FakeSink:
+        """A new feed; all of `TOPIC` unless `topics` says otherwise. Its sink."""
+        self.store.create(self.spec(feed_id, topics=topics, **more))
+        return self.sinks.sinks.setdefault(feed_id, sink or FakeSink())
+
+    def spec(self, feed_id: str = "s1", *, topics: Any = None, **more: Any) -> FeedSpec:
+        wanted = topics or {TOPIC: ()}
+        return FeedSpec(
+            id=feed_id,
+            topics=tuple((topic, frozenset(names)) for topic, names in wanted.items()),
+            sink={"name": feed_id},
+            **more,
+        )
+
+    def publish(
+        self, count: int = 1, topic: str = TOPIC, name: str = "", about: Any = None, pad: int = 0
+    ) -> list[int]:
+        """Events of one or several entities (`about`: a list, in turn); their sequences."""
+        name = name or ("asset-created" if topic == TOPIC else "category-created")
+        member = "assetId" if topic == TOPIC else "categoryId"
+        abouts = itertools.cycle(about or [7])
+        events = []
+        for _ in range(count):
+            guid = f"g{next(self._guids)}"
+            event = {
+                "eventName": name,
+                "guid": guid,
+                "originator": "test",
+                "versions": [],
+                member: next(abouts),
+            }
+            events.append(json.dumps(event | ({"x": "y" * pad} if pad else {})).encode())
+        return [one.sequence for one in self.log.publish(topic, events, "test")]  # type: ignore[union-attr]
+
+    def messages(self, queue: str = "events") -> list[str]:
+        """The wake-ups that lie there, oldest first, taken away."""
+        key = self.keys.prefix + queue
+        found = [message.decode().split()[2] for message in reversed(self.client.lrange(key, 0, -1))]
+        self.client.delete(key)
+        return found
+
+    def work(self, *, most: int = 100) -> list[str]:
+        """Run every wake-up there is, as a worker of both queues would; how each ended."""
+        words = []
+        for _ in range(most):
+            due = self.messages() + self.messages("events-slow")
+            if not due:
+                return words
+            words += [self.runner.run(feed_id) for feed_id in due]
+        raise AssertionError(f"no end of wake-ups: {words[-10:]}")
+
+    def tick(self, seconds: float = 0) -> None:
+        self.pass_time(seconds)
+        self.machine.tick()
+
+    def status(self, feed_id: str = "s1") -> FeedStatus:
+        found = self.store.status(feed_id)
+        assert found is not None, f"no feed {feed_id}"
+        return found
+
+    def field(self, name: str, feed_id: str = "s1") -> str:
+        return (self.client.hget(self.keys.feed(feed_id), name) or b"").decode()
+
+    def told(self, topic: str = "delivery-operations") -> list[dict[str, Any]]:
+        """What this system has published about its deliveries."""
+        return [json.loads(fields[b"event"]) for _, fields in self.client.xrange(self.keys.log(topic))]
+
+    def journal(self, feed_id: str = "s1") -> list[tuple[str, dict[str, Any]]]:
+        rows = self.client.xrange(self.keys.deliveries(feed_id))
+        return [(fields[b"outcome"].decode(), json.loads(fields[b"entry"])) for _, fields in rows]
+
+    def is_settled(self, feed_id: str = "s1") -> None:
+        """Exactly one of listening, awake, taken, resting, stopped, as docs/data-model.md has it."""
+        state = self.field("state", feed_id)
+        marks = [name for name in ("wake", "token", "notBefore") if self.field(name, feed_id)]
+        due = self.client.zscore(self.keys.feeds_due, feed_id)
+        assert len(marks) <= 1, marks
+        if state != "active":
+            assert not [mark for mark in marks if mark != "token"]
+        elif marks:
+            assert due is not None, marks
+        else:
+            topics = json.loads(self.field("topics", feed_id))
+            members = [self.client.smembers(self.keys.listening(topic)) for topic, _ in topics]
+            assert all(any(m.decode().split("|")[0] == feed_id for m in some) for some in members)
