@@ -110,8 +110,8 @@ def record(delivery: Delivery) -> bytes:
     event = delivery.event
     if any(f'"{name}"'.encode() in event for name in names) and json.loads(event).keys() & set(names):
         names = ("mediaopsSequence", "mediaopsPreviousSequence")
-    body = event.rstrip()[:-1].rstrip()
-    comma = b"" if body.endswith(b"{") else b","
+    body = event.rstrip()[:-1]
+    comma = b"" if body.rstrip().endswith(b"{") else b","
     numbers = f'"{names[0]}":{delivery.sequence},"{names[1]}":{delivery.previous}}}'
     return body + comma + numbers.encode()
 
