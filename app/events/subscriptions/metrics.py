@@ -8,6 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from app.events.feeds.accounts import DELAY_BOUNDS_MS
 from app.events.feeds.model import FeedStatus
 from app.events.subscriptions.model import STATES
 from app.platform.errors import Unavailable
@@ -81,9 +82,9 @@ def _delays(statuses: Sequence[FeedStatus]) -> Metric:
     )
     for status in statuses:
         total, buckets = 0, list[tuple[str, float]]()
-        for bound in sorted((b for b in status.delays if b != "inf"), key=int):
-            total += status.delays[bound]
-            buckets.append((str(int(bound) / 1000), total))
+        for bound in DELAY_BOUNDS_MS:
+            total += status.delays.get(str(bound), 0)
+            buckets.append((str(bound / 1000), total))
         buckets.append(("+Inf", total + status.delays.get("inf", 0)))
         family.add_metric([status.id], buckets, status.counters.get("delayMs", 0) / 1000)
     return family

@@ -235,7 +235,7 @@ class TestedSchema(Shown):
     error = ma.fields.Dict(required=True, allow_none=True)
 
 
-class OperationSchema(Shown):
+class ReplayProgressSchema(Shown):
     """A replay, worked off in the background."""
 
     id = ma.fields.String(required=True)

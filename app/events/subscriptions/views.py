@@ -22,6 +22,7 @@ def shown(subscription: Subscription, status: FeedStatus, *, whole: bool) -> dic
         "lag": {"events": status.lag_events, "seconds": round(status.lag_seconds, 3)},
         "counters": dict(status.counters),
         "cursor": dict(status.cursor),
+        "open": status.open,
         "parked": status.parked,
         "missed": [_missed(one) for one in status.missed],
         "failingSince": instant(status.failing_since_ms),

@@ -1,0 +1,294 @@
+"""What people and programs can see and do about subscriptions. `actor` is the name of the token that asked."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from app.events.feeds.model import FeedStatus
+from app.events.feeds.store import FeedStore
+from app.events.log import EventLog
+from app.events.sinks import signing
+from app.events.sinks.factory import Sinks
+from app.events.subscriptions import views
+from app.events.subscriptions.model import Subscription, from_body, spec, start_text
+from app.events.subscriptions.settling import settled, with_values
+from app.events.subscriptions.store import Listed, SubscriptionStore, cursor_of, entry_of, place_of
+from app.platform.audit import AuditTrail
+from app.platform.clock import to_ms
+from app.platform.cursors import Page, decode_text, encode_text
+from app.platform.errors import Conflict, NotFound, Unprocessable
+from app.platform.etags import check_if_match
+
+MAX_SUBSCRIPTIONS: Final = 1_000
+# Ours, so that an id in an address can't reach into another key.
+_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
+_REPLAY: Final = re.compile(r"[0-9a-f]{1,32}\Z")
+_CHUNK: Final = 100  # subscriptions whose state is read in one go
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A subscription as it is answered; `secret` is shown this once."""
+
+    view: dict[str, Any]
+    secret: str | None = None
+
+
+class SubscriptionService:
+    """The use cases. What they change is one script each: of the feed, with the subscription's own record in it."""
+
+    def __init__(
+        self, store: SubscriptionStore, feeds: FeedStore, log: EventLog, sinks: Sinks, audit: AuditTrail
+    ) -> None:
+        self._store = store
+        self._feeds = feeds
+        self._log = log
+        self._sinks = sinks
+        self._audit = audit
+
+    # Making and changing --------------------------------------------------------------------------
+
+    def create(self, body: Mapping[str, Any], actor: str, key: tuple[str, str] | None = None) -> Made:
+        """A new subscription, checked whole before anything is written. `key` is an Idempotency-Key's digest and
+        fingerprint: the same again is answered the same. Raises InvalidInput, Unprocessable, Conflict."""
+        digest, fingerprint = key or ("", "")
+        subscription_id = uuid.uuid5(uuid.NAMESPACE_OID, digest).hex if digest else uuid.uuid4().hex
+        if digest and (before := self._store.get(subscription_id)) is not None:
+            return self._repeated(before, fingerprint)
+        if self._store.count() >= MAX_SUBSCRIPTIONS:
+            raise Conflict(
+                f"There are {MAX_SUBSCRIPTIONS} subscriptions already; delete one first.",
+                code="too_many_subscriptions",
+            )
+        now = self._feeds.time_ms()
+        public, secrets = settled(body["sink"])
+        subscription = from_body(subscription_id, body, public, now, fingerprint)
+        self._sinks.check(with_values(public, secrets))
+        start = self._start(body["start"], [topic for topic, _ in subscription.topics])
+        self._feeds.create(
+            spec(subscription, secrets, start), also=self._store.commands_to_save(subscription)
+        )
+        self._audit.write_down(actor, "create subscription", subscription_id)
+        return Made(self.get(subscription_id), _current(secrets))
+
+    def replace(
+        self, subscription_id: str, body: Mapping[str, Any], actor: str, if_match: str | None
+    ) -> Made:
+        """Put another configuration in the place of the one before. It goes on where it was; `start` is for topics
+        that it didn't have. Raises InvalidInput, NotFound, PreconditionFailed, Conflict."""
+        with self._changing(subscription_id):
+            before = self._known(subscription_id, if_match)
+            sink, known = self._feeds.config(subscription_id)
+            public, secrets = settled(body["sink"], sink, known)
+            now = self._feeds.time_ms()
+            after = replace(
+                from_body(subscription_id, body, public, now, before.fingerprint),
+                revision=before.revision + 1,
+                created_ms=before.created_ms,
+                start=before.start,
+                rotation=before.rotation,
+            )
+            self._sinks.check(with_values(public, secrets))
+            had = {topic for topic, _ in before.topics}
+            start = self._start(body["start"], [topic for topic, _ in after.topics if topic not in had])
+            self._feeds.update(spec(after, secrets, start), also=self._store.commands_to_save(after))
+        self._audit.write_down(actor, "change subscription", subscription_id)
+        fresh = bool(secrets) and not known.get("signing")
+        return Made(self.get(subscription_id), _current(secrets) if fresh else None)
+
+    def delete(self, subscription_id: str, actor: str, if_match: str | None = None) -> None:
+        """End it: its place, what is parked, its replays and its delivery log go with it."""
+        with self._changing(subscription_id):
+            self._known(subscription_id, if_match)
+            self._feeds.delete(subscription_id, also=self._store.commands_to_forget(subscription_id))
+        self._audit.write_down(actor, "delete subscription", subscription_id)
+
+    def rotate(
+        self, subscription_id: str, overlap_s: int, actor: str, key: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
+        """A new signing secret, shown this once; the one before stays valid for `overlap_s`. With an Idempotency-Key a
+        repeated call is answered as the first time: else a lost answer would end the secret that the receiver has."""
+        digest = key[0] if key else ""
+        with self._changing(subscription_id):
+            before = self._known(subscription_id)
+            sink, secrets = self._feeds.config(subscription_id)
+            if sink["type"] != "webhook":
+                raise Conflict(
+                    "Only a webhook has a secret; SNS and Kinesis are called as this process's AWS account.",
+                    code="no_secret",
+                )
+            now = self._feeds.time_ms()
+            if not digest or digest != before.rotation:
+                rotated = signing.rotate(secrets.get("signing", ()), now, overlap_s * 1000)
+                secrets = {**secrets, "signing": rotated}
+                after = replace(before, revision=before.revision + 1, updated_ms=now, rotation=digest)
+                self._feeds.update(spec(after, secrets, {}), also=self._store.commands_to_save(after))
+                self._audit.write_down(actor, "rotate secret", subscription_id)
+        until = [one["until"] for one in secrets["signing"] if one["until"] is not None]
+        return {"secret": _current(secrets), "previousValidUntil": views.instant(max(until, default=now))}
+
+    # Looking --------------------------------------------------------------------------------------
+
+    def get(self, subscription_id: str, *, whole: bool = True) -> dict[str, Any]:
+        """One subscription and how it is doing; `whole` for those who may change it. Raises NotFound."""
+        subscription = self._known(subscription_id)
+        status = self._feeds.status(subscription_id)
+        if status is None:  # deleted between the two
+            raise _not_found()
+        return views.shown(subscription, status, whole=whole)
+
+    def page(
+        self, limit: int, cursor: str | None = None, state: str | None = None, *, whole: bool = True
+    ) -> Page:
+        """The newest first; with `state` only those that are in it."""
+        waiting = self._store.listed(place_of(cursor) if cursor else None)
+        items: list[dict[str, Any]] = []
+        while waiting:
+            chunk, waiting = waiting[:_CHUNK], waiting[_CHUNK:]
+            for number, (place, view) in enumerate(self._views(chunk, whole=whole)):
+                if state is not None and view["state"] != state:
+                    continue
+                items.append(view)
+                if len(items) == limit:
+                    more = bool(waiting) or number + 1 < len(chunk)
+                    return Page(items, cursor_of(place) if more else None)
+        return Page(items)
+
+    def statuses(self) -> list[FeedStatus]:
+        """How all of them are doing, for monitoring."""
+        return list(self._feeds.statuses([place.id for place in self._store.listed()]).values())
+
+    def deliveries(self, subscription_id: str, limit: int, cursor: str | None, outcome: str | None) -> Page:
+        """The delivery log, the newest attempt first."""
+        self._known(subscription_id)
+        before = entry_of(cursor) if cursor else None
+        items, last = self._store.deliveries(subscription_id, limit, before, outcome)
+        return Page(items, encode_text(last) if last else None)
+
+    def parked(self, subscription_id: str, limit: int, cursor: str | None) -> Page:
+        """What the destination has refused for good, the oldest first."""
+        self._known(subscription_id)
+        found, following = self._feeds.parked(subscription_id, limit, decode_text(cursor) if cursor else None)
+        return Page([views.parked_entry(one) for one in found], encode_text(following) if following else None)
+
+    # Operating ------------------------------------------------------------------------------------
+
+    def pause(self, subscription_id: str, actor: str) -> None:
+        """Deliver nothing until `resume`; its place is kept within the log's retention."""
+        self._known(subscription_id)
+        self._feeds.pause(subscription_id, actor)
+        self._audit.write_down(actor, "pause subscription", subscription_id)
+
+    def resume(self, subscription_id: str, actor: str) -> None:
+        """Go on where it stopped, also where it was disabled."""
+        self._known(subscription_id)
+        self._feeds.resume(subscription_id)
+        self._audit.write_down(actor, "resume subscription", subscription_id)
+
+    def act_on_parked(self, subscription_id: str, verb: str, which: str | None, actor: str) -> int:
+        """Deliver parked events once more ("retry") or give them up ("discard"): one, or all there are now. How many;
+        raises NotFound for one that isn't parked."""
+        self._known(subscription_id)
+        act = self._feeds.retry_parked if verb == "retry" else self._feeds.discard_parked
+        changed = act(subscription_id, None if which is None else views.parked_key(which))
+        if which is not None and changed == 0:
+            raise NotFound("No such event is parked.", code="parked_not_found", field="parkedId")
+        self._audit.write_down(actor, f"{verb} parked", f"{subscription_id} {which or 'all'}")
+        return changed
+
+    def replay(self, subscription_id: str, since: datetime, actor: str) -> dict[str, Any]:
+        """Deliver once more what was published since, beside the live delivery; the operation. Raises Conflict while
+        another replay of it runs."""
+        self._known(subscription_id)
+        progress = self._feeds.replay(subscription_id, to_ms(since))
+        self._audit.write_down(actor, "replay subscription", f"{subscription_id} since {start_text(since)}")
+        return views.operation(progress)
+
+    def replay_progress(self, subscription_id: str, replay_id: str) -> dict[str, Any]:
+        """How far a replay is; raises NotFound."""
+        self._known(subscription_id)
+        known = _REPLAY.match(replay_id)
+        progress = self._feeds.replay_progress(subscription_id, replay_id) if known else None
+        if progress is None:
+            raise _no_replay()
+        return views.operation(progress)
+
+    def cancel_replay(self, subscription_id: str, replay_id: str, actor: str) -> dict[str, Any]:
+        """End a replay; what it has delivered stays delivered."""
+        self._known(subscription_id)
+        if not _REPLAY.match(replay_id) or not self._feeds.cancel_replay(subscription_id, replay_id):
+            raise _no_replay()
+        self._audit.write_down(actor, "cancel replay", f"{subscription_id} {replay_id}")
+        return self.replay_progress(subscription_id, replay_id)
+
+    def test(self, subscription_id: str, actor: str) -> dict[str, Any]:
+        """Send a test event now, whatever state the subscription is in; what came back."""
+        self._known(subscription_id)
+        self._audit.write_down(actor, "test subscription", subscription_id)
+        outcome, request = self._feeds.test(subscription_id)
+        return views.tested(outcome, request)
+
+    # ----------------------------------------------------------------------------------------------
+
+    def _known(self, subscription_id: str, if_match: str | None = None) -> Subscription:
+        found = self._store.get(subscription_id) if _ID.match(subscription_id) else None
+        if found is None:
+            raise _not_found()
+        check_if_match(str(found.revision), if_match)
+        return found
+
+    def _repeated(self, before: Subscription, fingerprint: str) -> Made:
+        if before.fingerprint != fingerprint:
+            raise Unprocessable(
+                "This Idempotency-Key was used with another body.", code="idempotency_key_reused"
+            )
+        return Made(self.get(before.id), _current(self._feeds.config(before.id)[1]))
+
+    def _start(self, start: str | datetime, topics: list[str]) -> dict[str, int]:
+        """Topic → after which sequence it begins; those left out begin with what is published from now on."""
+        if isinstance(start, datetime):
+            return {topic: self._log.first_after(topic, to_ms(start)) for topic in topics}
+        return {} if start == "now" else dict.fromkeys(topics, 0)
+
+    def _views(self, places: list[Listed], *, whole: bool) -> list[tuple[Listed, dict[str, Any]]]:
+        found = {one.id: one for one in self._store.several([place.id for place in places])}
+        statuses = self._feeds.statuses(list(found))
+        return [
+            (place, views.shown(found[place.id], statuses[place.id], whole=whole))
+            for place in places
+            if place.id in statuses
+        ]
+
+    @contextmanager
+    def _changing(self, subscription_id: str) -> Iterator[None]:
+        """One change at a time: what was read is what is changed. Raises Conflict."""
+        if not _ID.match(subscription_id):
+            raise _not_found()
+        token = self._store.lock(subscription_id)
+        if token is None:
+            raise Conflict(
+                "This subscription is being changed by another call; try again.", code="being_changed"
+            )
+        try:
+            yield
+        finally:
+            self._store.unlock(subscription_id, token)
+
+
+def _current(secrets: Mapping[str, Any]) -> str | None:
+    stored = secrets.get("signing")
+    return str(stored[0]["secret"]) if stored else None
+
+
+def _not_found() -> NotFound:
+    return NotFound("There is no such subscription.", code="subscription_not_found", field="subscriptionId")
+
+
+def _no_replay() -> NotFound:
+    return NotFound("There is no such replay.", code="replay_not_found", field="replayId")
