@@ -86,7 +86,7 @@ class Guard:
 
         A host that isn't known (yet), or whose look-up takes long, is let through: connecting checks again.
         """
-        fault = _fault(url) or self._leads_nowhere(urlsplit(url).hostname or "")
+        fault = _fault(url) or self._leads_nowhere((urlsplit(url).hostname or "").rstrip("."))
         if fault:
             raise InvalidInput([(field, fault)])
 
