@@ -64,7 +64,7 @@ result_backend = None
 task_ignore_result = True
 
 # Workers --------------------------------------------------------------------------------------------------------------
-include = ["workers.pending", "workers.live", "workers.ticks", "workers.watch"]
+include = ["workers.pending", "workers.live", "workers.deliveries", "workers.ticks", "workers.watch"]
 # Waiting for the far side is what the work consists of: threads hold 100 calls a process at 2.1 ms CPU an update.
 worker_pool = "threads"
 worker_concurrency = _settings.live_slots  # of the live workers; the others are started with -c
@@ -94,6 +94,8 @@ TICKS: dict[str, float] = {
     "read_back": 2.0,
     "audit_drift": min(5.0, _settings.drift_interval_s),  # a part of the round each time
     "work_on_operations": 1.0,
+    "feeds": 1.0,
+    "audit_feeds": 30.0,
     "watch_memory": 5.0,
     "audit": 60.0,
     "trim": 60.0,

@@ -15,21 +15,32 @@ from app.avos.readback import ReadBack
 from app.drift.audit import DriftAudit, Schedule
 from app.drift.service import DriftService
 from app.drift.service import Parts as DriftParts
+from app.events.feeds.machine import FeedMachine, FeedScripts, Ground
+from app.events.feeds.runner import Runner
+from app.events.feeds.session import Policy as DeliveryPolicy
+from app.events.feeds.store import FeedStore
+from app.events.feeds.ticks import FeedTicks
 from app.events.log import EventLog
+from app.events.sinks.aws import Aws, AwsSettings
+from app.events.sinks.factory import Sinks
+from app.events.subscriptions.service import SubscriptionService
+from app.events.subscriptions.store import SubscriptionStore
 from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService
 from app.outgoing.store import OutgoingStore, Policy
 from app.outgoing.ticks import Ticks
 from app.planning.service import PlanningService
 from app.planning.store import PlanningStore
+from app.platform.audit import AuditTrail
 from app.platform.dispatch import Envelope
+from app.platform.guard import Guard
 from app.platform.http import Transport
 from app.platform.keys import Keys
 from app.platform.redis import connect, typed
 from app.platform.tokens import TokenStore
 from app.registrations.service import RegistrationService
 from app.registrations.store import RegistrationStore
-from app.settings import Settings
+from app.settings import Settings, environment, proxy_for
 from app.watch.canaries import Canaries, watch
 
 
@@ -54,6 +65,10 @@ class System:
     drift: DriftService
     drift_audit: DriftAudit
     events: EventLog
+    feeds: FeedStore
+    feed_ticks: FeedTicks
+    runner: Runner
+    subscriptions: SubscriptionService
 
 
 def build(settings: Settings, *, client: Redis | None = None, script_flags: bool = True) -> System:
@@ -73,6 +88,10 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         names,
         sync_on_register=settings.sync_on_register,
     )
+    events = EventLog(redis, keys, length=settings.events_keep_length, flags=script_flags)
+    sinks = event_sinks(settings)
+    scripts = FeedScripts(feed_ground(settings, redis, keys, script_flags))
+    feeds, machine = FeedStore(scripts, events, sinks), FeedMachine(scripts)
     drift = drift_service(settings, outgoing, registrations, avos)
     return System(
         settings=settings,
@@ -96,7 +115,15 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         canaries=watch(settings, redis),
         drift=drift,
         drift_audit=DriftAudit(drift, registrations, requests, drift_schedule(settings)),
-        events=EventLog(redis, keys, length=settings.events_keep_length, flags=script_flags),
+        events=events,
+        feeds=feeds,
+        feed_ticks=FeedTicks(machine),
+        runner=Runner(
+            machine, sinks, DeliveryPolicy(disable_after_s=settings.webhook_disable_after_h * 3600)
+        ),
+        subscriptions=SubscriptionService(
+            SubscriptionStore(typed(redis), keys), feeds, events, sinks, AuditTrail(typed(redis), keys)
+        ),
     )
 
 
@@ -112,6 +139,28 @@ def policy(settings: Settings) -> Policy:
         breaker_threshold=settings.breaker_threshold,
         release_rate=settings.release_rate,
     )
+
+
+def feed_ground(settings: Settings, redis: Redis, keys: Keys, script_flags: bool) -> Ground:  # noqa: FBT001 - as `build`
+    """What the feeds' scripts need."""
+    return Ground(
+        redis,
+        keys,
+        Envelope(settings.tenant),
+        settings.tenant,
+        log_length=settings.events_keep_length,
+        flags=script_flags,
+    )
+
+
+def event_sinks(settings: Settings) -> Sinks:
+    """Where subscriptions may deliver to. AWS's keys, region and endpoint are boto3's own `AWS_…`."""
+    aws = AwsSettings(
+        sns_topics=settings.sns_topics,
+        kinesis_streams=settings.kinesis_streams,
+        proxy_for=lambda url: proxy_for(url, environment()),
+    )
+    return Sinks(Guard(settings.allowed_cidrs), Aws(aws))
 
 
 def drift_service(

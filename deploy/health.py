@@ -20,6 +20,7 @@ from typing import Final
 from celery import Celery
 
 from app.client import Client, Refused, Unreachable
+from app.platform.dispatch import QUEUES
 from app.platform.errors import Unavailable
 from app.platform.redis import connect
 from app.settings import Settings
@@ -114,7 +115,7 @@ CHECKS: Final[dict[str, Check]] = {
     "api": api,
     "beat": beat,
     "flower": flower,
-    **{role: worker(role) for role in ("pending", "live", "ticks")},
+    **{role: worker(role) for role in QUEUES},
 }
 
 

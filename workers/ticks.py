@@ -56,6 +56,18 @@ def work_on_operations() -> int | None:
     return _once("work_on_operations", system().ticks.work_on_operations)
 
 
+@shared_task(name="ticks.feeds")
+def feeds() -> int | None:
+    """Wake the feeds whose time has come, and the safety net under their lost wake-ups and dead workers."""
+    return _once("feeds", system().feed_ticks.look_after)
+
+
+@shared_task(name="ticks.audit_feeds")
+def audit_feeds() -> int | None:
+    """Check that every feed stands where its state says."""
+    return _once("audit_feeds", system().feed_ticks.audit)
+
+
 @shared_task(name="ticks.watch_memory")
 def watch_memory() -> bool | None:
     """Mark the store as full, or not full any more."""

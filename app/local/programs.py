@@ -40,17 +40,19 @@ def stages(layout: Layout) -> list[Stage]:
     """From the server, which starts first and stops last, to beat."""
     settings = layout.settings
     finish = int(settings.avos_timeout_s) + 10  # what a worker is sending may come to its end
+    deliver = 30  # a call to a subscriber, and its turn's end
     live = [
         worker(f"live{number}", "live", settings.live_slots, finish)
         for number in range(1, settings.live_workers + 1)
     ]
+    events = [
+        worker("events", "events", settings.events_slots, deliver),
+        worker("events-slow", "events-slow", settings.events_slow_slots, deliver),
+    ]
+    few = [worker(name, name, _FEW, finish) for name in ("pending", "ticks")]
     found = [
         Stage(FLOWER, "Flower", (Program(FLOWER, (sys.executable, "-m", "workers.flower")),)),
-        Stage(
-            "workers",
-            "Workers",
-            (*live, worker("pending", "pending", _FEW, finish), worker("ticks", "ticks", _FEW, finish)),
-        ),
+        Stage("workers", "Workers", (*live, *events, *few)),
         Stage("api", "API", (Program("api", api_command(), stop_wait_s=20),)),
         Stage(BEAT, "Beat", (Program(BEAT, beat_command()),)),
     ]

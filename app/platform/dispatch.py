@@ -24,8 +24,11 @@ PROMOTE: Final = "pending.promote"
 GET_LAST_MODIFIED: Final = "live.get_last_modified"
 SEND_PATCH: Final = "live.send_patch"
 SEND: Final = "live.send"
+DELIVER: Final = "events.deliver"
 CANARY: Final = "watch.canary"  # goes to any queue
-QUEUES: Final = ("pending", "live", "ticks")
+# Both take `events.deliver`: of feeds that keep up, and of the others.
+EVENTS: Final = ("events", "events-slow")
+QUEUES: Final = ("pending", "live", *EVENTS, "ticks")
 
 
 class Envelope:
@@ -37,10 +40,12 @@ class Envelope:
             "promote": _message(PROMOTE),
             "patch": _message(GET_LAST_MODIFIED, then=SEND_PATCH),
             "send": _message(SEND),
+            **{queue: _message(DELIVER, queue=queue) for queue in EVENTS},
         }
 
     def templates(self) -> dict[str, str]:
-        """ "promote" (of a destination), "patch" (the chain GET, then PATCH) and "send" (of a request)."""
+        """ "promote" (of a destination), "patch" (the chain GET, then PATCH), "send" (of a request); "events" and "events-slow"
+        (deliver a feed) after their queues."""
         return dict(self._templates)
 
     def canary(self, queue: str, target: str, sent_ms: int) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.platform.dispatch import QUEUES
+from app.platform.dispatch import EVENTS, QUEUES
 from app.watch.model import ROUND_S, Pulse, Reading, Worker
 
 QUEUE_ROUNDS: Final = 3  # so many rounds without a run, and a queue counts as stalled
+TURN_S: Final = 17.0  # with a feed, at most: its slice, and a call that was begun at its end
 BEAT_S: Final = 15.0  # without sending anything; something is due every second
 
 
@@ -106,6 +107,8 @@ def _queue(found: Reading, name: str, workers: Mapping[str, WorkerState]) -> Que
 
 def _worker(found: Reading, worker: Worker, rounds: int) -> WorkerState:
     ran, waiting = found.ran.get(worker.name), found.outstanding(worker.name)
+    if set(worker.queues) & set(EVENTS):
+        rounds = max(rounds, worker_rounds(TURN_S))
     last = worker.since_ms if ran is None else ran.at_ms
     return WorkerState(worker, _seconds(last, found.now_ms), waiting is not None and waiting.missed >= rounds)
 

@@ -14,6 +14,7 @@ from celery import Celery
 
 from app.cli.checks import check_work
 from app.local.programs import beat_command, worker_command
+from app.platform.dispatch import EVENTS
 from app.platform.keys import Keys
 from app.settings import Settings
 from app.system import build
@@ -91,6 +92,7 @@ def test_who_stands_still_is_seen_and_what_has_to_be_ended_is_ended(
     parts = {
         name: start(name, worker_command(name, name.rstrip("2"), 2)) for name in ("pending", "ticks", "live2")
     }
+    parts["events"] = start("events", worker_command("events", ",".join(EVENTS), 2))
     parts["live"] = start("live", stuck_command("live"))
     parts["beat"] = start("beat", beat_command())
     every = {f"{name}@{HOST}" for name in parts if name != "beat"}

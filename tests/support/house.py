@@ -24,6 +24,7 @@ import requests
 
 from app.local.layout import free_port
 from app.local.programs import api_command, beat_command, worker_command
+from app.platform.dispatch import EVENTS
 from app.platform.redis import connect
 from tests.support.callers import Api, FarSide, eventually
 from tests.support.parts import Part, Watch
@@ -81,8 +82,10 @@ class House:
         environ = self._environment()
         self._api = Api(f"http://127.0.0.1:{environ['MEDIAOPS_HTTP_PORT']}", TOKEN)
         self._part("api", api_command(), environ, lambda _: self._api_is_ready())
-        for name in (*LIVE, "pending", "ticks"):
+        for name in (*LIVE, "pending", "events", "ticks"):
             queue = name.rstrip("12")
+            if queue == "events":
+                queue = ",".join(EVENTS)  # one process for both: most tests have no subscriptions
             command = worker_command(name, queue, 50 if queue == "live" else 4)
             self._part(name, command, environ, lambda part: " ready." in part.written)
         self._part("beat", beat_command(), environ, lambda _: self._ticks())

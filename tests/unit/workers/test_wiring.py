@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.platform.dispatch import GET_LAST_MODIFIED, PROMOTE, QUEUES, SEND, SEND_PATCH
+from app.platform.dispatch import DELIVER, EVENTS, GET_LAST_MODIFIED, PROMOTE, QUEUES, SEND, SEND_PATCH
 from tests.support.worker import ROOT
 
 _LOOK = """
@@ -42,7 +42,7 @@ def wiring() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("task", [PROMOTE, GET_LAST_MODIFIED, SEND_PATCH, SEND])
+@pytest.mark.parametrize("task", [PROMOTE, GET_LAST_MODIFIED, SEND_PATCH, SEND, DELIVER])
 def test_what_the_scripts_send_is_registered_and_consumed(task: str, wiring: dict[str, Any]) -> None:
     assert wiring["routes"][task] == task.partition(".")[0]
     assert wiring["routes"][task] in QUEUES
@@ -61,7 +61,8 @@ def test_a_tick_message_is_void_before_the_next_but_one(wiring: dict[str, Any]) 
 
 
 def test_every_task_goes_to_a_queue_that_is_consumed(wiring: dict[str, Any]) -> None:
-    assert set(wiring["queues"]) == set(QUEUES) == set(wiring["routes"].values())
+    # To the second queue of deliveries only scripts send.
+    assert set(wiring["queues"]) == set(QUEUES) == {*wiring["routes"].values(), EVENTS[1]}
 
 
 def test_messages_are_json_wake_ups_without_results(wiring: dict[str, Any]) -> None:

@@ -1,0 +1,16 @@
+"""Queues `events` and `events-slow`: what is delivered to subscribers. A wake-up is one feed's, for a slice of time."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from app.platform.dispatch import DELIVER
+from app.platform.errors import Unavailable
+from workers.parts import system
+
+
+# While the store is away nothing can be said about a delivery; the lease and the ticks see to it afterwards.
+@shared_task(name=DELIVER, throws=(Unavailable,))
+def deliver(feed_id: str) -> str:
+    """Deliver what the feed has waiting; how it ended, in a word."""
+    return system().runner.run(feed_id)
