@@ -55,6 +55,7 @@ _RESERVED: Final = frozenset(
 )
 _RESERVED_PREFIXES: Final = ("webhook-", "x-mediaops-")
 
+_SIGNED: Final = ("webhook-timestamp", "webhook-signature")
 _REFUSED: Final = frozenset({400, 413, 422})
 _CODES: Final[Mapping[int, str]] = {
     401: "unauthorized",
@@ -138,7 +139,7 @@ class Webhook:
         return send(parcels, self.limits, lambda one: [self._post(one[0], deadline)], deadline)
 
     def request_summary(self, deliveries: Sequence[Delivery]) -> dict[str, Any]:
-        names = sorted({*self._headers_of(deliveries[0]), "webhook-signature"}) if deliveries else []
+        names = sorted({*self._headers_of(deliveries[0]), *_SIGNED}) if deliveries else []
         size = sum(len(d.event) for d in deliveries)
         return {"method": "POST", "url": self._shown, "headers": names, "bytes": size}
 
