@@ -80,7 +80,13 @@ class _Object(ma.fields.Dict):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if not isinstance(value, dict):
             raise ma.ValidationError("Not a JSON object.")
-        return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
+        except ma.ValidationError as error:  # it puts "value" between a member and what is wrong with it
+            messages = error.messages if isinstance(error.messages, dict) else {}
+            raise ma.ValidationError(
+                {name: told.get("value", told) for name, told in messages.items()}
+            ) from error
 
 
 def _string(*, required: bool = True, **more: Any) -> ma.fields.String:

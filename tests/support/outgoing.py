@@ -13,6 +13,7 @@ from app.outgoing.records import RecordReader
 from app.outgoing.store import OutgoingStore, Policy
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
+from tests.support.published import fitting
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -132,5 +133,6 @@ class Bench:
         return str(self.record(request_id)["state"])
 
     def happenings(self) -> list[str]:
+        """What the log tells, each in the form of its family."""
         rows = self.client.xrange(self.keys.log("sync-operations"))
-        return [fields[b"name"].decode() for _, fields in rows]
+        return [fitting("sync-operations", fields[b"event"]) for _, fields in rows]
