@@ -111,23 +111,25 @@ class Client:
         *,
         params: Params | None = None,
         body: Any = None,
+        raw: bytes | None = None,
         patience: Patience | None = None,
         idempotency_key: str | None = None,
         if_match: str | None = None,
     ) -> Any:
         """The answer's JSON (None for an empty one). Raises Refused or Unreachable.
 
-        A caller that repeats a call by itself gives the `idempotency_key`; `if_match` is an entity tag, with its
-        quotes, of what the call changes.
+        `raw` is JSON that goes out as it stands. A caller that repeats a call by itself gives the `idempotency_key`;
+        `if_match` is an entity tag, with its quotes, of what the call changes.
         """
         headers = {"Accept": "application/json"}
         if if_match is not None:
             headers["If-Match"] = if_match
         if method != "GET":
             headers["Idempotency-Key"] = idempotency_key or new_key()
-        payload = None
+        payload = raw
         if body is not None:
             payload = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        if payload is not None:
             headers["Content-Type"] = "application/json"
         given = {name: _query(value) for name, value in (params or {}).items() if value is not None}
 
@@ -143,6 +145,19 @@ class Client:
             _read(answer, self.base_url)  # raises
         return answer.text
 
+    def lines(self, path: str, params: Params | None = None, last_id: str | None = None) -> Iterator[str]:
+        """An answer without an end, line by line as it comes; `last_id` is where a stream of events goes on."""
+        given = {name: _query(value) for name, value in (params or {}).items() if value is not None}
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
+        with self._send("GET", self.base_url + path, given, None, headers, stream=True) as answer:
+            if not answer.ok:
+                _read(answer, self.base_url)  # raises
+            try:
+                for line in answer.iter_lines():
+                    yield line.decode()
+            except (requests.RequestException, OSError) as error:
+                raise Unreachable(self.base_url, "the stream was lost") from error
+
     def pages(self, path: str, member: str, params: Params | None = None) -> Iterator[dict[str, Any]]:
         """Every entry of a list, page by page (`{"<member>": […], "next"}`)."""
         given = dict(params or {})
@@ -155,7 +170,14 @@ class Client:
             given["cursor"] = following
 
     def _send(
-        self, method: str, url: str, params: dict[str, str], payload: bytes | None, headers: dict[str, str]
+        self,
+        method: str,
+        url: str,
+        params: dict[str, str],
+        payload: bytes | None,
+        headers: dict[str, str],
+        *,
+        stream: bool = False,
     ) -> requests.Response:
         try:
             return self._session.request(
@@ -166,6 +188,7 @@ class Client:
                 headers=headers,
                 timeout=self._timeout,
                 allow_redirects=False,
+                stream=stream,
             )
         except requests.ConnectionError as error:
             raise Unreachable(self.base_url, _reason(error)) from error

@@ -14,6 +14,7 @@ import click
 from app.cli.admin import destinations, tokens
 from app.cli.doctor import doctor
 from app.cli.drift import drift, preview
+from app.cli.events import events
 from app.cli.media import contentmedia, timeline, update, why
 from app.cli.output import clean
 from app.cli.planning import import_command, register_command
@@ -93,6 +94,7 @@ for command in (
     timeline,
     why,
     drift,
+    events,
     destinations,
     subscriptions,
     tokens,
