@@ -1,4 +1,4 @@
-"""Queues `events` and `events-slow`: what is delivered to subscribers. A wake-up is one feed's, for a slice of time."""
+"""Queues `deliveries` and `deliveries-slow`: what is delivered to subscribers. A wake-up is one feed's, for a slice of time."""
 
 from __future__ import annotations
 

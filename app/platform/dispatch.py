@@ -24,10 +24,11 @@ PROMOTE: Final = "pending.promote"
 GET_LAST_MODIFIED: Final = "live.get_last_modified"
 SEND_PATCH: Final = "live.send_patch"
 SEND: Final = "live.send"
-DELIVER: Final = "events.deliver"
+DELIVER: Final = "deliveries.deliver"
 CANARY: Final = "watch.canary"  # goes to any queue
-# Both take `events.deliver`: of feeds that keep up, and of the others.
-EVENTS: Final = ("events", "events-slow")
+# Both take `deliveries.deliver`: of feeds that keep up, and of the others.
+# Not "events": queues share the prefix of all keys, and `{tenant}:events` is the listing of planning's events.
+EVENTS: Final = ("deliveries", "deliveries-slow")
 QUEUES: Final = ("pending", "live", *EVENTS, "ticks")
 
 
@@ -44,7 +45,7 @@ class Envelope:
         }
 
     def templates(self) -> dict[str, str]:
-        """ "promote" (of a destination), "patch" (the chain GET, then PATCH), "send" (of a request); "events" and "events-slow"
+        """ "promote" (of a destination), "patch" (the chain GET, then PATCH), "send" (of a request); "deliveries" and "deliveries-slow"
         (deliver a feed) after their queues."""
         return dict(self._templates)
 

@@ -6,6 +6,7 @@ import fakeredis
 import pytest
 
 from app.platform.keys import Keys
+from tests.support.feeds import FeedBench
 from tests.support.outgoing import Bench
 
 
@@ -14,3 +15,10 @@ def bench(request: pytest.FixtureRequest, tenant: str) -> Bench:
     if request.param == "fakeredis":
         return Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
     return Bench(request.getfixturevalue("redis_client"), Keys(tenant))
+
+
+@pytest.fixture(params=["fakeredis", "valkey"])
+def feeds(request: pytest.FixtureRequest, tenant: str) -> FeedBench:
+    if request.param == "fakeredis":
+        return FeedBench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
+    return FeedBench(request.getfixturevalue("redis_client"), Keys(tenant))

@@ -22,7 +22,7 @@ from tests.support.wait import until
 from tests.support.worker import ROOT
 
 ENTRYPOINT = ROOT / "deploy" / "entrypoint"
-ROLES = ("api", "pending", "live", "events", "events-slow", "ticks", "beat", "flower")
+ROLES = ("api", "pending", "live", "deliveries", "deliveries-slow", "ticks", "beat", "flower")
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 
 

@@ -92,7 +92,7 @@ def test_who_stands_still_is_seen_and_what_has_to_be_ended_is_ended(
     parts = {
         name: start(name, worker_command(name, name.rstrip("2"), 2)) for name in ("pending", "ticks", "live2")
     }
-    parts["events"] = start("events", worker_command("events", ",".join(EVENTS), 2))
+    parts["deliveries"] = start("deliveries", worker_command("deliveries", ",".join(EVENTS), 2))
     parts["live"] = start("live", stuck_command("live"))
     parts["beat"] = start("beat", beat_command())
     every = {f"{name}@{HOST}" for name in parts if name != "beat"}

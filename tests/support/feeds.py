@@ -34,7 +34,7 @@ class PlainMessages:
     """Messages that only say what they are about."""
 
     def templates(self) -> dict[str, str]:
-        return {"events": "@@ID1@@ deliver @@ARG@@", "events-slow": "@@ID1@@ slowly @@ARG@@"}
+        return {"deliveries": "@@ID1@@ deliver @@ARG@@", "deliveries-slow": "@@ID1@@ slowly @@ARG@@"}
 
 
 class FakeSink:
@@ -94,6 +94,14 @@ class FeedBench:
     log_length: int = 1_000_000
 
     def __post_init__(self) -> None:
+        self.sinks = FakeSinks()
+        self._guids = itertools.count(1)
+        self.rebuild()
+
+    def rebuild(self, **changes: Any) -> None:
+        """As another process would come to the same store, with other settings."""
+        for name, value in changes.items():
+            setattr(self, name, value)
         tenant = self.keys.prefix.rstrip(":")
         ground = Ground(
             self.client,
@@ -109,12 +117,10 @@ class FeedBench:
         self.log = EventLog(
             self.client, self.keys, length=self.log_length, now_ms=lambda: self.now_ms, flags=self.flags
         )
-        self.sinks = FakeSinks()
         self.machine = FeedMachine(shared)
         self.store = FeedStore(shared, self.log, self.sinks)
         policy = Policy(disable_after_s=self.disable_after_s, slice_s=self.slice_s, rand=lambda: 0.5)
         self.runner = Runner(self.machine, self.sinks, policy, Keeper(self.machine))
-        self._guids = itertools.count(1)
 
     def pass_time(self, seconds: float) -> None:
         self.now_ms += int(seconds * 1000)
@@ -155,7 +161,7 @@ class FeedBench:
             events.append(json.dumps(event | ({"x": "y" * pad} if pad else {})).encode())
         return [one.sequence for one in self.log.publish(topic, events, "test")]  # type: ignore[union-attr]
 
-    def messages(self, queue: str = "events") -> list[str]:
+    def messages(self, queue: str = "deliveries") -> list[str]:
         """The wake-ups that lie there, oldest first, taken away."""
         key = self.keys.prefix + queue
         found = [message.decode().split()[2] for message in reversed(self.client.lrange(key, 0, -1))]
@@ -166,7 +172,7 @@ class FeedBench:
         """Run every wake-up there is, as a worker of both queues would; how each ended."""
         words = []
         for _ in range(most):
-            due = self.messages() + self.messages("events-slow")
+            due = self.messages() + self.messages("deliveries-slow")
             if not due:
                 return words
             words += [self.runner.run(feed_id) for feed_id in due]

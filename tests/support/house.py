@@ -82,9 +82,9 @@ class House:
         environ = self._environment()
         self._api = Api(f"http://127.0.0.1:{environ['MEDIAOPS_HTTP_PORT']}", TOKEN)
         self._part("api", api_command(), environ, lambda _: self._api_is_ready())
-        for name in (*LIVE, "pending", "events", "ticks"):
+        for name in (*LIVE, "pending", "deliveries", "ticks"):
             queue = name.rstrip("12")
-            if queue == "events":
+            if queue == "deliveries":
                 queue = ",".join(EVENTS)  # one process for both: most tests have no subscriptions
             command = worker_command(name, queue, 50 if queue == "live" else 4)
             self._part(name, command, environ, lambda part: " ready." in part.written)

@@ -14,8 +14,8 @@ from typing import Any, Final
 from app.events.sinks.base import Delivery
 
 FEED_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}\Z")
-FAST: Final = "events"  # queue of the feeds that keep up
-SLOW: Final = "events-slow"  # of those that fail, are slow, or have a backlog to work off
+FAST: Final = "deliveries"  # queue of the feeds that keep up
+SLOW: Final = "deliveries-slow"  # of those that fail, are slow, or have a backlog to work off
 MAX_IN_FLIGHT: Final = 50
 OUTCOMES: Final = ("delivered", "failed", "parked", "disabled")  # of an entry of the delivery log
 Command = Sequence[str | bytes | int]  # a Redis command that is run in the same script

@@ -62,7 +62,7 @@ class SinkCache:
 
 
 class Runner:
-    """`run` is the whole of task `events.deliver`."""
+    """`run` is the whole of task `deliveries.deliver`."""
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ local function wake_feeds(topic, name)
       local f = redis.call('HMGET', P .. 'feed:' .. id, 'state', 'wake', 'token', 'notBefore', 'queue')
       -- It may have been woken through another of its topics since.
       if f[1] == 'active' and (f[2] or '') == '' and (f[3] or '') == '' and (f[4] or '') == '' then
-        wake_feed(id, f[5] or 'events')
+        wake_feed(id, f[5] or 'deliveries')
       end
     end
   end

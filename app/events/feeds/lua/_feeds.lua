@@ -103,7 +103,7 @@ local function settle(f)
   end
   local due = open_due(f)
   if (due and due <= now) or has_more(f) then
-    wake_feed(f.id, f.queue or 'events')
+    wake_feed(f.id, f.queue or 'deliveries')
     return 'awake'
   end
   redis.call('HSET', feed_key(f.id), 'notBefore', '')

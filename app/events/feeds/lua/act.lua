@@ -26,8 +26,8 @@ end
 -- Also out of disabled, with a clean sheet.
 local function resume(one)
   if one.state == 'active' then return 0 end
-  one.state, one.notBefore, one.queue = 'active', nil, 'events'
-  if one.replaying then one.queue = 'events-slow' end
+  one.state, one.notBefore, one.queue = 'active', nil, 'deliveries'
+  if one.replaying then one.queue = 'deliveries-slow' end
   redis.call('HSET', feed_key(one.id), 'state', 'active', 'reason', '', 'failures', '0', 'failingSince', '', 'told', '',
     'notBefore', '', 'queue', one.queue)
   if one.token then

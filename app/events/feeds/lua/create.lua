@@ -11,7 +11,7 @@ if redis.call('EXISTS', feed_key(ctl.id)) == 1 then return 0 end
 
 for queue, template in pairs(ctl.messages) do redis.call('HSET', P .. 'feeds:messages', queue, template) end
 redis.call('ZADD', P .. 'feeds', int(now), ctl.id)
-redis.call('HSET', feed_key(ctl.id), 'schema', '1', 'state', 'active', 'owner', ctl.id, 'revision', '1', 'queue', 'events',
+redis.call('HSET', feed_key(ctl.id), 'schema', '1', 'state', 'active', 'owner', ctl.id, 'revision', '1', 'queue', 'deliveries',
   'createdAt', int(now))
 configure({ id = ctl.id })
 run_also()

@@ -24,7 +24,7 @@ for topic, at in pairs(cursor) do
     redis.call('HSET', feed_key(id, 'cursor'), topic, int(from[topic]))
   end
 end
-redis.call('HSET', feed_key(id), 'schema', '1', 'state', 'active', 'owner', f.id, 'revision', '0', 'queue', 'events-slow',
+redis.call('HSET', feed_key(id), 'schema', '1', 'state', 'active', 'owner', f.id, 'revision', '0', 'queue', 'deliveries-slow',
   'from', cjson.encode(from), 'until', cjson.encode(bound), 'since', int(ctl.since), 'createdAt', int(now))
 redis.call('HSET', feed_key(f.id), 'replay', id)
 settle(load(id))

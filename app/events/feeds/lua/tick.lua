@@ -17,8 +17,8 @@ local back = now < before - 1000
 redis.call('SET', P .. 'feeds:clock', int(now))
 
 local function is_queued(f)
-  local template = redis.call('HGET', P .. 'feeds:messages', f.queue or 'events')
-  return template and redis.call('LPOS', P .. (f.queue or 'events'), wake_message(template, f.id, int(f.wakes)))
+  local template = redis.call('HGET', P .. 'feeds:messages', f.queue or 'deliveries')
+  return template and redis.call('LPOS', P .. (f.queue or 'deliveries'), wake_message(template, f.id, int(f.wakes)))
 end
 
 local function set_back(f)
@@ -48,7 +48,7 @@ local function look_after(f)
     if is_queued(f) then
       redis.call('ZADD', P .. 'feeds:due', int(now + WAKE_MS), f.id)
     else
-      wake_feed(f.id, f.queue or 'events')
+      wake_feed(f.id, f.queue or 'deliveries')
     end
   else
     settle(f)
