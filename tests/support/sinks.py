@@ -98,13 +98,14 @@ class WebhookSide(FarSide):
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
-        self.secrets = {"signing": signing.first(), "headers": {}}
+        self.signing = signing.first()
         self._good: list[bytes] = []
         self.heal()
 
     def sink(self, *, ordered: bool) -> Sink:
         sink = {"type": "webhook", "url": self.receiver.url, "headers": []}
-        return Sinks(LOOPBACK, Aws()).build(sink, self.secrets, ordered=ordered)
+        secrets = {"signing": self.signing, "headers": {}}
+        return Sinks(LOOPBACK, Aws()).build(sink, secrets, ordered=ordered)
 
     def received(self) -> list[bytes]:
         return list(self._good)

@@ -36,13 +36,18 @@ class Sinks:
                 raise InvalidInput([("sink.type", f"Must be one of {', '.join(TYPES)}.")])
 
     def build(self, sink: Config, secrets: Config, *, ordered: bool) -> Sink:
-        """The sink of a public configuration and its secrets (see `base`). Whoever builds it closes it."""
+        """The sink of a public configuration and its secrets (see `base`). Whoever builds it closes it.
+
+        Raises InvalidInput where the operator doesn't allow its target any more. Webhooks are checked at each connection.
+        """
         match sink["type"]:
             case "webhook":
                 return webhook.Webhook(sink, secrets, ordered=ordered, guard=self._guard)
             case "sns":
+                sns.check(sink, self._aws)
                 return sns.Sns(sink, ordered=ordered, aws=self._aws)
             case "kinesis":
+                kinesis.check(sink, self._aws)
                 return kinesis.Kinesis(sink, ordered=ordered, aws=self._aws)
             case other:
                 raise ValueError(f"no sink of type {other!r}")

@@ -85,6 +85,13 @@ def test_only_targets_on_the_operators_list_are_let_through() -> None:
         sinks.check({"type": "kinesis", "streamName": name})
 
 
+def test_a_target_that_is_not_allowed_any_more_is_not_built() -> None:
+    sinks = Sinks(Guard(), Aws(AwsSettings(sns_topics=("other",), kinesis_streams=())))
+    for sink in ({"type": "sns", "topicArn": TOPIC}, {"type": "kinesis", "streamName": "s"}):
+        with pytest.raises(InvalidInput):
+            sinks.build(sink, {}, ordered=True)
+
+
 def test_aws_sinks_have_no_secrets() -> None:
     for sink in (
         {"type": "sns", "topicArn": TOPIC},

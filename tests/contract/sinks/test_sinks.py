@@ -5,29 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import pytest
 
 from app.events.sinks.base import NOT_SENT, TOO_LARGE, Delivery, Kind, Outcome, Sink
-from tests.support.aws import Moto, environment
-from tests.support.sinks import SIDES, AwsSide, FarSide, SnsFifoSide, delivery, far_side, guid_of
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
-    with Moto(tmp_path_factory.mktemp("moto")) as running:
-        yield running
-
-
-@pytest.fixture(params=SIDES, ids=lambda kind: kind.name)
-def side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[FarSide]:
-    for name, value in environment("http://127.0.0.1:1").items():
-        monkeypatch.setenv(name, value)
-    with far_side(request.param, cache(lambda: request.getfixturevalue("moto"))) as made:
-        if isinstance(made, AwsSide):
-            monkeypatch.setenv("AWS_ENDPOINT_URL", made.door.url)
-        yield made
+from tests.support.sinks import AwsSide, FarSide, SnsFifoSide, delivery, guid_of
 
 
 @pytest.fixture
