@@ -17,9 +17,7 @@ from app.platform.dispatch import (
     QUEUES,
     SEND,
     SEND_PATCH,
-    Envelope,
 )
-from app.platform.keys import Keys
 from tests.support.worker import ROOT
 
 _LOOK = """
@@ -73,11 +71,6 @@ def test_a_tick_message_is_void_before_the_next_but_one(wiring: dict[str, Any]) 
 def test_every_task_goes_to_a_queue_that_is_consumed(wiring: dict[str, Any]) -> None:
     # To the second queue of deliveries only scripts send.
     assert set(wiring["queues"]) == set(QUEUES) == {*wiring["routes"].values(), EVENTS[1]}
-
-
-def test_no_queue_stands_where_a_room_keeps_something_else() -> None:
-    keys, own = Keys("t"), {name for name, value in vars(Keys).items() if isinstance(value, property)}
-    assert not {getattr(keys, name) for name in own} & {Envelope("t").queue_key(queue) for queue in QUEUES}
 
 
 def test_messages_are_json_wake_ups_without_results(wiring: dict[str, Any]) -> None:

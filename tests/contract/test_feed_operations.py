@@ -1,0 +1,252 @@
+"""Pause, change, delete and replay at any moment of a feed's life."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.events.feeds.model import Ack, FeedState, Read
+from app.platform.errors import Conflict, NotFound
+from tests.support.feeds import DOWN, GONE, OK, OTHER, REFUSED, TOPIC, FeedBench
+
+READ = Read(50, 1 << 20, 50)
+
+
+@pytest.mark.parametrize("moment", ["listening", "awake", "taken", "resting"])
+def test_a_paused_feed_sends_nothing_and_loses_nothing(feeds: FeedBench, moment: str) -> None:
+    sink = feeds.feed()
+    if moment == "resting":
+        sink.say = lambda _: DOWN
+    if moment != "listening":
+        feeds.publish()
+    if moment == "resting":
+        feeds.work()
+        sink.say = lambda _: OK
+    claimed = feeds.machine.claim("s1", 0, READ) if moment == "taken" else None
+    assert feeds.store.pause("s1", "operator")
+    assert not feeds.store.pause("s1", "operator")
+    if claimed is not None:
+        assert feeds.machine.ack(claimed, 1, Ack(cursor={TOPIC: (1, 1)}, read=READ)).word == "stopped"
+    feeds.publish(2)
+    for _ in range(4):
+        feeds.tick(400)
+        assert set(feeds.work()) <= {"nothing"}
+    feeds.is_settled()
+    status = feeds.status()
+    assert (status.state, status.reason, sink.sequences) == (FeedState.PAUSED, "operator", [])
+    assert feeds.store.resume("s1")
+    assert not feeds.store.resume("s1")
+    assert feeds.work() == ["listening"]
+    assert sink.sequences == {"listening": [1, 2], "taken": [2, 3]}.get(moment, [1, 2, 3])
+    feeds.is_settled()
+
+
+def test_a_feed_whose_worker_died_while_it_was_paused_goes_on_after_it_is_resumed(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    feeds.publish()
+    feeds.messages()
+    assert feeds.machine.claim("s1", 0, READ) is not None
+    feeds.store.pause("s1")
+    feeds.tick(60)
+    feeds.store.resume("s1")
+    feeds.tick(1)
+    assert feeds.work() == ["listening"]
+    assert sink.sequences == [1]
+
+
+def test_a_new_topic_begins_now_one_that_stays_keeps_its_place_and_one_that_goes_is_forgotten(
+    feeds: FeedBench,
+) -> None:
+    sink = feeds.feed()
+    feeds.publish(2)
+    feeds.publish(3, topic=OTHER)
+    feeds.store.update(feeds.spec(topics={TOPIC: ["asset-deleted"], OTHER: ()}))
+    feeds.publish(topic=OTHER)
+    feeds.work()
+    assert [(one.topic, one.sequence, one.previous) for one in sink.taken] == [(OTHER, 4, 0)]
+    assert feeds.status().cursor == {TOPIC: 2, OTHER: 4}
+    feeds.store.update(feeds.spec(topics={OTHER: ()}))
+    assert feeds.status().cursor == {OTHER: 4}
+    feeds.publish()
+    assert feeds.work() == []
+    feeds.is_settled()
+
+
+def test_a_feed_begins_where_it_was_told_to(feeds: FeedBench) -> None:
+    feeds.publish(5)
+    starts = {"now": {}, "beginning": {TOPIC: 0}, "later": {TOPIC: 3}, "wrong": {TOPIC: 99}}
+    sinks = {name: feeds.feed(name, start=start) for name, start in starts.items()}
+    feeds.work()
+    assert {name: sink.sequences for name, sink in sinks.items()} == {
+        "now": [], "beginning": [1, 2, 3, 4, 5], "later": [4, 5], "wrong": [],
+    }  # fmt: skip
+
+
+def test_a_changed_sink_is_used_from_the_next_call_on(feeds: FeedBench) -> None:
+    old = feeds.feed()
+    feeds.publish(3)
+    changed = feeds.spec()
+    object.__setattr__(changed, "sink", {"name": "elsewhere"})
+    old.during = lambda: None if old.calls else feeds.store.update(changed)
+    feeds.work()
+    assert old.sequences == [1]
+    assert feeds.sinks.sinks["elsewhere"].sequences == [2, 3]
+    assert old.closed
+
+
+def test_a_changed_feed_doesnt_wait_for_the_rest_of_its_rest(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    sink.say = lambda _: DOWN
+    feeds.publish()
+    feeds.work()
+    sink.say = lambda _: OK
+    feeds.store.update(feeds.spec())
+    assert feeds.work() == ["listening"]
+    assert sink.sequences == [1]
+
+
+def test_a_deleted_feed_leaves_nothing_behind_and_its_worker_is_told(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    feeds.publish(3)
+    sink.during = lambda: None if sink.calls else feeds.store.delete("s1")
+    feeds.messages()
+    assert feeds.runner.run("s1") == "lost"
+    assert sink.sequences == [1]
+    feeds.publish()
+    assert feeds.work() == []
+    assert feeds.store.status("s1") is None
+    left = {
+        key.decode().removeprefix(feeds.keys.prefix)
+        for key in feeds.client.scan_iter(f"{feeds.keys.prefix}*")
+    }
+    assert not {key for key in left if "s1" in key}
+    with pytest.raises(NotFound):
+        feeds.store.delete("s1")
+    with pytest.raises(NotFound):
+        feeds.store.pause("s1")
+
+
+def test_a_subscription_and_its_feed_are_written_together(feeds: FeedBench) -> None:
+    record = feeds.keys.subscription("s1")
+    feeds.store.create(feeds.spec(), also=[["HSET", record, "config", "{}"], ["ZADD", "x:list", "1", "s1"]])
+    assert feeds.client.hgetall(record) == {b"config": b"{}"}
+    with pytest.raises(Conflict):
+        feeds.store.create(feeds.spec(), also=[["HSET", record, "config", "other"]])
+    assert feeds.client.hget(record, "config") == b"{}"
+    feeds.store.delete("s1", also=[["DEL", record]])
+    assert not feeds.client.exists(record)
+
+
+# Replays --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_replay_delivers_once_more_beside_the_live_feed(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    feeds.publish(2)
+    feeds.pass_time(60)
+    since = feeds.now_ms
+    feeds.publish(3)
+    feeds.work()
+    sink.say = lambda one: DOWN if one.redelivery is None else OK
+    feeds.publish(2)  # the live feed hasn't handled these
+    feeds.work()
+    progress = feeds.store.replay("s1", since)
+    assert (progress.state, progress.done, progress.total, progress.since_ms) == (
+        FeedState.ACTIVE,
+        0,
+        3,
+        since,
+    )
+    with pytest.raises(Conflict):
+        feeds.store.replay("s1", since)
+    sink.taken.clear()
+    assert feeds.work() == ["done"]
+    assert [(one.sequence, one.redelivery) for one in sink.taken] == [(n, progress.id) for n in (3, 4, 5)]
+    after = feeds.store.replay_progress("s1", progress.id)
+    assert after is not None
+    assert (after.state, after.done, after.ended_ms) == (FeedState.DONE, 3, feeds.now_ms)
+    status = feeds.status()
+    assert (status.cursor, status.replay) == ({TOPIC: 5}, after)
+    sink.say = lambda _: OK
+    feeds.tick(2)
+    feeds.work()
+    assert [(one.sequence, one.previous) for one in sink.taken[3:]] == [(6, 5), (7, 6)]
+    assert feeds.store.replay("s1", since).total == 5
+
+
+def test_a_replay_that_fails_rests_for_itself_and_is_ended_by_hand(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    feeds.publish(3)
+    feeds.work()
+    sink.say = lambda one: DOWN if one.redelivery else OK
+    progress = feeds.store.replay("s1", 0)
+    assert feeds.work() == ["resting"]
+    feeds.publish()
+    assert feeds.work() == ["listening"]  # the live feed
+    assert feeds.store.cancel_replay("s1", progress.id)
+    feeds.tick(400)
+    assert feeds.work() == []
+    after = feeds.store.replay_progress("s1", progress.id)
+    assert after is not None
+    assert (after.state, after.done) == (FeedState.CANCELLED, 0)
+    assert not feeds.store.cancel_replay("s1", "unknown")
+
+
+def test_a_replay_stops_and_goes_on_with_its_subscription(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    feeds.publish(3)
+    feeds.work()
+    sink.taken.clear()
+    progress = feeds.store.replay("s1", 0)
+    feeds.store.pause("s1")
+    assert set(feeds.work()) == {"nothing"}
+    with pytest.raises(Conflict):
+        feeds.store.replay("s1", 0)
+    feeds.store.resume("s1")
+    assert "done" in feeds.work()
+    assert sink.sequences == [1, 2, 3]
+    feeds.store.delete("s1")
+    assert feeds.store.replay_progress("s1", progress.id) is None
+
+
+def test_a_destination_that_is_gone_for_a_replay_is_gone_for_the_subscription(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    feeds.publish(3)
+    feeds.work()
+    progress = feeds.store.replay("s1", 0)
+    sink.say = lambda _: GONE
+    assert feeds.work() == ["stopped"]
+    assert feeds.status().state is FeedState.DISABLED
+    sink.say = lambda _: OK
+    feeds.store.resume("s1")
+    feeds.work()
+    after = feeds.store.replay_progress("s1", progress.id)
+    assert after is not None
+    assert after.state is FeedState.DONE
+
+
+def test_a_replay_without_order_and_with_refusals_ends_too(feeds: FeedBench) -> None:
+    sink = feeds.feed(ordered=False, in_flight=4)
+    feeds.publish(10)
+    feeds.work()
+    sink.taken.clear()
+    sink.say = lambda one: (
+        REFUSED if one.sequence == 4 else DOWN if one.sequence == 5 and one.attempt < 3 else OK
+    )
+    progress = feeds.store.replay("s1", 0)
+    for _ in range(4):
+        feeds.work()
+        feeds.tick(5)
+    after = feeds.store.replay_progress("s1", progress.id)
+    assert after is not None
+    assert (after.state, after.done) == (FeedState.DONE, 10)
+    assert sorted(sink.sequences) == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    assert feeds.status().parked == 1
+
+
+def test_the_test_event_is_sent_at_once_and_moves_nothing(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    feeds.store.pause("s1")
+    outcome, request = feeds.store.test("s1")
+    assert (outcome, request) == (OK, {"method": "POST", "events": 1})
+    assert (sink.taken[0].event_name, sink.taken[0].sequence) == ("subscription-test", 0)
+    assert feeds.status().cursor == {TOPIC: 0}
