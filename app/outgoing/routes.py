@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from flask import Response, jsonify
 
+from app.events.subscriptions import destinations as subscribed
+from app.events.subscriptions.service import SubscriptionService
 from app.outgoing.model import State
 from app.outgoing.operations import Operations
 from app.outgoing.records import RequestFilter
@@ -99,8 +101,9 @@ def get_operation(operation_id: str) -> Response:
 @requires("read")
 @requests_blueprint.response(200, DestinationListSchema)
 def list_destinations() -> Response:
-    """Each destination: paused or not, what waits, is live and has failed."""
-    return jsonify(destinations=service(RequestService).destinations(), next=None)
+    """Each destination: paused or not, what waits, is live and has failed. Subscriptions are `sub:{id}`."""
+    found = [*service(RequestService).destinations(), *subscribed.destinations(service(SubscriptionService))]
+    return jsonify(destinations=found, next=None)
 
 
 @requests_blueprint.route("/destinations/<name>/pause", methods=["POST"])
@@ -108,7 +111,7 @@ def list_destinations() -> Response:
 @requests_blueprint.response(200, DestinationSchema)
 def pause_destination(name: str) -> Response:
     """Send nothing more to it until it is resumed; nothing is lost or grows old."""
-    return jsonify(service(RequestService).pause(name, principal().name))
+    return _switch(name, "pause")
 
 
 @requests_blueprint.route("/destinations/<name>/resume", methods=["POST"])
@@ -116,7 +119,15 @@ def pause_destination(name: str) -> Response:
 @requests_blueprint.response(200, DestinationSchema)
 def resume_destination(name: str) -> Response:
     """Go on with what waited."""
-    return jsonify(service(RequestService).resume(name, principal().name))
+    return _switch(name, "resume")
+
+
+def _switch(name: str, verb: Literal["pause", "resume"]) -> Response:
+    actor = principal().name
+    if name.startswith(subscribed.PREFIX):
+        return jsonify(subscribed.switch(service(SubscriptionService), name, verb, actor))
+    requests = service(RequestService)
+    return jsonify((requests.pause if verb == "pause" else requests.resume)(name, actor))
 
 
 def _filter(wanted: dict[str, Any]) -> RequestFilter:

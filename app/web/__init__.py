@@ -8,6 +8,8 @@ from app.avos.routes import generic_blueprint
 from app.drift.routes import drift_blueprint
 from app.events.following import Following
 from app.events.routes import events_blueprint
+from app.events.subscriptions.metrics import SubscriptionCollector
+from app.events.subscriptions.routes import subscriptions_blueprint
 from app.fleet.routes import fleet_blueprint
 from app.fleet.service import FleetService
 from app.fleet.why import Why
@@ -33,6 +35,7 @@ ROOMS = (
     fleet_blueprint,
     drift_blueprint,
     events_blueprint,
+    subscriptions_blueprint,
     tokens_blueprint,
 )
 
@@ -62,6 +65,7 @@ def create_app(system: System) -> Flask:
         why,
         rate,
         system.events,
+        system.subscriptions,
         following,
         to=app,
     )
@@ -69,6 +73,9 @@ def create_app(system: System) -> Flask:
     for blueprint in ROOMS:
         api.register_blueprint(blueprint)
     app.register_blueprint(health_blueprint(system.canaries))
-    app.register_blueprint(metrics_blueprint(system.outgoing, system.drift.results, system.canaries))
+    subscriptions = SubscriptionCollector(system.subscriptions.statuses)
+    app.register_blueprint(
+        metrics_blueprint(system.outgoing, system.drift.results, system.canaries, (subscriptions,))
+    )
     app.register_blueprint(docs_blueprint)
     return app

@@ -64,10 +64,13 @@ class StoreCollector(Collector):
         return []
 
 
-def metrics_blueprint(store: OutgoingStore, drift: DriftResults, canaries: Canaries) -> Blueprint:
+def metrics_blueprint(
+    store: OutgoingStore, drift: DriftResults, canaries: Canaries, rooms: Iterable[Collector] = ()
+) -> Blueprint:
+    """`rooms`: what further rooms measure."""
     blueprint = Blueprint("metrics", __name__)
     registry = CollectorRegistry()
-    more = (WatchCollector(canaries), TimingCollector(lambda: read_timing(store)))
+    more = (WatchCollector(canaries), TimingCollector(lambda: read_timing(store)), *rooms)
     registry.register(StoreCollector(lambda: read_statistics(store), lambda: drift.numbers(AVOS), more))
 
     @blueprint.get("/metrics")

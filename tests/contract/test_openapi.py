@@ -17,7 +17,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from app.system import System
 from app.web import create_app
+from tests.support.receiver import Receiver, Reply
 from tests.unit.web.conftest import BOOTSTRAP, Caller, build_system
 from tests.unit.web.plan import deliver_all, plan_and_register
 
@@ -32,7 +34,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def described_api() -> Any:
     """The API over a plan that has something in every list."""
-    system = build_system(fakeredis.FakeRedis(), "openapi")
+    system = build_system(fakeredis.FakeRedis(), "openapi", allowed_cidrs=("127.0.0.0/8",))
     app = create_app(system)
     app.extensions["ends_when"](lambda: True)  # a stream ends at once
     caller = Caller(app, BOOTSTRAP)
@@ -41,6 +43,7 @@ def described_api() -> Any:
     plan_and_register(caller, 2)
     operation = caller.post("/api/custom/requests/retry?state=failed").json["id"]
     token = caller.post("/api/tokens", json={"name": "x", "scopes": ["read"]}).json["id"]
+    subscription, parked = subscribe(system, caller)
     known = {
         "content_media_id": "CM1",
         "event_id": "ev-1",
@@ -48,11 +51,28 @@ def described_api() -> Any:
         "job_id": "j-1",
         "name": "avos",
         "operation_id": operation,
+        "parked_id": parked,
+        "replay_id": caller.get(f"/api/subscriptions/{subscription}").json["replay"]["id"],
         "request_id": request_id,
+        "subscription_id": subscription,
         "token_id": token,
         "topic": "asset-operations",
     }
     return schemathesis.openapi.from_wsgi("/openapi.json", app), known
+
+
+def subscribe(system: System, caller: Caller) -> tuple[str, str]:
+    """A subscription that has something in each of its lists, and the id of what is parked. Its receiver refuses all."""
+    topics = [{"topic": "asset-operations"}]
+    with Receiver(lambda _: Reply(400)) as receiver:
+        sink = {"type": "webhook", "url": receiver.url, "headers": {"X-Key": "v"}}
+        made = caller.post("/api/subscriptions", json={"topics": topics, "sink": sink}).json["id"]
+        events = [{"eventName": "asset-created", "assetId": number} for number in range(3)]
+        assert caller.post("/api/events/asset-operations", json=events).status_code == 202
+        system.runner.run(made)
+    since = {"since": "2000-01-01T00:00:00Z"}
+    assert caller.post(f"/api/subscriptions/{made}/replay", json=since).status_code == 202
+    return made, caller.get(f"/api/subscriptions/{made}/parked").json["parked"][0]["id"]
 
 
 def test_every_operation_keeps_to_its_description(described_api: Any, subtests: pytest.Subtests) -> None:

@@ -9,7 +9,6 @@ from kombu import Connection
 from redis import Redis
 
 from app.platform.dispatch import GET_LAST_MODIFIED, PROMOTE, QUEUES, SEND, SEND_PATCH, Envelope, fill
-from app.platform.keys import Keys
 from tests.support.server import RealServer
 
 TASK, LINK, TAG, ARGUMENT = "1" * 32, "2" * 32, "3" * 32, "a" * 32
@@ -89,12 +88,3 @@ def test_queues_stand_under_the_tenant(tenant: str) -> None:
     assert [Envelope(tenant).queue_key(queue) for queue in QUEUES] == [
         f"{tenant}:{queue}" for queue in QUEUES
     ]
-
-
-def test_no_queue_takes_the_place_of_another_key() -> None:
-    """Queues share the prefix of all keys: a queue `events` would be the listing of planning's events."""
-    keys = Keys("acme")
-    names = {getattr(keys, name) for name, member in vars(Keys).items() if isinstance(member, property)} | {
-        keys.prefix
-    }
-    assert names.isdisjoint(Envelope("acme").queue_key(queue) for queue in QUEUES)

@@ -18,9 +18,20 @@ OPERATING = (
 )
 
 
+SUBSCRIBING = ("/pause", "/resume", "/test", "/replay", "/replay/{replay_id}", "/{verb}")
+
+
+def of_subscriptions(method: str, path: str) -> str:
+    if method == "get":
+        return "read"
+    return "operate" if path.endswith(SUBSCRIBING) else "admin"
+
+
 def expected(method: str, path: str) -> str:
     if path.startswith("/api/tokens"):
         return "admin"
+    if path.startswith("/api/subscriptions"):
+        return of_subscriptions(method, path)
     if path.endswith(OPERATING):
         return "operate"
     if (method, path) == ("post", "/api/custom/requests"):

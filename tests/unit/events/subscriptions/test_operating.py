@@ -1,0 +1,226 @@
+"""What operators see and do: pause, resume, test, replay, the delivery log, parked events."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from standardwebhooks import Webhook
+from werkzeug import Request, Response
+
+from app.system import System
+from tests.unit.events.subscriptions.conftest import API, Desk
+from tests.unit.web.conftest import Caller
+
+TOPIC = "asset-operations"
+
+
+class Receiver:
+    """Answers each event with the next of `answers`, then with 204."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self.answers: list[int] = []
+        self.got: list[Request] = []
+        server.expect_request("/hook").respond_with_handler(self._take)
+
+    def _take(self, request: Request) -> Response:
+        request.get_data()
+        self.got.append(request)
+        return Response("what came back", self.answers.pop(0) if self.answers else 204)
+
+    @property
+    def sequences(self) -> list[int]:
+        return [int(request.headers["X-Mediaops-Sequence"]) for request in self.got]
+
+
+@pytest.fixture
+def receiver(httpserver: HTTPServer) -> Receiver:
+    return Receiver(httpserver)
+
+
+def publish(caller: Caller, count: int = 1) -> None:
+    events = [{"eventName": "asset-created", "assetId": number} for number in range(count)]
+    answer = caller.post(f"/api/events/{TOPIC}", json=events)
+    assert answer.status_code == 202, answer.text
+
+
+def deliver(system: System, *feed_ids: str) -> None:
+    """What workers do."""
+    for feed_id in feed_ids:
+        system.runner.run(feed_id)
+
+
+def test_what_is_published_is_delivered_signed_and_logged(
+    desk: Desk, system: System, receiver: Receiver
+) -> None:
+    made = desk.create()
+    publish(desk.caller, 2)
+    assert desk.get(made["id"])["lag"]["events"] == 2
+    deliver(system, made["id"])
+    assert receiver.sequences == [1, 2]
+    for request in receiver.got:
+        Webhook(made["secret"]).verify(request.data, dict(request.headers))
+    shown = desk.get(made["id"])
+    assert (shown["lag"]["events"], shown["counters"]["delivered"]) == (0, 2)
+    newest, oldest = desk.get(made["id"], "deliveries")["deliveries"]
+    assert (newest["sequence"], oldest["sequence"]) == (2, 1)
+    assert newest["at"] >= oldest["at"]
+    assert {name: newest[name] for name in ("outcome", "topic", "eventName", "attempt", "status")} == {
+        "outcome": "delivered", "topic": TOPIC, "eventName": "asset-created", "attempt": 1, "status": 204,
+    }  # fmt: skip
+    assert newest["latencyMs"] >= 0
+    assert newest["request"]["url"] == desk.url
+
+
+def test_the_delivery_log_is_filtered_and_paged(desk: Desk, system: System, receiver: Receiver) -> None:
+    receiver.answers = [204, 400, 204, 400, 204]
+    made = desk.create()
+    publish(desk.caller, 5)
+    deliver(system, made["id"])
+    parked = desk.caller.get(f"{API}/{made['id']}/deliveries?outcome=parked&limit=1").json
+    assert [one["sequence"] for one in parked["deliveries"]] == [4]
+    path = f"{API}/{made['id']}/deliveries?outcome=parked&cursor={parked['next']}"
+    rest = desk.caller.get(path).json
+    assert ([one["sequence"] for one in rest["deliveries"]], rest["next"]) == ([2], None)
+    assert desk.caller.get(f"{API}/{made['id']}/deliveries?outcome=lost").status_code == 400
+    assert desk.caller.get(f"{API}/{made['id']}/deliveries?cursor=!").status_code == 400
+
+
+def test_a_paused_one_delivers_nothing_and_goes_on_where_it_was(
+    desk: Desk, system: System, receiver: Receiver
+) -> None:
+    made = desk.create()
+    assert desk.post(made["id"], "pause")["state"] == "paused"
+    publish(desk.caller, 3)
+    deliver(system, made["id"])
+    assert (receiver.got, desk.get(made["id"])["lag"]["events"]) == ([], 3)
+    assert desk.post(made["id"], "resume")["state"] == "active"
+    deliver(system, made["id"])
+    assert receiver.sequences == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("status", "delivered"), [(204, True), (500, False), (302, False)])
+def test_a_test_event_tells_what_came_back(
+    desk: Desk, receiver: Receiver, status: int, delivered: bool
+) -> None:
+    made = desk.create()
+    receiver.answers = [status]
+    result = desk.post(made["id"], "test")
+    assert (result["delivered"], result["status"]) == (delivered, status)
+    assert (result["error"] is None) is delivered
+    (request,) = receiver.got
+    Webhook(made["secret"]).verify(request.data, dict(request.headers))
+    assert json.loads(request.data)["eventName"] == "subscription-test"
+    shown = desk.get(made["id"])
+    assert (shown["state"], shown["counters"].get("delivered", 0), shown["cursor"]) == (
+        "active",
+        0,
+        made["cursor"],
+    )
+
+
+def test_a_replay_shows_how_far_it_is_and_leaves_the_live_delivery_alone(
+    desk: Desk, system: System, receiver: Receiver
+) -> None:
+    made = desk.create()
+    publish(desk.caller, 3)
+    deliver(system, made["id"])
+    answer = desk.caller.post(f"{API}/{made['id']}/replay", json={"since": "2000-01-01T00:00:00Z"})
+    operation = answer.json
+    assert (answer.status_code, operation["state"], operation["total"]) == (202, "running", 3)
+    busy = desk.caller.post(f"{API}/{made['id']}/replay", json={"since": "2000-01-01T00:00:00Z"})
+    assert busy.status_code == 409
+    publish(desk.caller, 1)
+    deliver(system, f"{made['id']}.replay.{operation['id']}", made["id"])
+    done = desk.caller.get(answer.headers["Location"]).json
+    assert (done["state"], done["done"], done["total"]) == ("done", 3, 3)
+    assert receiver.sequences == [1, 2, 3, 1, 2, 3, 4]
+    marks = [request.headers.get("X-Mediaops-Redelivery") for request in receiver.got]
+    assert marks == [None] * 3 + [operation["id"]] * 3 + [None]
+    assert desk.get(made["id"])["replay"]["state"] == "done"
+
+
+def test_a_replay_is_cancelled(desk: Desk, system: System, receiver: Receiver) -> None:
+    made = desk.create()
+    publish(desk.caller, 3)
+    deliver(system, made["id"])
+    operation = desk.post(made["id"], "replay", status=202, json={"since": "2000-01-01T00:00:00Z"})
+    path = f"{API}/{made['id']}/replay/{operation['id']}"
+    assert desk.caller.delete(path).json["state"] == "cancelled"
+    deliver(system, f"{made['id']}.replay.{operation['id']}")
+    assert receiver.sequences == [1, 2, 3]
+    for wrong in (f"{API}/{made['id']}/replay/nothing", f"{API}/{'5' * 32}/replay/{operation['id']}"):
+        assert desk.caller.get(wrong).status_code == 404
+        assert desk.caller.delete(wrong).status_code == 404
+
+
+def test_parked_events_are_seen_retried_and_given_up(desk: Desk, system: System, receiver: Receiver) -> None:
+    receiver.answers = [400, 422, 400]
+    made = desk.create()
+    publish(desk.caller, 4)
+    deliver(system, made["id"])
+    assert receiver.sequences == [1, 2, 3, 4]
+    page = desk.caller.get(f"{API}/{made['id']}/parked?limit=2").json
+    rest = desk.caller.get(f"{API}/{made['id']}/parked?cursor={page['next']}").json
+    found: list[dict[str, Any]] = page["parked"] + rest["parked"]
+    assert [one["sequence"] for one in found] == [1, 2, 3]
+    assert (found[0]["event"]["assetId"], found[0]["error"]["code"]) == (0, "refused")
+    assert desk.get(made["id"])["parked"] == 3
+
+    assert desk.post(made["id"], "parked", found[0]["id"], "retry") == {"changed": 1}
+    assert desk.post(made["id"], "parked", found[1]["id"], "discard") == {"changed": 1}
+    again = desk.caller.post(f"{API}/{made['id']}/parked/{found[1]['id']}/discard")
+    assert (again.status_code, again.json["code"]) == (404, "parked_not_found")
+    assert desk.post(made["id"], "parked", "retry") == {"changed": 1}
+    deliver(system, made["id"])
+    assert sorted(receiver.sequences[4:]) == [1, 3]
+    assert {request.headers.get("X-Mediaops-Redelivery") for request in receiver.got[4:]} == {"parked"}
+    assert desk.get(made["id"])["parked"] == 0
+
+
+def test_410_disables_it_and_resume_enables_it_again(desk: Desk, system: System, receiver: Receiver) -> None:
+    receiver.answers = [410]
+    made = desk.create()
+    publish(desk.caller)
+    deliver(system, made["id"])
+    shown = desk.get(made["id"])
+    assert (shown["state"], shown["reason"], shown["lag"]["events"]) == ("disabled", "gone", 1)
+    desk.post(made["id"], "resume")
+    deliver(system, made["id"])
+    assert receiver.sequences == [1, 1]
+
+
+def test_every_operators_action_is_written_down(desk: Desk, system: System, receiver: Receiver) -> None:
+    made = desk.create()
+    for verb in ("pause", "resume", "test"):
+        desk.post(made["id"], verb)
+    desk.post(made["id"], "secret", "rotate")
+    desk.caller.put(f"{API}/{made['id']}", json=desk.body())
+    desk.post(made["id"], "parked", "discard")
+    desk.caller.delete(f"{API}/{made['id']}")
+    trail = [one for one in system.requests.audit_trail(50) if made["id"] in one["target"]]
+    assert [one["verb"] for one in reversed(trail)] == [
+        "create subscription", "pause subscription", "resume subscription", "test subscription", "rotate secret",
+        "change subscription", "discard parked", "delete subscription",
+    ]  # fmt: skip
+
+
+def test_metrics_of_each_subscription(desk: Desk, system: System, receiver: Receiver) -> None:
+    receiver.answers = [204, 400]
+    made = desk.create()
+    publish(desk.caller, 3)
+    deliver(system, made["id"])
+    publish(desk.caller, 2)
+    text = desk.caller.get("/metrics").text
+    label = f'{{subscription="{made["id"]}"}}'
+    for line in (
+        f"mediaops_subscription_lag_events{label} 2.0",
+        f"mediaops_subscription_parked{label} 1.0",
+        f"mediaops_subscription_delivered_total{label} 2.0",
+        f'mediaops_subscription_state{{state="active",subscription="{made["id"]}"}} 1.0',
+        f'mediaops_subscription_delivery_seconds_bucket{{le="+Inf",subscription="{made["id"]}"}} 2.0',
+        f"mediaops_subscription_delivery_seconds_count{label} 2.0",
+    ):
+        assert line in text
