@@ -41,12 +41,14 @@ class TooLong(Exception):
 
 class CallError(Exception):
     """No answer. `cause` is what requests, urllib3 or the socket raised; `sent` tells whether bytes of the
-    request may have left."""
+    request may have left, `reused` whether they left on a connection that had been kept: the far side may have closed it
+    that very moment without having read them."""
 
-    def __init__(self, cause: BaseException, *, sent: bool) -> None:
+    def __init__(self, cause: BaseException, *, sent: bool, reused: bool = False) -> None:
         super().__init__(type(cause).__name__)
         self.cause = cause
         self.sent = sent
+        self.reused = reused
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,11 @@ Resolve = Callable[[str, float], Sequence[str]]
 
 
 class _Call(threading.local):
-    """The call that this thread is making: until when (monotonic), whether its bytes have left, and who says where
-    its host is (None: the system)."""
+    """The call that this thread is making: until when (monotonic), whether it made a connection, whether its bytes have
+    left, and who says where its host is (None: the system)."""
 
     deadline: float = float("inf")
+    connected: bool = False
     sent: bool = False
     resolve: Resolve | None = None
 
@@ -124,6 +127,7 @@ class _Watched:
         left = _call.left()
         if left <= 0:
             raise ConnectTimeoutError(self, "the call's deadline has passed")
+        _call.connected = True
         self.timeout = min(self.timeout, left)
         plain = self._plain_conn() if _call.resolve is None else self._checked_conn(_call.resolve)
         made = _Socket(plain.family, plain.type, plain.proto, plain.detach())
@@ -271,7 +275,8 @@ class Transport:
         `path` is sent as it is; it must be quoted.
         """
         started = time.monotonic()
-        _call.deadline, _call.sent, _call.resolve = deadline, False, self._resolve
+        _call.deadline, _call.resolve = deadline, self._resolve
+        _call.connected = _call.sent = False
         try:
             left = deadline - started
             if left <= 0:
@@ -295,7 +300,7 @@ class Transport:
                 content = content[: self._max_answer]
             return Answer(response.status, response.headers, content, (time.monotonic() - started) * 1000)
         except _FAILURES as error:
-            raise CallError(error, sent=_call.sent) from error
+            raise CallError(error, sent=_call.sent, reused=_call.sent and not _call.connected) from error
         finally:
             _call.deadline, _call.resolve = float("inf"), None
 

@@ -14,7 +14,7 @@ from app.events.sinks.calls import Parcel, send
 from app.events.sinks.signing import PREFIX, signatures, valid
 from app.platform.clock import to_ms, utcnow
 from app.platform.errors import InvalidInput
-from app.platform.failures import describe, retry_after
+from app.platform.failures import RESET, describe, retry_after
 from app.platform.guard import Guard
 from app.platform.http import Answer, CallError, Transport
 
@@ -149,13 +149,7 @@ class Webhook:
     def _post(self, delivery: Delivery, deadline: float) -> Outcome:
         started = time.monotonic()
         try:
-            answer = self._transport.call(
-                "POST",
-                self._path,
-                self._signed(delivery),
-                delivery.event,
-                deadline=min(deadline, started + REQUEST_S),
-            )
+            answer = self._call(delivery, min(deadline, started + REQUEST_S))
         except CallError as error:
             code, detail = describe(error.cause, sent=error.sent)
             latency = int((time.monotonic() - started) * 1000)
@@ -166,6 +160,17 @@ class Webhook:
             latency_ms=int(answer.elapsed_ms),
             answer=self._excerpt(answer),
         )
+
+    def _call(self, delivery: Delivery, deadline: float) -> Answer:
+        """A kept connection that breaks was most likely closed while nobody used it, so a new one is tried at once. Should
+        the receiver have read the event all the same, its id tells that it came twice."""
+        headers = self._signed(delivery)
+        try:
+            return self._transport.call("POST", self._path, headers, delivery.event, deadline=deadline)
+        except CallError as error:
+            if not error.reused or describe(error.cause, sent=True)[0] != RESET:
+                raise
+        return self._transport.call("POST", self._path, headers, delivery.event, deadline=deadline)
 
     def _headers_of(self, delivery: Delivery) -> dict[str, str]:
         headers = {

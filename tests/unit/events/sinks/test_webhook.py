@@ -107,6 +107,25 @@ def test_connections_are_kept(receiver: Receiver, build: Build) -> None:
     assert (len(receiver.got), receiver.connections) == (5, 1)
 
 
+def test_a_kept_connection_that_breaks_is_replaced_at_once(receiver: Receiver, build: Build) -> None:
+    sink = build()
+    send(sink, delivery(1))
+    replies = iter([Reply(reset=True), Reply()])
+    receiver.answer = lambda _: next(replies)
+    (outcome,) = send(sink, delivery(2))
+    assert outcome.error is None
+    assert [got.headers["webhook-id"] for got in receiver.got] == ["guid-1", "guid-2", "guid-2"]
+    assert receiver.connections == 2
+
+
+def test_a_new_connection_that_breaks_is_left_to_the_retries(receiver: Receiver, build: Build) -> None:
+    receiver.answer = lambda _: Reply(reset=True)
+    (outcome,) = send(build())
+    assert outcome.error is not None
+    assert outcome.error.code == "connection_reset"
+    assert len(receiver.got) == 1
+
+
 NOW = datetime(2026, 11, 21, 19, 30, tzinfo=UTC)
 
 
