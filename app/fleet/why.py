@@ -1,4 +1,5 @@
-"""What is going on with an id, in plain sentences: of a request, content media, livestream, event, job or operation."""
+"""What is going on with an id, in plain sentences: of a request, content media, livestream, event, job, operation or
+subscription."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from app.events.subscriptions.service import SubscriptionService
+from app.events.subscriptions.telling import sentences
 from app.fleet.service import FleetService, FleetState, Member
 from app.outgoing.model import OPEN, State
 from app.outgoing.operations import Operations
@@ -51,12 +54,18 @@ class Why:
     """Reads only."""
 
     def __init__(
-        self, fleet: FleetService, requests: RequestService, operations: Operations, planning: PlanningStore
+        self,
+        fleet: FleetService,
+        requests: RequestService,
+        operations: Operations,
+        planning: PlanningStore,
+        subscriptions: SubscriptionService,
     ) -> None:
         self._fleet = fleet
         self._requests = requests
         self._operations = operations
         self._planning = planning
+        self._subscriptions = subscriptions
 
     def explain(self, identifier: str) -> list[Finding]:
         """Everything that has this id; raises NotFound where nothing has."""
@@ -67,15 +76,24 @@ class Why:
             self._event,
             self._job,
             self._operation,
+            self._subscription,
         )
         findings = [found for look in looks if (found := look(identifier)) is not None]
         if not findings:
             raise NotFound(
-                "Nothing here has this id: no request, content media, livestream, event, job or operation.",
+                "Nothing here has this id: no request, content media, livestream, event, job, operation or "
+                "subscription.",
                 code="id_not_found",
                 field="id",
             )
         return findings
+
+    def _subscription(self, identifier: str) -> Finding | None:
+        try:
+            view = self._subscriptions.get(identifier.removeprefix("sub:"), whole=False)
+        except NotFound:
+            return None
+        return Finding("subscription", tuple(sentences(view)), f"/api/subscriptions/{view['id']}")
 
     def _request(self, identifier: str) -> Finding | None:
         record = self._requests.records.get(identifier)

@@ -48,7 +48,7 @@ def create_app(system: System) -> Flask:
     manners.register(app, system.settings)
     problems.register(app)
     fleet = FleetService(system.outgoing, system.planning.store)
-    why = Why(fleet, system.requests, system.operations, system.planning.store)
+    why = Why(fleet, system.requests, system.operations, system.planning.store, system.subscriptions)
     rate = RateLimit(system.outgoing.client, system.keys, system.settings.rate_limit)
     following = Following(system.events)
     app.extensions["ends_when"] = following.end_when

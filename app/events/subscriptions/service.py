@@ -162,7 +162,9 @@ class SubscriptionService:
 
     def statuses(self) -> list[FeedStatus]:
         """How all of them are doing, for monitoring."""
-        return list(self._feeds.statuses([place.id for place in self._store.listed()]).values())
+        ids = [place.id for place in self._store.listed()]
+        chunks = (ids[at : at + _CHUNK] for at in range(0, len(ids), _CHUNK))
+        return [status for chunk in chunks for status in self._feeds.statuses(chunk).values()]
 
     def deliveries(self, subscription_id: str, limit: int, cursor: str | None, outcome: str | None) -> Page:
         """The delivery log, the newest attempt first."""

@@ -144,6 +144,46 @@ def test_tokens_have_only_their_scopes(run: Run, tmp_path: Path) -> None:
     assert "knows" in run(*looker, "destinations", "list", exits=1).stderr
 
 
+def test_the_life_of_a_subscription(run: Run, tmp_path: Path) -> None:
+    """No worker runs: what is published waits."""
+    options = (
+        "--topic",
+        "asset-operations:asset-created",
+        "--webhook",
+        "https://1.1.1.1/hook",
+        "--header",
+        "X-Key=v1",
+    )
+    made = read(run("subscriptions", "create", *options, "--name", "Newsroom", "--json"))
+    assert "isn't shown again" in run("subscriptions", "create", *options).stderr
+    one = made["id"]
+    assert "Newsroom" in run("subscriptions", "list").stdout
+    assert len(read(run("subscriptions", "list", "--limit", "1", "--json"))) == 1
+    changed = read(
+        run("subscriptions", "update", one, "--name", "Desk", "--unordered", "--in-flight", "3", "--json")
+    )
+    assert (changed["name"], changed["inFlight"], changed["revision"]) == ("Desk", 3, 2)
+    assert changed["sink"]["headers"] == {"X-Key": None}
+    refused = run("subscriptions", "update", one, "--webhook", "https://8.8.8.8/hook", exits=1)
+    assert "another host" in refused.stderr
+    refused = run("subscriptions", "create", "--topic", "player-events", "--kinesis", "s", exits=1)
+    assert "is gone" in refused.stderr
+    assert "resume" in run("subscriptions", "pause", one).stderr
+    assert read(run("subscriptions", "list", "--state", "paused", "--json"))[0]["id"] == one
+    assert "paused" in run("why", one).stdout
+    run("subscriptions", "resume", one)
+    assert read(run("subscriptions", "deliveries", one, "--json")) == []
+    assert read(run("subscriptions", "parked", one, "--json")) == []
+    assert read(run("subscriptions", "parked", one, "--all", "--retry", "--json")) == {"changed": 0}
+    replay = read(run("subscriptions", "replay", one, "--since", "2026-01-01T00:00:00Z", "--json"))
+    assert (replay["state"], replay["total"]) == ("done", 0)
+    rotated = run("subscriptions", "rotate-secret", one).stdout.strip()
+    assert rotated.startswith("whsec_")
+    assert rotated not in run("subscriptions", "show", one).output
+    run("subscriptions", "delete", one, "--yes")
+    assert "no such subscription" in run("subscriptions", "show", one, exits=1).stderr
+
+
 def test_bad_rows_are_told_with_their_fields(run: Run, tmp_path: Path) -> None:
     rows = (
         '{"type":"event","id":"e1","body":{"name":"A","livestreams":[{"livestreamId":"L","preKoUtc":"soon"}]}}',

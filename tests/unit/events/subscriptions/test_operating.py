@@ -224,3 +224,48 @@ def test_metrics_of_each_subscription(desk: Desk, system: System, receiver: Rece
         f"mediaops_subscription_delivery_seconds_count{label} 2.0",
     ):
         assert line in text
+
+
+def test_a_subscription_is_one_of_the_destinations(desk: Desk, system: System, receiver: Receiver) -> None:
+    made = desk.create()
+    name = f"sub:{made['id']}"
+    switch = f"/api/custom/destinations/{name}"
+    assert desk.caller.post(f"{switch}/pause").json["state"] == "paused"
+    publish(desk.caller, 2)
+    listed = {one["name"]: one for one in desk.caller.get("/api/custom/destinations").json["destinations"]}
+    assert set(listed) == {"avos", name}
+    assert set(listed[name]) >= {"name", "state", "reason", "runnable", "live", "failed", "maxInFlight"}
+    assert (listed[name]["state"], listed[name]["runnable"]) == ("paused", 2)
+    assert desk.caller.post(f"{switch}/resume").json["state"] == "closed"
+    deliver(system, made["id"])
+    assert receiver.sequences == [1, 2]
+    for wrong in ("sub:", "sub:nothing", f"sub:{'5' * 32}"):
+        assert desk.caller.post(f"/api/custom/destinations/{wrong}/pause").status_code == 404
+
+
+def test_why_says_how_a_subscription_stands(desk: Desk, system: System, receiver: Receiver) -> None:
+    receiver.answers = [400, 410]
+    made = desk.create(name="Newsroom", sink={"type": "webhook", "url": f"{desk.url}?key=inner"})
+    publish(desk.caller, 2)
+    deliver(system, made["id"])
+    for identifier in (made["id"], f"sub:{made['id']}"):
+        (finding,) = desk.caller.get(f"/api/custom/why/{identifier}").json["findings"]
+        text = " ".join(finding["sentences"])
+        for part in ("(Newsroom)", "disabled", "410", "1 events behind", "1 events were refused"):
+            assert part in text
+        assert "inner" not in text
+        assert finding["see"] == f"/api/subscriptions/{made['id']}"
+
+
+def test_changing_the_order_loses_and_doubles_nothing(desk: Desk, system: System, receiver: Receiver) -> None:
+    made = desk.create()
+    for number, changes in enumerate(({"ordered": False, "inFlight": 4}, {}, {"ordered": False})):
+        publish(desk.caller, 5)
+        if number:
+            deliver(system, made["id"])
+        changed = desk.caller.put(f"{API}/{made['id']}", json=desk.body(**changes))
+        assert changed.status_code == 200, changed.text
+    publish(desk.caller, 5)
+    deliver(system, made["id"])
+    assert sorted(receiver.sequences) == list(range(1, 21))
+    assert desk.get(made["id"])["inFlight"] == 10
