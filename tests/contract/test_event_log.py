@@ -221,7 +221,7 @@ def test_one_read_looks_at_a_bounded_number_and_says_how_far(
     desk.fill(50)
     found, page = desk.take(names={"asset-deleted"})
     assert (found, page.next, page.last) == ([], 20, 50)
-    assert READ_LOOKED <= 1_000
+    assert READ_LOOKED <= 500
 
 
 def test_one_read_returns_a_bounded_number_of_bytes_but_one_entry_at_least(desk: Desk) -> None:

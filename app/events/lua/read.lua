@@ -18,23 +18,23 @@ if position < 0 or position < oldest - 1 then position = math.max(oldest - 1, 0)
 if not first or position > last then return { last, oldest, last } end
 
 local result = { last, oldest, position }
-local taken, bytes, looked, chunk = 0, 0, 0, 8
+local names, limit, max_bytes, max_looked = ctl.names, ctl.limit, ctl.max_bytes, ctl.max_looked
+local taken, bytes, looked, chunk, n = 0, 0, 0, 8, 3
 while true do
   local entries = redis.call('XRANGE', log, int(position + 1) .. '-0', '+', 'COUNT', chunk)
   for _, entry in ipairs(entries) do
-    local values = {}
-    for i = 1, #entry[2], 2 do values[entry[2][i]] = entry[2][i + 1] end
-    if not ctl.names or ctl.names[values.name] then
-      if taken > 0 and bytes + #values.event > ctl.max_bytes then return result end
-      local n = #result
-      result[n + 1], result[n + 2], result[n + 3] = values.name, values.guid, sequence_of(entry)
-      result[n + 4], result[n + 5] = tonumber(values.at), values.event
-      taken, bytes = taken + 1, bytes + #values.event
+    local fields = entry[2] -- as _log.lua writes them: event, name, guid, at
+    local event, name = fields[2], fields[4]
+    local sequence = string.sub(entry[1], 1, -3)
+    if not names or names[name] then
+      if taken > 0 and bytes + #event > max_bytes then return result end
+      result[n + 1], result[n + 2], result[n + 3], result[n + 4], result[n + 5] = name, fields[6], sequence, fields[8], event
+      n, taken, bytes = n + 5, taken + 1, bytes + #event
     end
-    position = sequence_of(entry)
+    position = sequence
     result[3] = position
     looked = looked + 1
-    if taken >= ctl.limit or looked >= ctl.max_looked then return result end
+    if taken >= limit or looked >= max_looked then return result end
   end
   if #entries < chunk then
     -- Everything there is has been looked at; what was removed at the end counts as looked at too.
