@@ -6,22 +6,24 @@ from typing import Any
 
 from flask import Response, jsonify, request
 
-from app.events.subscriptions.schemas import (
+from app.events.subscriptions.answers import (
     ChangedSchema,
-    ConfigSchema,
     CreatedSchema,
     DeletedSchema,
-    DeliveriesQuerySchema,
     DeliveryListSchema,
-    ListQuerySchema,
     ParkedListSchema,
     ReplayProgressSchema,
-    ReplaySchema,
     RotatedSchema,
-    RotateSchema,
     SubscriptionListSchema,
     SubscriptionSchema,
     TestedSchema,
+)
+from app.events.subscriptions.schemas import (
+    ConfigSchema,
+    DeliveriesQuerySchema,
+    ListQuerySchema,
+    ReplaySchema,
+    RotateSchema,
 )
 from app.events.subscriptions.service import Made, SubscriptionService
 from app.platform.api import Blueprint

@@ -1,4 +1,4 @@
-"""What callers write of a subscription, and what its addresses answer.
+"""What callers write of a subscription; what is answered is in `answers`.
 
 The three sinks have members of their own, so that a misspelt or misplaced one is refused by its name.
 """
@@ -15,7 +15,7 @@ from app.events import catalogue
 from app.events.feeds.model import OUTCOMES
 from app.events.subscriptions.model import STATES
 from app.platform.errors import BadRequest
-from app.platform.inputs import Flag, Identifier, Instant, PageSchema, Schema, Shown, Text, Whole
+from app.platform.inputs import Flag, Instant, PageSchema, Schema, Text, Whole
 
 MAX_TOPICS: Final = 50
 MAX_NAMES: Final = 50
@@ -23,8 +23,6 @@ MAX_IN_FLIGHT: Final = 50
 MAX_HEADERS: Final = 20
 LONGEST_OVERLAP_S: Final = 7 * 86400
 OVERLAP_S: Final = 86400
-
-# What callers write --------------------------------------------------------------------------------------------------
 
 
 class TopicSchema(Schema):
@@ -174,97 +172,3 @@ class ListQuerySchema(PageSchema):
 
 class DeliveriesQuerySchema(PageSchema):
     outcome = ma.fields.String(validate=ma.validate.OneOf(OUTCOMES))
-
-
-# What is answered ----------------------------------------------------------------------------------------------------
-
-
-class LagSchema(Shown):
-    events = ma.fields.Integer(required=True, metadata={"description": "Logged and not handled yet."})
-    seconds = ma.fields.Float(required=True, metadata={"description": "Age of the oldest of them."})
-
-
-class ShownTopicSchema(Shown):
-    topic = ma.fields.String(required=True)
-    eventNames = ma.fields.List(ma.fields.String())
-
-
-class SubscriptionSchema(Shown):
-    """A subscription and how it is doing. Header values and secrets are never in it."""
-
-    id = Identifier(required=True)
-    name = ma.fields.String(allow_none=True)
-    topics = ma.fields.List(ma.fields.Nested(ShownTopicSchema), required=True)
-    sink = ma.fields.Dict(required=True)
-    ordered = ma.fields.Boolean(required=True)
-    inFlight = ma.fields.Integer(required=True)
-    start = ma.fields.String(required=True)
-    revision = ma.fields.Integer(required=True)
-    createdAt = Instant(required=True)
-    updatedAt = Instant(required=True)
-    state = ma.fields.String(required=True, validate=ma.validate.OneOf(STATES))
-    lag = ma.fields.Nested(LagSchema, required=True)
-    counters = ma.fields.Dict(required=True)
-
-
-class CreatedSchema(SubscriptionSchema):
-    secret = ma.fields.String(metadata={"description": "Of a webhook; shown this once."})
-
-
-class SubscriptionListSchema(Shown):
-    subscriptions = ma.fields.List(ma.fields.Nested(SubscriptionSchema), required=True)
-    next = ma.fields.String(required=True, allow_none=True)
-
-
-class DeletedSchema(Shown):
-    id = ma.fields.String(required=True)
-
-
-class RotatedSchema(Shown):
-    secret = ma.fields.String(required=True, metadata={"description": "Shown this once."})
-    previousValidUntil = Instant(required=True)
-
-
-class TestedSchema(Shown):
-    """What became of a test event."""
-
-    delivered = ma.fields.Boolean(required=True)
-    status = ma.fields.Integer(required=True, allow_none=True)
-    latencyMs = ma.fields.Integer(required=True)
-    answer = ma.fields.String(required=True)
-    error = ma.fields.Dict(required=True, allow_none=True)
-
-
-class ReplayProgressSchema(Shown):
-    """A replay, worked off in the background."""
-
-    id = ma.fields.String(required=True)
-    state = ma.fields.String(required=True)
-    done = ma.fields.Integer(required=True)
-    total = ma.fields.Integer(required=True)
-
-
-class DeliverySchema(Shown):
-    at = Instant(required=True)
-    outcome = ma.fields.String(required=True)
-
-
-class DeliveryListSchema(Shown):
-    deliveries = ma.fields.List(ma.fields.Nested(DeliverySchema), required=True)
-    next = ma.fields.String(required=True, allow_none=True)
-
-
-class ParkedSchema(Shown):
-    id = ma.fields.String(required=True)
-    topic = ma.fields.String(required=True)
-    sequence = ma.fields.Integer(required=True)
-    parkedAt = Instant(required=True)
-
-
-class ParkedListSchema(Shown):
-    parked = ma.fields.List(ma.fields.Nested(ParkedSchema), required=True)
-    next = ma.fields.String(required=True, allow_none=True)
-
-
-class ChangedSchema(Shown):
-    changed = ma.fields.Integer(required=True, metadata={"description": "How many events it was done to."})

@@ -229,3 +229,20 @@ def test_without_an_allowance_this_machine_is_refused_under_every_name(desk: Des
     for host in ("localhost", "127.0.0.1", "127.1", "0x7f000001", "[::ffff:127.0.0.1]", "0"):
         answer = strict.post(API, json=desk.body(sink={"type": "webhook", "url": f"http://{host}/hook"}))
         assert (answer.status_code, answer.json["field"]) == (400, "sink.url"), host
+
+
+def test_two_changes_never_meet(desk: Desk, caller: Caller, system: System) -> None:
+    made = desk.create()
+    lock = f"{system.keys.subscription(made['id'])}:changing"
+    system.redis.set(lock, "somebody else")
+    path = f"{API}/{made['id']}"
+    for answer in (
+        caller.put(path, json=desk.body()),
+        caller.post(f"{path}/secret/rotate"),
+        caller.delete(path),
+    ):
+        assert (answer.status_code, answer.json["code"]) == (409, "being_changed")
+    assert system.redis.get(lock) == b"somebody else"
+    system.redis.delete(lock)
+    assert caller.put(path, json=desk.body(sink={"type": "ftp"})).status_code == 400
+    assert caller.delete(path).status_code == 200
