@@ -255,7 +255,12 @@ class SubscriptionEvent(EnvelopeSchema):
 
     subscriptionId = _string()
     reason = _string(required=False)
+    failures = Whole()
+    failingSince = Instant()
+    replayId = _string(required=False)
     topic = _string(required=False)
+    first = Whole(data_key="from", metadata={"description": "The first sequence that was missed."})
+    last = Whole(data_key="to", metadata={"description": "The last one."})
 
 
 SCHEMAS: Final[Mapping[str, EnvelopeSchema]] = MappingProxyType(

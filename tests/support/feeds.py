@@ -19,6 +19,7 @@ from app.events.log import EventLog
 from app.events.sinks.base import Delivery, Kind, Limits, Outcome, SinkError
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
+from tests.support.published import fitting
 
 TOPIC = "asset-operations"
 OTHER = "category-operations"
@@ -191,8 +192,10 @@ class FeedBench:
         return (self.client.hget(self.keys.feed(feed_id), name) or b"").decode()
 
     def told(self, topic: str = "delivery-operations") -> list[dict[str, Any]]:
-        """What this system has published about its deliveries."""
-        return [json.loads(fields[b"event"]) for _, fields in self.client.xrange(self.keys.log(topic))]
+        """What this system has published about its deliveries, each in the form of its family."""
+        rows = [fields[b"event"] for _, fields in self.client.xrange(self.keys.log(topic))]
+        assert all(fitting(topic, raw) for raw in rows)
+        return [json.loads(raw) for raw in rows]
 
     def journal(self, feed_id: str = "s1") -> list[tuple[str, dict[str, Any]]]:
         rows = self.client.xrange(self.keys.deliveries(feed_id))
