@@ -40,19 +40,19 @@ local function move_cursor()
   end
   if ctl.ahead then
     redis.call('DEL', feed_key(f.id, 'ahead'))
-    for _, one in ipairs(ctl.ahead) do redis.call('SADD', feed_key(f.id, 'ahead'), one) end
+    if #ctl.ahead > 0 then redis.call('SADD', feed_key(f.id, 'ahead'), unpack(ctl.ahead)) end
   end
 end
 
 local function note_events()
   local open, attempts = feed_key(f.id, 'open'), feed_key(f.id, 'attempts')
-  for _, member in ipairs(ctl.done) do redis.call('ZREM', open, member) end
+  if #ctl.done > 0 then redis.call('ZREM', open, unpack(ctl.done)) end
   for _, one in ipairs(ctl.retry) do
     -- Only what is still there: an update may have taken its topic away.
     redis.call('ZADD', open, 'XX', int(now + one[2]), one[1])
   end
   for _, one in ipairs(ctl.attempts) do redis.call('HSET', attempts, one[1], int(one[2]) .. '|' .. int(one[3])) end
-  for _, one in ipairs(ctl.forget) do redis.call('HDEL', attempts, one) end
+  if #ctl.forget > 0 then redis.call('HDEL', attempts, unpack(ctl.forget)) end
   for _, one in ipairs(ctl.park) do
     redis.call('ZADD', feed_key(f.owner, 'parked'), int(now), one[1])
     redis.call('HSET', feed_key(f.owner, 'parked:why'), one[1], payload(one[2]))
