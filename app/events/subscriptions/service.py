@@ -71,9 +71,14 @@ class SubscriptionService:
         subscription = from_body(subscription_id, body, public, now, fingerprint)
         self._sinks.check(with_values(public, secrets))
         start = self._start(body["start"], [topic for topic, _ in subscription.topics])
-        self._feeds.create(
-            spec(subscription, secrets, start), also=self._store.commands_to_save(subscription)
-        )
+        also = self._store.commands_to_save(subscription)
+        try:
+            self._feeds.create(spec(subscription, secrets, start), also=also)
+        except Conflict:  # the same call twice at once: the other one has made it
+            made = self._store.get(subscription_id)
+            if made is None:
+                raise
+            return self._repeated(made, fingerprint)
         self._audit.write_down(actor, "create subscription", subscription_id)
         return Made(self.get(subscription_id), _current(secrets))
 

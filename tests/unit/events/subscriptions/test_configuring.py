@@ -8,6 +8,7 @@ import fakeredis
 import pytest
 from structlog.testing import capture_logs
 
+from app.events.sinks.factory import Sinks
 from app.system import System
 from app.web import create_app
 from tests.unit.events.subscriptions.conftest import API, Desk
@@ -186,6 +187,24 @@ def test_a_create_whose_answer_was_lost_is_answered_again(desk: Desk, caller: Ca
     )
     other = caller.post(API, json=desk.body(name="other"), headers=key)
     assert (other.status_code, other.json["code"]) == (422, "idempotency_key_reused")
+    assert len(caller.get(API).json["subscriptions"]) == 1
+
+
+def test_the_same_create_twice_at_once_makes_one(
+    desk: Desk, caller: Caller, system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {"Idempotency-Key": "create-1"}
+    check, answers = Sinks.check, list[Any]()
+
+    def meanwhile(sinks: Sinks, sink: Any) -> None:
+        monkeypatch.setattr(Sinks, "check", check)
+        answers.append(caller.post(API, json=desk.body(), headers=key))
+        check(sinks, sink)
+
+    monkeypatch.setattr(Sinks, "check", meanwhile)
+    answers.append(caller.post(API, json=desk.body(), headers=key))
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json["secret"] == answers[1].json["secret"]
     assert len(caller.get(API).json["subscriptions"]) == 1
 
 

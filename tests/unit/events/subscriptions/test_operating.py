@@ -259,7 +259,8 @@ def test_why_says_how_a_subscription_stands(desk: Desk, system: System, receiver
 
 def test_changing_the_order_loses_and_doubles_nothing(desk: Desk, system: System, receiver: Receiver) -> None:
     made = desk.create()
-    for number, changes in enumerate(({"ordered": False, "inFlight": 4}, {}, {"ordered": False})):
+    ways: list[dict[str, Any]] = [{"ordered": False, "inFlight": 4}, {}, {"ordered": False}]
+    for number, changes in enumerate(ways):
         publish(desk.caller, 5)
         if number:
             deliver(system, made["id"])
