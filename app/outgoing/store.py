@@ -8,6 +8,7 @@ Idempotency-Key).
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,12 +31,12 @@ from app.platform.scripts import ScriptFolder
 
 SCRIPTS = Path(__file__).parent / "lua"
 SHARED_SCRIPTS = (LOG_SCRIPTS,)
-# How many requests one script call takes on. Nothing may hold the server for 10 ms, and a busy machine takes twice the
-# time that a quiet one takes (microseconds a request, quiet): sweep 6, promote 50, trim 60, expire and reclaim 120.
+# How many requests one script call takes on. Nothing may hold the server for 10 ms, and a busy machine takes some times
+# what a quiet one takes (microseconds a request, quiet): sweep 6, promote 50, trim 60, expire and reclaim 120 to 250.
 RETRY_CHUNK = 500
 PROMOTE_CHUNK = 50
-EXPIRE_CHUNK = 25
-TRIM_CHUNK = 50
+EXPIRE_CHUNK = 10
+TRIM_CHUNK = 25
 AUDIT_CHUNK = 50
 SOON = timedelta(hours=2)
 
@@ -285,9 +286,10 @@ class OutgoingStore:
         control: Control = {"destination": destination, "max_reclaims": self.policy.max_reclaims}
         return sum(self._chunks("reclaim", control, EXPIRE_CHUNK))
 
-    def expire(self, destination: str = AVOS) -> int:
-        """End what has failed, or waits behind an open breaker, and is too old or past its deadline."""
-        return sum(self._chunks("expire", {"destination": destination}, EXPIRE_CHUNK))
+    def expire(self, destination: str = AVOS, *, seconds: float = float("inf")) -> int:
+        """End what has failed, or waits behind an open breaker, and is too old or past its deadline; for so long
+        at most, and the rest next time (until then `begin` refuses to send it)."""
+        return self._for(seconds, "expire", {"destination": destination}, EXPIRE_CHUNK)
 
     def suspects(self, destination: str, limit: int = 100) -> list[str]:
         """Lanes to read back now, each at most once a lease until `cleared`."""
@@ -298,9 +300,9 @@ class OutgoingStore:
         with store_errors():
             self.client.zrem(self.keys.suspects(destination), lane)
 
-    def trim(self) -> int:
-        """Remove final records older than the history is kept."""
-        return sum(self._chunks("trim", {}, TRIM_CHUNK))
+    def trim(self, *, seconds: float = float("inf")) -> int:
+        """Remove final records older than the history is kept; for so long at most, and the rest next time."""
+        return self._for(seconds, "trim", {}, TRIM_CHUNK)
 
     def audit(self, destination: str = AVOS) -> list[str]:
         """Check the invariant for every open record, mend what breaks it; the ids that were mended."""
@@ -317,6 +319,15 @@ class OutgoingStore:
         control: Control = {"cursor": cursor, "limit": AUDIT_CHUNK, "destination": destination}
         following, _, *ids = self._run("audit", control)
         return following.decode(), [i.decode() for i in ids]
+
+    def _for(self, seconds: float, script: str, control: Control, limit: int) -> int:
+        until = time.monotonic() + seconds
+        done = 0
+        for count in self._chunks(script, control, limit):
+            done += count
+            if time.monotonic() >= until:
+                break
+        return done
 
     def _chunks(self, script: str, control: Control, limit: int) -> Iterator[int]:
         while True:

@@ -14,6 +14,8 @@ from app.platform.redis import store_errors
 
 FULL_SHARE: Final = 0.85  # of maxmemory: above it, accept takes no new work and the rest drains
 AUDIT_CHUNKS: Final = 100  # of 50 records
+EXPIRE_S: Final = 3.0  # of a tick: retries must not wait for a hundred thousand expiries
+TRIM_S: Final = 20.0  # of the minute between two
 _FULL_FOR_MS: Final = 30_000  # the mark falls off by itself if nobody renews it
 
 
@@ -39,7 +41,7 @@ class Ticks:
     def retry_failed(self) -> Swept:
         """The 10-second tick: give up what is too old, make the rest due, promote as many as may fly; behind
         an open breaker, send a probe."""
-        expired = sum(self._store.expire(name) for name in DESTINATIONS)
+        expired = sum(self._store.expire(name, seconds=EXPIRE_S) for name in DESTINATIONS)
         swept = sum(self._store.sweep(name) for name in DESTINATIONS)
         return Swept(expired, swept, sum(self._store.promote(name, probe=True) for name in DESTINATIONS))
 
@@ -54,7 +56,7 @@ class Ticks:
     def trim(self) -> int:
         """Remove history, and entries of the event log, that are old enough."""
         before_ms = self._store.time_ms() - int(self._keep_log.total_seconds() * 1000)
-        return self._store.trim() + trim_logs(self._store.client, self._store.keys, before_ms)
+        return self._store.trim(seconds=TRIM_S) + trim_logs(self._store.client, self._store.keys, before_ms)
 
     def audit(self) -> list[str]:
         """Check and mend the invariant for the next few thousand open records; the ids that were mended.
