@@ -108,6 +108,11 @@ def cpu_s(pids: Sequence[int]) -> float:
     return total / _TICKS
 
 
+def stolen_s() -> float:
+    """Seconds, on all cores together, in which this machine stood still because its host ran something else."""
+    return int(Path("/proc/stat").read_text().split()[8]) / _TICKS
+
+
 def memory(pid: int) -> Memory:
     """Of one process, without its children."""
     values: dict[str, float] = {}

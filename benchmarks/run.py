@@ -157,14 +157,17 @@ class Run:
                     if done.count < removed:
                         raise ValueError(f"only {done.count} of {removed} were {verb}")
                     report.add(TABLE, f"{removed:,} {verb}", done.seconds, "s")
+                    report.add(TABLE, f"{removed:,} {verb}: scripts, p99", done.p99_ms, "ms")
                     report.add(TABLE, f"{removed:,} {verb}: longest command", done.longest_ms, "ms")
                     report.add(TABLE, f"{removed:,} {verb}: commands over 10 ms", done.slow, "")
+                    report.add(TABLE, f"{removed:,} {verb}: the machine stood still", done.stolen_s, "s")
             finally:
                 table.stop()
         report.note(
             f"Claiming: all that brings {DUE:,} due entries to a worker (sweep, promotions of the full buffer of 200, claims "
             "one by one). `server` is processor time of the server's thread. The table's records are copies of one that our "
-            "own scripts brought there; rewriting the append-only file is put off while it is measured."
+            "own scripts brought there; rewriting the append-only file is put off while it is measured. `stood still`: time "
+            "that the host took from this machine's cores, 10 ms at a time."
         )
 
 
