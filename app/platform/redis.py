@@ -11,11 +11,11 @@ from typing import Any, Final, Protocol, cast
 
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import SENTINEL
 from redis.exceptions import BusyLoadingError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+from redis.utils import SENTINEL
 
 from app.platform.errors import Unavailable
 
@@ -66,6 +66,8 @@ def _patient(kind: type[Any]) -> type[Any]:
     """redis-py's connection (TCP, TLS or socket), waiting no longer than `patience` allows."""
 
     class Patient(kind):  # type: ignore[misc]  # whichever the URL asks for
+        socket_connect_timeout: Any
+
         def _connect(self) -> Any:
             full = self.socket_connect_timeout
             self.socket_connect_timeout = _left(full)
