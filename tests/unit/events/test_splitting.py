@@ -19,8 +19,22 @@ JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4)
 )
 BLANKS = st.text(" \t\r\n", max_size=3)
-MEMBERS = st.dictionaries(TEXT.filter(lambda name: name not in ENVELOPE), JSON, max_size=5)
-ENVELOPE = ("eventName", "assetId", "originator", "tenant", "versions", "timestamp", "guid", "properties", "metadata", "platforms", "assetCreationDate")  # fmt: skip
+KNOWN: frozenset[str] = frozenset(
+    [
+        "eventName",
+        "assetId",
+        "originator",
+        "tenant",
+        "versions",
+        "timestamp",
+        "guid",
+        "properties",
+        "metadata",
+        "platforms",
+        "assetCreationDate",
+    ]
+)
+MEMBERS = st.dictionaries(TEXT.filter(lambda name: str(name) not in KNOWN), JSON, max_size=5)
 
 
 def spelled(value: Any, *, ascii_only: bool, indent: int | None) -> str:
