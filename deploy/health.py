@@ -20,13 +20,13 @@ from typing import Final
 from celery import Celery
 
 from app.client import Client, Refused, Unreachable
-from app.platform.dispatch import QUEUES
 from app.platform.errors import Unavailable
 from app.platform.redis import connect
 from app.settings import Settings
 from app.watch.canaries import Canaries, watch
 
 ENDING: Final = "--end-silent"
+WORKERS: Final = ("pending", "live", "events", "events-slow", "ticks")  # as deploy/entrypoint names them
 _ANSWER_S: Final = 3.0
 _PULSE_S: Final = 6.0  # a beat that has just got its connection back
 Check = Callable[[Settings], str | None]
@@ -115,7 +115,7 @@ CHECKS: Final[dict[str, Check]] = {
     "api": api,
     "beat": beat,
     "flower": flower,
-    **{role: worker(role) for role in QUEUES},
+    **{role: worker(role) for role in WORKERS},
 }
 
 

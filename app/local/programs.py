@@ -46,8 +46,8 @@ def stages(layout: Layout) -> list[Stage]:
         for number in range(1, settings.live_workers + 1)
     ]
     events = [
-        worker("deliveries", "deliveries", settings.events_slots, deliver),
-        worker("deliveries-slow", "deliveries-slow", settings.events_slow_slots, deliver),
+        worker("events", "deliveries", settings.events_slots, deliver),
+        worker("events-slow", "deliveries-slow", settings.events_slow_slots, deliver),
     ]
     few = [worker(name, name, _FEW, finish) for name in ("pending", "ticks")]
     found = [

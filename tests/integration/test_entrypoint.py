@@ -16,13 +16,13 @@ import pytest
 import yaml
 
 from app.local.layout import free_port
-from app.platform.dispatch import QUEUES
+from deploy.health import WORKERS
 from tests.support.server import RealServer
 from tests.support.wait import until
 from tests.support.worker import ROOT
 
 ENTRYPOINT = ROOT / "deploy" / "entrypoint"
-ROLES = ("api", "pending", "live", "deliveries", "deliveries-slow", "ticks", "beat", "flower")
+ROLES = ("api", "pending", "live", "events", "events-slow", "ticks", "beat", "flower")
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
 
 
@@ -130,7 +130,7 @@ def test_the_composition_runs_these_roles_on_a_persistent_store() -> None:
         check = services[role]["healthcheck"]["test"]
         assert (check[2], check[-1]) == ("health", role)
         # Compose restarts only what has ended.
-        assert ("--end-silent" in check) == (role in (*QUEUES, "beat"))
+        assert ("--end-silent" in check) == (role in (*WORKERS, "beat"))
     assert services["live"]["deploy"]["replicas"] == 2
     command = services["valkey"]["command"]
     assert command[command.index("--appendonly") + 1] == "yes"
