@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.chaos.campaign import Plan, as_json, run
+from tests.chaos.campaign import run
+from tests.chaos.report import EVENTS_A_SECOND, Plan, as_json
 
 
 def say(text: str) -> None:
@@ -29,6 +30,9 @@ def main() -> int:
     parser.add_argument("--programmes", type=int, default=30, help="matches of each planner")
     parser.add_argument("--pause", type=float, default=0.0, help="of each planner after a call, in seconds")
     parser.add_argument("--broker-chain", action="store_true", help="GET and PATCH as two messages")
+    parser.add_argument(
+        "--events", type=int, help=f"published meanwhile, in all; {EVENTS_A_SECOND} a second by default"
+    )
     parser.add_argument("--json", type=Path, help="the figures, for a table")
     parser.add_argument("--keep", action="store_true", help="keep the directory with the logs")
     options = parser.parse_args()
@@ -42,6 +46,7 @@ def main() -> int:
         programmes=options.programmes,
         pause_s=options.pause,
         inline=not options.broker_chain,
+        events=options.events,
     )
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
     say(f"Seed {plan.seed}; {plan.seconds:.0f} s of faults, {plan.kills} worker kills; logs in {directory}")

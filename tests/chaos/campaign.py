@@ -2,75 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
-from tests.chaos import judge
-from tests.chaos.faults import Saboteur, Struck, script, shown
-from tests.chaos.house import LEASE_S, RELEASE_RATE, RETRY_S, WORKERS, ChaosHouse
-from tests.chaos.judge import Staged, Verdict, Wish
-from tests.chaos.load import Planner, Refusal
+from tests.chaos import judge, stream_judge
+from tests.chaos.faults import Saboteur
+from tests.chaos.house import DELIVERERS, LEASE_S, RELEASE_RATE, RETRY_S, WORKERS, ChaosHouse
+from tests.chaos.judge import Wish
+from tests.chaos.load import Planner
+from tests.chaos.publishing import Publisher
+from tests.chaos.report import BOUND, DELIVERED, IN_STEP, Plan, Report, slowest
+from tests.chaos.script import script
+from tests.chaos.stream import OWN, EventStream, told
+from tests.chaos.stream_judge import Excuse
+from tests.support.house import TOKEN
 
-IN_STEP: Final = "from the last fault to all in step (s)"
-BOUND: Final = "backlog / release rate + lease + 2 ticks (s)"
-PROMISED_S: Final = 1.5  # for a 503
 OPEN: Final = ("pending", "live", "failed")
 # Planners of one match each, beside the others where lastModified has whole seconds: only writes that follow one another
 # within a second can undo each other then.
 RESTLESS: Final = 3
+PUBLISHERS: Final = 2
 _PAGE: Final = 400
 _SETTLE_S: Final = 240.0  # after that the campaign has failed anyway
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a campaign is made of. `coarse`: the far side's lastModified has whole seconds."""
-
-    seconds: float = 120.0
-    seed: int = 1
-    kills: int = 30
-    coarse: bool = False
-    pool: str = "threads"
-    planners: int = 4
-    programmes: int = 30  # of each planner
-    pause_s: float = 0.0
-    inline: bool = True
-
-
-@dataclass
-class Report:
-    """What happened, and what it means."""
-
-    plan: Plan
-    verdict: Verdict = field(default_factory=Verdict)
-    log: list[Struck] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    figures: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def good(self) -> bool:
-        return not self.verdict.wrong and not self.problems
-
-    def text(self) -> str:
-        lines = ["Fault log", shown(self.log), "", f"Seed {self.plan.seed}"]
-        lines += [f"  {name:<46}{value}" for name, value in self.figures.items()]
-        lines += [f"  {f'fault: {name}':<46}{count}" for name, count in sorted(self.counts.items())]
-        lines += [f"  {f'counted: {name}':<46}{count}" for name, count in self.verdict.counted.items()]
-        for name in ("lost", "stale", "final", "unread", "side by side", "twice"):
-            lines.append(f"  {f'wrong: {name}':<46}{len(self.verdict.wrong.get(name, []))}")
-        for name, problems in self.verdict.wrong.items():
-            lines += [f"{name}: {problem}" for problem in problems[:20]]
-            lines += [f"{name}: … and {len(problems) - 20} more"] * (len(problems) > 20)
-        lines += [f"problem: {problem}" for problem in self.problems]
-        return "\n".join([*lines, "PASSED" if self.good else "FAILED"])
+_SLOWEST_RATE: Final = 25  # events a second that a subscription gets through at the least, once all is well
+# How long before it was found to have ended a worker may have ended.
+_FOUND_S: Final = 2.5
 
 
 def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path | None = None) -> Report:
@@ -90,16 +52,39 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path |
                 Planner(f"restless{n}", f"{plan.seed}-restless{n}", house.apis, 1, plan.pause_s)
                 for n in range(RESTLESS)
             ]
+        stream = _stream(plan, house)
         saboteur = Saboteur(house, script(plan.seed, plan.seconds, plan.kills, coarse=plan.coarse))
+        stream.subscribe()
+        stream.start()
         for planner in planners:
             planner.start()
-        progress = _Progress(house, planners, saboteur, plan.seconds, say)
+        progress = _Progress(house, planners, stream, saboteur, plan.seconds, say)
         saboteur.run(progress.show)
+        ended = time.monotonic()
         recovery = _settle(house, planners, progress, report)
+        _settle_stream(report, stream, ended, say)
         say("reading what there is")
-        _judge(report, house, planners, saboteur)
+        records = _judge(report, house, planners, saboteur)
+        _judge_stream(report, house, stream, saboteur, told(records.values(), _registered(planners)))
         _figures(report, house, planners, saboteur, recovery)
+        _stream_figures(report, stream, saboteur)
     return report
+
+
+def _stream(plan: Plan, house: ChaosHouse) -> EventStream:
+    count = plan.events_in_all
+    publishers = [
+        Publisher(
+            f"publisher{n}",
+            f"{plan.seed}-publisher{n}",
+            [api.url for api in house.apis[n % 2 :] + house.apis[: n % 2]],
+            TOKEN,
+            (count + n) // PUBLISHERS,
+            plan.seconds,
+        )
+        for n in range(PUBLISHERS)
+    ]
+    return EventStream(house.api, house.subscribers, publishers)
 
 
 class _Progress:
@@ -109,11 +94,12 @@ class _Progress:
         self,
         house: ChaosHouse,
         planners: list[Planner],
+        stream: EventStream,
         saboteur: Saboteur,
         seconds: float,
         say: Callable[[str], None],
     ) -> None:
-        self._house, self._planners, self._saboteur = house, planners, saboteur
+        self._house, self._planners, self._stream, self._saboteur = house, planners, stream, saboteur
         self._seconds, self._say = seconds, say
         self._began = self._last = time.monotonic()
 
@@ -127,6 +113,7 @@ class _Progress:
         store = sum(counts[kind] for kind in ("kill store", "freeze store", "disk full"))
         self._say(
             f"{now - self._began:6.0f} of {self._seconds:.0f} s: {accepted} requests accepted, "
+            f"{self._stream.acknowledged} events published, "
             f"{counts['kill worker']} workers killed, store away {store} times, {counts.total()} faults"
         )
 
@@ -197,7 +184,8 @@ def _sum_open(metrics: str) -> int:
     return total
 
 
-def _judge(report: Report, house: ChaosHouse, planners: list[Planner], saboteur: Saboteur) -> None:
+def _judge(report: Report, house: ChaosHouse, planners: list[Planner], saboteur: Saboteur) -> dict[str, Any]:
+    """By planning's requests; the records, by id."""
     acknowledged = [one for planner in planners for one in planner.asked.acknowledged]
     wishes = [wish for planner in planners for wish in planner.asked.wishes.values()]
     records = {record["id"]: record for record in everything(house)}
@@ -218,6 +206,51 @@ def _judge(report: Report, house: ChaosHouse, planners: list[Planner], saboteur:
     }
     if report.plan.coarse:
         report.figures["stale under whole seconds: healed after (s)"] = _healing(journal, records, wishes)
+    return records
+
+
+def _registered(planners: list[Planner]) -> list[str]:
+    """Every match is registered in the end, so it was at some time."""
+    return [one.media for planner in planners for one in planner.programmes]
+
+
+def _settle_stream(report: Report, stream: EventStream, ended: float, say: Callable[[str], None]) -> None:
+    """Every event is acknowledged, and then delivered."""
+    report.problems += stream.until_heard(_SETTLE_S)
+    say(f"left to deliver: {stream.left()}")
+    left = stream.until_delivered(_SETTLE_S + report.plan.events_in_all / _SLOWEST_RATE)
+    report.figures[DELIVERED] = f"{time.monotonic() - ended:.1f}"
+    report.problems += [
+        f"{count} events were not delivered to {name}" for name, count in left.items() if count
+    ]
+    report.problems += stream.problems()
+
+
+def _judge_stream(
+    report: Report,
+    house: ChaosHouse,
+    stream: EventStream,
+    saboteur: Saboteur,
+    happened: list[stream_judge.Told],
+) -> None:
+    # A worker that ended, for whatever reason, may have taken an acknowledgement with it.
+    found = [at for name in DELIVERERS for at in house.parts[name].ended]
+    excuses = [*saboteur.excuses, *(Excuse(at - _FOUND_S, at) for at in found)]
+    published = [event for publisher in stream.publishers for event in publisher.heard.events]
+    receipts = house.subscribers.receipts()
+    report.events = stream_judge.judge(
+        stream.subscribed, receipts, published, excuses, own=OWN, told=happened
+    )
+    report.figures["events received, in all"] = len(receipts)
+
+
+def _stream_figures(report: Report, stream: EventStream, saboteur: Saboteur) -> None:
+    heard = [publisher.heard for publisher in stream.publishers]
+    report.figures |= {
+        "events published and acknowledged": stream.acknowledged,
+        "calls of publishers, repeated": f"{sum(h.calls for h in heard)}, {sum(h.repeated for h in heard)}",
+        "kills and freezes of the events' workers": f"{saboteur.counts['kill deliverer']}, {saboteur.counts['freeze deliverer']}",
+    }
 
 
 def _healing(journal: list[dict[str, Any]], records: Mapping[str, Any], wishes: list[Wish]) -> list[str]:
@@ -266,7 +299,7 @@ def _figures(
         "faults in all": saboteur.counts.total(),
         "calls of planning, repeated": f"{sum(p.asked.calls for p in planners)}, {sum(p.asked.repeated for p in planners)}",
         "refused with 503": len(refused),
-        "the slowest of these, API unfrozen (s)": _slowest(refused, saboteur.api_frozen),
+        "the slowest of these, API unfrozen (s)": slowest(refused, saboteur.api_frozen),
         "open when the last fault had ended": recovery.backlog,
         "from the last fault to planning heard (s)": f"{recovery.silent_s:.1f}",
         IN_STEP: f"{recovery.in_step_s:.1f}",
@@ -276,31 +309,3 @@ def _figures(
         - saboteur.counts["kill worker"]
         - len(WORKERS) * saboteur.counts["rolling restart"],
     }
-
-
-def _slowest(refused: list[Refusal], frozen: list[Staged]) -> str:
-    """Of the refusals that didn't wait for a frozen API process: the longest, what it was, and how many took longer than
-    is promised while the store is away."""
-    fair = [
-        one
-        for one in refused
-        if not any(at.since < one.at + one.seconds and one.at < at.until for at in frozen)
-    ]
-    if not fair:
-        return "none"
-    longest = max(fair, key=lambda one: one.seconds)
-    late = sum(one.seconds > PROMISED_S for one in fair)
-    return f"{longest.seconds:.2f} ({longest.call}); over {PROMISED_S:g} s: {late} of {len(fair)}"
-
-
-def as_json(report: Report) -> str:
-    return json.dumps(
-        {
-            "plan": vars(report.plan),
-            "figures": report.figures,
-            "faults": report.counts,
-            "counted": report.verdict.counted,
-            "wrong": {name: len(problems) for name, problems in report.verdict.wrong.items()},
-        },
-        default=str,
-    )

@@ -1,114 +1,27 @@
-"""The fault script: what is broken when, for how long, drawn from a seed; and how each fault is staged.
-
-Four tracks run side by side, so that faults meet: `workers` are killed, `processes` are frozen, killed and restarted
-in order, the `store` is frozen, killed, cut off, filled and its clock stepped, the `far` side misbehaves.
-"""
+"""How each fault of a script is staged, and what that explains."""
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import redis
 
 from app.platform.redis import connect
-from tests.chaos.house import APIS, ATTEMPT_S, BEATS, LEASE_S, LIVE, WORKERS, ChaosHouse
+from tests.chaos.house import ATTEMPT_S, DELIVERERS, LEASE_S, WORKERS, ChaosHouse
 from tests.chaos.judge import Staged
+from tests.chaos.script import SWITCHES, WELL, Fault
+from tests.chaos.stream_judge import Excuse
+from tests.chaos.subscribers import SWITCHES as SUBSCRIBERS
 
-PROCESSES: Final = (
-    "freeze worker", "freeze worker", "freeze worker", "kill beat", "freeze beat", "step the clock of beat",
-    "step the clock of workers", "kill api", "freeze api", "rolling restart",
-)  # fmt: skip
-STORE: Final = (
-    "freeze store", "kill store", "freeze store", "kill store", "cut all connections", "memory full", "disk full",
-    "step the clock of the store",
-)  # fmt: skip
-FAR: Final = (
-    "down", "reset unread", "slow", "reset before", "reset after", "conflicts", "foreign edits", "throttled",
-    "unavailable", "token refused", "malformed",
-)  # fmt: skip
-COARSE: Final = ("applied late", "applied late")  # where lastModified can't tell two writes of a second apart
-# A far side may fail while others wait: nothing of these says that a write wasn't applied but `reset` and `slow`.
-SWITCHES: Final[Mapping[str, dict[str, Any]]] = {
-    "down": {"down": "refuse"},
-    "reset unread": {"down": "reset"},
-    "slow": {"latencyMs": {"get": 300, "patch": 2500, "other": 200}},
-    "reset before": {"faults": [{"kind": "reset", "when": "before", "probability": 0.4}]},
-    "reset after": {"faults": [{"kind": "reset", "when": "after", "on": "patch", "probability": 0.5}]},
-    "applied late": {"faults": [{"kind": "late", "on": "patch", "probability": 0.3, "intervalMs": 450}]},
-    "conflicts": {"faults": [{"kind": "conflict", "on": "patch", "probability": 0.7}]},
-    "foreign edits": {"faults": [{"kind": "edit", "on": "patch", "probability": 0.5}]},
-    "throttled": {"faults": [{"kind": "status", "status": 429, "retryAfter": 1, "probability": 0.5}]},
-    "unavailable": {"faults": [{"kind": "status", "status": 503, "probability": 0.7}]},
-    "token refused": {"faults": [{"kind": "status", "status": 401}]},
-    "malformed": {"faults": [{"kind": "malformed", "on": "get", "probability": 0.5}]},
-}
-WELL: Final[Mapping[str, Any]] = {"down": "no", "faults": []}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """`at` and `lasts` in seconds of the campaign; `whom` names a process, or by how much a clock is stepped."""
-
-    at: float
-    track: str
-    kind: str
-    lasts: float = 0.0
-    whom: str = ""
-
-
-def script(seed: int, seconds: float, kills: int, *, coarse: bool = False) -> list[Fault]:
-    """Everything that will be broken, by the seed alone; nothing in the last seconds, so that all tracks end."""
-    far = (*FAR, *COARSE) if coarse else FAR
-    end = seconds - 2
-    found = [*_kills(random.Random(f"{seed}-workers"), end, kills)]
-    for track, kinds, pause in (("processes", PROCESSES, 4.0), ("store", STORE, 7.0), ("far", far, 2.5)):
-        found += _track(random.Random(f"{seed}-{track}"), track, kinds, pause, end)
-    return sorted(found, key=lambda fault: fault.at)
-
-
-def _kills(chance: random.Random, end: float, kills: int) -> Iterator[Fault]:
-    for number in range(kills):
-        at = (number + chance.uniform(0.1, 0.9)) * end / kills
-        # The live ones hold what matters; the others aren't immune.
-        yield Fault(at, "workers", "kill worker", whom=chance.choice([*LIVE, *LIVE, *LIVE, *WORKERS]))
-
-
-def _track(
-    chance: random.Random, track: str, kinds: tuple[str, ...], pause: float, end: float
-) -> Iterator[Fault]:
-    """Every kind once before any comes again."""
-    at = chance.uniform(1, pause)
-    left: list[str] = []
-    while True:
-        left = left or chance.sample(kinds, len(kinds))
-        fault = _drawn(chance, at, track, left.pop())
-        if at + fault.lasts > end:
-            return
-        yield fault
-        at += fault.lasts + chance.uniform(0.5, 1.5) * pause
-
-
-def _drawn(chance: random.Random, at: float, track: str, kind: str) -> Fault:
-    lasts, whom = chance.uniform(1.0, 4.0), ""
-    if kind == "freeze worker":
-        lasts, whom = chance.uniform(0.5, 2.5) * LEASE_S, chance.choice([*LIVE, *LIVE, *WORKERS])
-    elif kind in ("kill beat", "freeze beat"):
-        lasts, whom = (0.0 if kind == "kill beat" else lasts), chance.choice(BEATS)
-    elif kind in ("kill api", "freeze api"):
-        lasts, whom = (0.0 if kind == "kill api" else lasts), chance.choice(APIS)
-    elif kind == "rolling restart":
-        lasts = 0.0
-    elif kind.startswith("step the clock"):
-        lasts, whom = chance.uniform(2, 5), f"{chance.choice([5, 60, 3600]) * chance.uniform(-1, 1):.1f}"
-    elif kind in ("kill store", "cut all connections"):
-        lasts = chance.choice([0.0, chance.uniform(0.5, 3.0)]) if kind == "kill store" else 0.0
-    return Fault(round(at, 2), track, kind, round(lasts, 2), whom)
+_LATE_S: Final = 1.0  # between a fault and what a receiver writes down of what was on its way to it
+# Celery's own connection may take as long to find out that the server was away, and some workers end over it.
+_AFTERMATH_S: Final = 6.0
+_TERM_S: Final = 20.0  # what a worker of events is delivering may come to its end
 
 
 @dataclass(frozen=True)
@@ -130,6 +43,7 @@ class Saboteur:
         self.log: list[Struck] = []
         self.staged: list[Staged] = []
         self.api_frozen: list[Staged] = []
+        self.excuses: list[Excuse] = []  # of what subscribers get twice
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
         self._began = time.monotonic()
@@ -179,12 +93,22 @@ class Saboteur:
             self.api_frozen.append(Staged(at, ended))
         if fault.kind in ("freeze worker", "slow"):
             self.staged.append(Staged(at, ended + ATTEMPT_S + LEASE_S))
+        if fault.track == "store":
+            self.excuses.append(Excuse(at, ended + _AFTERMATH_S))
+        elif fault.kind in ("kill deliverer", "freeze deliverer"):
+            self.excuses.append(Excuse(at, ended + _LATE_S))
+        elif fault.kind.endswith("loses answers"):
+            self.excuses.append(Excuse(at, ended + _LATE_S, fault.whom))
 
     def _stage(self, fault: Fault) -> str:
         if fault.track == "workers":
             return "" if self._house.kill(fault.whom) else "it wasn't there"
         if fault.track == "far":
             return self._far(fault)
+        if fault.track == "subscribers":
+            return self._subscriber(fault)
+        if fault.track == "deliverers":
+            return self._deliverer(fault)
         if fault.track == "processes":
             return self._process(fault)
         return self._store(fault)
@@ -196,15 +120,33 @@ class Saboteur:
         self._house.avos.control(**WELL, latencyMs=usual)
         return ""
 
+    def _subscriber(self, fault: Fault) -> str:
+        self._house.subscribers.behave(fault.whom, SUBSCRIBERS[fault.kind])
+        self._abort.wait(fault.lasts)
+        self._house.subscribers.behave(fault.whom, {})
+        return ""
+
+    def _deliverer(self, fault: Fault) -> str:
+        if fault.whom:
+            return self._strike(fault)
+        began = time.monotonic()
+        stopped = [name for name in DELIVERERS if self._house.restart_in_order(name, timeout_s=_TERM_S)]
+        if len(stopped) < len(DELIVERERS):  # who didn't was killed
+            self.excuses.append(Excuse(began, time.monotonic() + _LATE_S))
+        return f"{len(stopped)} of {len(DELIVERERS)} ended in order"
+
+    def _strike(self, fault: Fault) -> str:
+        if fault.kind.startswith("kill"):
+            return "" if self._house.kill(fault.whom) else "it wasn't there"
+        pids = self._house.freeze(fault.whom)
+        self._abort.wait(fault.lasts)
+        self._house.thaw(pids)
+        return "" if pids else "it wasn't there"
+
     def _process(self, fault: Fault) -> str:
         house = self._house
-        if fault.kind.startswith("kill"):
-            return "" if house.kill(fault.whom) else "it wasn't there"
-        if fault.kind.startswith("freeze"):
-            pids = house.freeze(fault.whom)
-            self._abort.wait(fault.lasts)
-            house.thaw(pids)
-            return "" if pids else "it wasn't there"
+        if fault.kind.startswith(("kill", "freeze")):
+            return self._strike(fault)
         if fault.kind.startswith("step"):
             return self._step("beat1" if fault.kind.endswith("beat") else "workers", fault)
         stopped = [name for name in WORKERS if house.restart_in_order(name, timeout_s=10)]

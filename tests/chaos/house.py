@@ -17,6 +17,7 @@ from typing import Final
 from app.local.programs import api_command, beat_command, worker_command
 from app.platform.embedded import wait_ready
 from tests.chaos import clock
+from tests.chaos.stream import Subscribers
 from tests.support.callers import Api
 from tests.support.house import TOKEN, House
 from tests.support.parts import Part, Watch
@@ -24,9 +25,11 @@ from tests.support.server import RealServer
 
 LIVE: Final = ("live1", "live2", "live3")
 WORKERS: Final = (*LIVE, "pending1", "pending2", "ticks1", "ticks2")
+DELIVERERS: Final = ("deliveries1", "deliveries2", "deliveries-slow1")
 APIS: Final = ("api1", "api2")
 BEATS: Final = ("beat1", "beat2")
 _FEW: Final = 4
+_SLOTS: Final = {"deliveries": 10, "deliveries-slow": 10}
 # Shorter than in real life, so that a lost lease and a tick are matters of seconds.
 LEASE_S: Final = 3.0
 RETRY_S: Final = 2.0
@@ -100,6 +103,7 @@ class ChaosHouse(House):
             name: clock.Clock(library, directory / f"{name}.clock") for name in ("server", "workers", "beat1")
         }
         self.server: Server = Server(directory, self.clocks["server"].environ)
+        self.subscribers = Subscribers(directory)
         self.usual_latency: dict[str, float] = {
             "get": 5,
             "patch": 20,
@@ -114,6 +118,7 @@ class ChaosHouse(House):
         self._stack.callback(self.server.stop)
         self.server.start()
         self._start_far_side()
+        self._settings |= self.subscribers.start(self._stack)
         for name in APIS:
             environ = self._environment()
             api = Api(f"http://127.0.0.1:{environ['MEDIAOPS_HTTP_PORT']}", TOKEN)
@@ -124,7 +129,7 @@ class ChaosHouse(House):
         workers = {**self._environment(), **self.clocks["workers"].environ}
         if self._changed is not None:
             workers["PYTHONPATH"] = str(self._changed)
-        for name in WORKERS:
+        for name in (*WORKERS, *DELIVERERS):
             self._part(name, self._worker(name), workers, lambda part: " ready." in part.written)
         for name in BEATS:
             environ = self._environment() | (self.clocks[name].environ if name in self.clocks else {})
@@ -139,7 +144,8 @@ class ChaosHouse(House):
 
     def _worker(self, name: str) -> list[str]:
         queue = name.rstrip("123")
-        command = worker_command(name, queue, self._slots if queue == "live" else _FEW)
+        slots = self._slots if queue == "live" else _SLOTS.get(queue, _FEW)
+        command = worker_command(name, queue, slots)
         command[command.index("threads")] = self._pool if queue == "live" else "threads"
         return command
 

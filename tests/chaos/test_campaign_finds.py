@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.outgoing.store import SCRIPTS
-from tests.chaos.campaign import Plan, run
+from tests.chaos.campaign import run
+from tests.chaos.report import Plan
 from tests.chaos.test_judge import SAFEGUARDS
 from tests.support.parts import ROOT
 

@@ -91,7 +91,8 @@ class Fault:
 
     `code`: answer with this error instead of asking moto (`status`, `message`, `headers`), `only_with`: if the call holds
     such an entry. `fail`: entries that fail on their own
-    with a code; the others go on to moto. `hang`, `drip_s`, `reset`, `garbage`: no proper answer at all.
+    with a code; the others go on to moto. `hang`, `drip_s`, `reset`, `garbage`: no proper answer at all; `lose`: none though
+    moto has taken the call.
     """
 
     code: str | None = None
@@ -105,6 +106,7 @@ class Fault:
     drip_s: float = 0
     reset: bool = False
     garbage: bytes | None = None
+    lose: bool = False
 
 
 class Door:
@@ -188,6 +190,9 @@ class _DoorHandler(BaseHTTPRequestHandler):
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
+        if fault.lose:
+            self.close_connection = True
+            return
         if failing:
             body = protocol.with_failures(body, failing, fault)
         self._answer(answer.status, {"Content-Type": protocol.content_type}, body, fault)

@@ -32,6 +32,7 @@ class Part:
     ) -> None:
         self.name = name
         self.restarts = 0
+        self.ended: list[float] = []  # when (monotonic) it was found to have ended unasked
         self.wanted = False  # whether somebody expects it to run
         self._command = list(command)
         self._environ = dict(environ)
@@ -78,6 +79,7 @@ class Part:
             if time.monotonic() - self._started < _SETTLED_S:
                 return  # tried again a moment later
             self.restarts += 1
+            self.ended.append(time.monotonic())
             self._start()
 
     @property

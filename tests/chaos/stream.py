@@ -1,0 +1,242 @@
+"""The event stream in a campaign: moto and the subscribers' side as processes, four subscriptions made over the API, publishers,
+and in the end what all of them have seen, for the checker.
+
+    whole    an ordered webhook: whole topics, published ones and the system's own
+    names    an ordered webhook: single event names of each
+    free     a webhook that isn't ordered, with eight calls at once
+    kinesis  an ordered stream of four shards
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import requests
+
+from tests.chaos.publishing import ASSETS, CATEGORIES, Publisher
+from tests.chaos.stream_judge import ANY, BY_KEY, Receipt, Subscribed, Told, record
+from tests.chaos.subscribers import CONTROL, KINESIS
+from tests.support.aws import REGION, Moto, environment
+from tests.support.callers import Answer, Api
+from tests.support.parts import Part
+
+SYNC: Final = "sync-operations"
+LIVESTREAMS: Final = "livestream-operations"
+DELIVERY: Final = "delivery-operations"
+OWN: Final = (SYNC, LIVESTREAMS, DELIVERY)
+STREAM: Final = "campaign"
+SHARDS: Final = 4
+IN_FLIGHT: Final = 8
+_ALL: Final[frozenset[str]] = frozenset()
+SUBSCRIBED: Final = (
+    Subscribed("whole", dict.fromkeys((ASSETS, CATEGORIES, *OWN), _ALL)),
+    Subscribed(
+        "names",
+        {
+            ASSETS: frozenset({"asset-created", "asset-published"}),
+            CATEGORIES: frozenset({"category-deleted"}),
+            SYNC: frozenset({"sync-delivered"}),
+        },
+    ),
+    Subscribed("free", dict.fromkeys((ASSETS, SYNC), _ALL), order=ANY),
+    Subscribed(KINESIS, dict.fromkeys((ASSETS, CATEGORIES, LIVESTREAMS), _ALL), order=BY_KEY),
+)
+# Where an event is, by the beginning of its name: a record of a stream doesn't say.
+_TOPICS: Final = {"asset": ASSETS, "category": CATEGORIES, "livestream": LIVESTREAMS}
+
+
+class Subscribers:
+    """moto and the subscribers' own process. Nothing ever breaks them: what they do wrong they are told to."""
+
+    def __init__(self, directory: Path) -> None:
+        self._dir = directory
+        self._journal = directory / "receipts.ndjson"
+        self._ports: dict[str, Any] = {}
+        self._moto: Moto | None = None
+        self._session = requests.Session()
+        self._session.trust_env = False
+        # By which moto's times of arrival are told by the clock of everything else here.
+        self._ahead_s = time.time() - time.monotonic()
+
+    def start(self, stack: ExitStack, *, aws: bool = True) -> dict[str, str]:
+        """Both, until the stack is closed; what the house's processes need in their environment."""
+        stack.callback(self._session.close)
+        ports = self._dir / "subscribers.json"
+        command = [sys.executable, "-m", "tests.chaos.subscribers", "--journal", str(self._journal)]
+        command += ["--ports", str(ports)]
+        if aws:
+            self._moto = stack.enter_context(Moto(self._dir))
+            command += ["--moto", str(self._moto.port)]
+        part = Part("subscribers", command, {}, self._dir / "subscribers.log", lambda _: ports.exists())
+        part.start()
+        stack.callback(part.stop)
+        part.wait_ready()
+        self._ports = json.loads(ports.read_text())
+        if aws:
+            self.kinesis().create_stream(StreamName=STREAM, ShardCount=SHARDS)
+        return {"MEDIAOPS_ALLOWED_CIDRS": "127.0.0.0/8", **(environment(self._ports["aws"]) if aws else {})}
+
+    def sink(self, name: str) -> dict[str, Any]:
+        """As a subscription is told it."""
+        if name == KINESIS:
+            return {"type": "kinesis", "streamName": STREAM}
+        return {"type": "webhook", "url": f"http://127.0.0.1:{self._ports['hooks']}/{name}"}
+
+    def behave(self, name: str, switches: Mapping[str, Any]) -> None:
+        """From now on; no switches: well."""
+        url = f"http://127.0.0.1:{self._ports['hooks']}{CONTROL}"
+        self._session.post(url, json={name: dict(switches)}, timeout=20).raise_for_status()
+
+    def kinesis(self) -> Any:
+        """A client that goes to moto itself, not through the door."""
+        assert self._moto is not None
+        values = environment(self._moto.url)
+        return boto3.client(
+            "kinesis",
+            region_name=REGION,
+            endpoint_url=self._moto.url,
+            aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
+        )
+
+    # What they have received ------------------------------------------------------------------------------------------
+
+    def receipts(self) -> list[Receipt]:
+        """Of all subscriptions, each one's in the order of arrival (of a stream: in each shard)."""
+        with self._journal.open() as lines:
+            found = [_receipt(json.loads(line)) for line in lines]
+        return found if self._moto is None else [*found, *self._records()]
+
+    def _records(self) -> Iterator[Receipt]:
+        client = self.kinesis()
+        for shard in client.list_shards(StreamName=STREAM)["Shards"]:
+            position = client.get_shard_iterator(
+                StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            while True:
+                answer = client.get_records(ShardIterator=position)
+                for one in answer["Records"]:
+                    at = one["ApproximateArrivalTimestamp"].timestamp() - self._ahead_s
+                    yield _of_record(one["Data"], one["PartitionKey"], at)
+                position = answer["NextShardIterator"]
+                if not answer["Records"] and not answer["MillisBehindLatest"]:
+                    break
+
+
+def _receipt(line: Mapping[str, Any]) -> Receipt:
+    return Receipt(
+        subscription=line["subscription"],
+        at=line["at"],
+        topic=line["topic"],
+        sequence=int(line["sequence"]),
+        previous=int(line["previous"]),
+        guid=line["guid"],
+        body=base64.b64decode(line["body"]),
+        redelivery=line["redelivery"],
+    )
+
+
+def _of_record(data: bytes, key: str, at: float) -> Receipt:
+    found = record(data)
+    assert found is not None, f"a record without a sequence: {data[-200:]!r}"
+    event, sequence, previous = found
+    body = json.loads(event)
+    topic = _TOPICS[body["eventName"].partition("-")[0]]
+    return Receipt(KINESIS, at, topic, sequence, previous, body["guid"], event, key=key)
+
+
+@dataclass
+class EventStream:
+    """Subscriptions and publishers of one campaign."""
+
+    api: Api
+    subscribers: Subscribers
+    publishers: Sequence[Publisher]
+    subscribed: Sequence[Subscribed] = SUBSCRIBED
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def subscribe(self) -> None:
+        """Before anything is published, so that the chain of each begins at 0."""
+        for one in self.subscribed:
+            body = {
+                "name": one.name,
+                "topics": [
+                    {"topic": topic, "eventNames": sorted(names)} if names else {"topic": topic}
+                    for topic, names in one.topics.items()
+                ],
+                "sink": self.subscribers.sink(one.name),
+                "start": "beginning",
+                **({"ordered": False, "inFlight": IN_FLIGHT} if one.order == ANY else {}),
+            }
+            self.ids[one.name] = self.api.post("/api/subscriptions", body)["id"]
+
+    def start(self) -> None:
+        for publisher in self.publishers:
+            publisher.start()
+
+    def until_heard(self, timeout_s: float) -> list[str]:
+        """Until every event is acknowledged; what went wrong with that."""
+        until = time.monotonic() + timeout_s
+        problems = []
+        for publisher in self.publishers:
+            if not publisher.join(max(0.1, until - time.monotonic())):
+                problems += publisher.heard.problems or [f"{publisher.name} was never heard to the end"]
+        return problems
+
+    @property
+    def acknowledged(self) -> int:
+        return sum(publisher.acknowledged for publisher in self.publishers)
+
+    def left(self) -> dict[str, int] | None:
+        """Of each subscription how much isn't delivered, what is parked is sent once more; None while nobody says."""
+        found = {}
+        for name, subscription_id in self.ids.items():
+            view = self._call("GET", f"/api/subscriptions/{subscription_id}")
+            if view is None or view.status != 200:
+                return None
+            if view.body["parked"]:
+                self._call("POST", f"/api/subscriptions/{subscription_id}/parked/retry")
+            found[name] = view.body["lag"]["events"] + view.body["parked"]
+        return found
+
+    def until_delivered(self, timeout_s: float) -> dict[str, int]:
+        """Wait; what isn't delivered by then (0 for each: all is)."""
+        until = time.monotonic() + timeout_s
+        while True:
+            left = self.left()
+            if (left is not None and not any(left.values())) or time.monotonic() > until:
+                return left or {}
+            time.sleep(0.2)
+
+    def problems(self) -> list[str]:
+        """What the API says of the subscriptions that no fault here should bring about."""
+        found = []
+        for name, subscription_id in self.ids.items():
+            view = self.api.get(f"/api/subscriptions/{subscription_id}")
+            if view["missed"] or view["state"] != "active":
+                found.append(f"{name} is {view['state']} and has missed {view['missed']}")
+        return found
+
+    def _call(self, method: str, path: str) -> Answer | None:
+        try:
+            return self.api.call(method, path, timeout_s=5)
+        except requests.RequestException:
+            return None
+
+
+def told(records: Iterable[Mapping[str, Any]], registered: Iterable[str]) -> list[Told]:
+    """What the system must have told: each request that it says is delivered, each content media that was registered."""
+    delivered = [record["id"] for record in records if record["state"] == "delivered"]
+    return [
+        *(Told(SYNC, "sync-delivered", "requestId", request_id) for request_id in delivered),
+        *(Told(LIVESTREAMS, "livestream-registered", "contentMediaId", media) for media in registered),
+    ]
