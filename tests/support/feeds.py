@@ -171,7 +171,7 @@ class FeedBench:
 
     def work(self, *, most: int = 100) -> list[str]:
         """Run every wake-up there is, as a worker of both queues would; how each ended."""
-        words = []
+        words: list[str] = []
         for _ in range(most):
             due = self.messages() + self.messages("deliveries-slow")
             if not due:

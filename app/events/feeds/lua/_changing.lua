@@ -9,7 +9,9 @@ local function configure(f)
   for _, one in ipairs(ctl.topics) do
     local topic = one[1]
     kept[topic] = true
-    redis.call('HSETNX', cursor, topic, int(math.min(ctl.start[topic] or NEVER, last_of(topic))))
+    -- What was gone before it began it hasn't missed.
+    local start = math.max(ctl.start[topic] or NEVER, before_oldest(topic))
+    redis.call('HSETNX', cursor, topic, int(math.min(start, last_of(topic))))
   end
   for _, topic in ipairs(redis.call('HKEYS', cursor)) do
     if not kept[topic] then redis.call('HDEL', cursor, topic) end

@@ -51,6 +51,14 @@ end
 
 local function last_of(topic) return tonumber(redis.call('GET', P .. 'log:' .. topic .. ':sequence') or 0) end
 
+local function sequence_of(entry) return tonumber(string.match(entry[1], '^%d+')) end
+
+-- The sequence before the oldest entry that there is: what lies at or before it is gone.
+local function before_oldest(topic)
+  local oldest = redis.call('XRANGE', P .. 'log:' .. topic, '-', '+', 'COUNT', 1)[1]
+  return oldest and sequence_of(oldest) - 1 or last_of(topic)
+end
+
 -- Where a feed's way on a topic ends for now.
 local function target(f, topic)
   local last = last_of(topic)

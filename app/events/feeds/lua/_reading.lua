@@ -7,8 +7,6 @@ local MOST_READ = 300 -- events in one call: it may not hold the server for long
 local MOST_OPEN = 2000 -- events of an unordered feed that are under way or wait for a retry: then nothing new is begun
 local FAILING = 5 -- failures in a row, and one event finds out whether it is over
 
-local function sequence_of(entry) return tonumber(string.match(entry[1], '^%d+')) end
-
 -- An entry's event, name, guid and time: as `append` writes them, or wherever else they stand.
 local function values_of(entry)
   local v = entry[2]
@@ -63,17 +61,13 @@ end
 local function check_gap(f, way, entry)
   local first = entry and sequence_of(entry) or way.goal + 1
   if first == way.at + 1 then return end
-  local oldest = redis.call('XRANGE', P .. 'log:' .. way.topic, '-', '+', 'COUNT', 1)[1]
-  if oldest and sequence_of(oldest) < first then return end
-  -- A feed that begins with the oldest there is hasn't missed what was gone before.
-  if way.at > 0 or way.previous > 0 then
-    note_missed(f, way.topic, way.at + 1, math.min(first - 1, way.goal))
-    -- Whatever it was, the receiver can tell that something lies between.
-    way.previous = math.min(first - 1, way.goal)
-  end
-  way.at = math.min(first - 1, way.goal)
-  redis.call('HSET', feed_key(f.id, 'cursor'), way.topic, int(way.at))
-  if way.previous > 0 then redis.call('HSET', feed_key(f.id, 'previous'), way.topic, int(way.previous)) end
+  if before_oldest(way.topic) < first - 1 then return end
+  local last = math.min(first - 1, way.goal)
+  note_missed(f, way.topic, way.at + 1, last)
+  -- Whatever it was, the receiver can tell that something lies between.
+  way.at, way.previous = last, last
+  redis.call('HSET', feed_key(f.id, 'cursor'), way.topic, int(last))
+  redis.call('HSET', feed_key(f.id, 'previous'), way.topic, int(last))
 end
 
 local function read_topic(f, want, got, way)
@@ -121,8 +115,8 @@ local function ways_of(f, want)
       if given then way.at, way.previous = given[1], given[2] end
       if way.at > way.goal and not f.bound then
         -- The log has begun anew: nothing of it was handled.
-        way.at, way.previous = 0, 0
-        redis.call('HSET', feed_key(f.id, 'cursor'), topic, '0')
+        way.at, way.previous = before_oldest(topic), 0
+        redis.call('HSET', feed_key(f.id, 'cursor'), topic, int(way.at))
         redis.call('HDEL', feed_key(f.id, 'previous'), topic)
       end
       all[#all + 1] = way

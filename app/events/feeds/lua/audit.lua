@@ -31,10 +31,15 @@ local function audit(f)
     -- A script that broke off has left it without anybody who looks.
     redis.call('ZADD', P .. 'feeds:due', int(now), f.id)
     mended = mended + 1
-  elseif not f.replaying and not (is_listening(f, wanted(f)) and not lags(f)) then
-    settle(f)
-    mended = mended + 1
-  elseif f.replaying and not due then
+    return
+  end
+  local well
+  if f.replaying then
+    well = due
+  else
+    well = is_listening(f, wanted(f)) and not lags(f) and (due or not open_due(f))
+  end
+  if not well then
     settle(f)
     mended = mended + 1
   end

@@ -7,13 +7,14 @@
 -- Without allow-oom on purpose: a full server takes on no new work.
 -- include: _changing.lua
 
-if redis.call('EXISTS', feed_key(ctl.id)) == 1 then return 0 end
+if redis.call('HEXISTS', feed_key(ctl.id), 'state') == 1 then return 0 end
 
 for queue, template in pairs(ctl.messages) do redis.call('HSET', P .. 'feeds:messages', queue, template) end
 redis.call('ZADD', P .. 'feeds', int(now), ctl.id)
-redis.call('HSET', feed_key(ctl.id), 'schema', '1', 'state', 'active', 'owner', ctl.id, 'revision', '1', 'queue', 'deliveries',
-  'createdAt', int(now))
+redis.call('HSET', feed_key(ctl.id), 'schema', '1', 'owner', ctl.id, 'revision', '1', 'queue', 'deliveries', 'createdAt', int(now))
 configure({ id = ctl.id })
 run_also()
+-- Only now it is there: should the script break off before, the same create may be tried again.
+redis.call('HSET', feed_key(ctl.id), 'state', 'active')
 settle(load(ctl.id))
 return 1

@@ -20,7 +20,7 @@ local cursor = pairs_of(feed_key(f.id, 'cursor'))
 for topic, at in pairs(cursor) do
   local start = ctl.start[topic]
   if start then
-    from[topic], bound[topic] = math.min(start, at), at
+    from[topic], bound[topic] = math.min(math.max(start, before_oldest(topic)), at), at
     redis.call('HSET', feed_key(id, 'cursor'), topic, int(from[topic]))
   end
 end

@@ -12,14 +12,15 @@ local keys = ctl.keys
 if #keys == 0 then keys = redis.call('ZRANGEBYSCORE', parked, '-inf', int(ctl.before), 'LIMIT', 0, ctl.limit) end
 local changed = 0
 for _, key in ipairs(keys) do
-  local noted = redis.call('HGET', why, key)
-  if redis.call('ZREM', parked, key) == 1 then
+  if redis.call('ZSCORE', parked, key) then
     changed = changed + 1
-    redis.call('HDEL', why, key)
     if ctl.verb == 'retry' then
+      local noted = redis.call('HGET', why, key)
       local previous = noted and cjson.decode(noted).previous or 0
       redis.call('ZADD', feed_key(f.id, 'open'), int(now), key .. '|' .. int(previous) .. '|parked')
     end
+    redis.call('ZREM', parked, key)
+    redis.call('HDEL', why, key)
   end
 end
 -- One that listens or rests doesn't know of them yet; a worker that has it finds them when it reads on.

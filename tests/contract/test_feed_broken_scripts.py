@@ -1,0 +1,144 @@
+"""A feed's script that breaks off in the middle leaves what it has written. Whatever the call at which it breaks: after the
+lease, a tick and the audit every event comes, in its order, and the feed stands where its state says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from redis.exceptions import ResponseError
+
+from app.events.feeds.machine import SCRIPTS, SHARED
+from app.platform.scripts import Script, ScriptFolder
+from tests.support.feeds import DOWN, OK, REFUSED, FakeSink, FeedBench
+
+_BREAKING = """
+local made_calls = 0
+local function CALL(...)
+  made_calls = made_calls + 1
+  if made_calls == %d then error('broken off') end
+  return redis.call(...)
+end
+"""
+MOST_CALLS = 200
+
+
+class Breaking(ScriptFolder):
+    """The room's scripts, one of which fails at its n-th call of Redis, the first time that it makes so many."""
+
+    def __init__(self, name: str, call: int, *, flags: bool) -> None:
+        super().__init__(SCRIPTS, shared=(SHARED,), flags=flags)
+        self.broken: str | None = name  # until it has
+        self.call = call
+
+    def __getitem__(self, name: str) -> Script:
+        if name != self.broken:
+            return super().__getitem__(name)
+        first, rest = "", self.text(name)
+        if rest.startswith("#!"):
+            first, rest = rest.split("\n", 1)
+            first += "\n"
+        return Script(first + _BREAKING % self.call + re.sub(r"\bredis\.call\(", "CALL(", rest))
+
+
+class Story:
+    """A feed's life through every script; a step that breaks is left as it is."""
+
+    def __init__(self, feeds: FeedBench, scripts: Breaking, *, ordered: bool) -> None:
+        self.feeds = feeds
+        self.scripts = scripts
+        self.broke = False
+        self.sink = feeds.sinks.sinks["s1"] = FakeSink()
+        feeds.rebuild(scripts=scripts)
+        self.spec: dict[str, Any] = {"ordered": ordered, "in_flight": 1 if ordered else 3}
+
+    def step(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except ResponseError as error:
+            if "broken off" not in str(error):
+                raise
+            self.broke = True
+            self.scripts.broken = None
+            return None
+
+    def work(self) -> None:
+        for feed_id in self.feeds.messages() + self.feeds.messages("deliveries-slow"):
+            self.step(partial(self.feeds.runner.run, feed_id))
+
+    def tell(self) -> None:
+        feeds, sink, spec = self.feeds, self.sink, self.spec
+        self.step(lambda: feeds.store.create(feeds.spec(**spec)))
+        if feeds.store.status("s1") is None:
+            feeds.store.create(feeds.spec(**spec))  # who created it was told that it failed
+        sink.say = lambda one: (
+            DOWN if one.attempt < 2 and one.sequence == 2 else REFUSED if one.sequence == 3 else OK
+        )
+        for _ in range(3):
+            self.step(lambda: feeds.publish(2))
+            self.work()
+            self.step(lambda: feeds.tick(1))
+        self.step(lambda: feeds.store.pause("s1"))
+        self.step(feeds.publish)
+        self.step(lambda: feeds.store.update(feeds.spec(**spec)))
+        self.step(lambda: feeds.store.resume("s1"))
+        self.work()
+        self.step(lambda: feeds.store.replay("s1", 0))
+        self.work()
+        sink.say = lambda _: OK
+        self.step(lambda: feeds.store.retry_parked("s1"))
+        self.work()
+        self.heal()
+
+    def heal(self) -> None:
+        """What beat's ticks do, and the operator whose call failed and who repeats it."""
+        for _ in range(20):
+            self.feeds.store.resume("s1")
+            self.work()
+            self.step(lambda: self.feeds.tick(6))
+            self.step(self.feeds.machine.audit)
+            self.work()
+
+    def judge(self) -> None:
+        first: list[int] = []
+        for one in self.sink.taken:
+            if one.redelivery is None and one.sequence not in first:
+                first.append(one.sequence)
+        last = int(self.feeds.client.get(self.feeds.keys.log_sequence("asset-operations")) or 0)
+        parked = {one.sequence for one in self.feeds.store.parked("s1", 100)[0]}
+        taken = {one.sequence for one in self.sink.taken}
+        stored = {
+            int(entry.split(b"-")[0])
+            for entry, _ in self.feeds.client.xrange(self.feeds.keys.log("asset-operations"))
+        }
+        assert taken | parked == stored, (last, parked)
+        if self.spec["ordered"]:
+            assert first == sorted(first)
+        assert self.feeds.client.zcard(self.feeds.keys.feed_part("s1", "open")) == 0
+        self.feeds.is_settled()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(
+    "name", ["claim", "ack", "tick", "create", "update", "act", "replay", "unpark", "audit"]
+)
+def test_wherever_a_script_breaks_off_every_event_comes(feeds: FeedBench, name: str, ordered: bool) -> None:
+    prefix = feeds.keys.prefix
+    for call in range(1, MOST_CALLS):
+        for key in feeds.client.scan_iter(f"{prefix}*"):
+            feeds.client.delete(key)
+        feeds.__post_init__()
+        story = Story(feeds, Breaking(name, call, flags=feeds.flags), ordered=ordered)
+        story.tell()
+        if not story.broke:
+            assert call > 3, "the script was never run"
+            return
+        try:
+            story.judge()
+        except AssertionError as error:
+            raise AssertionError(f"{name} broken at its call {call}: {error}") from error
+    raise AssertionError(f"{name} makes {MOST_CALLS} calls")
