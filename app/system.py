@@ -21,7 +21,7 @@ from app.events.feeds.session import Policy as DeliveryPolicy
 from app.events.feeds.store import FeedStore
 from app.events.feeds.ticks import FeedTicks
 from app.events.log import EventLog
-from app.events.sinks.aws import Aws, AwsSettings
+from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.factory import Sinks
 from app.events.subscriptions.service import SubscriptionService
 from app.events.subscriptions.store import SubscriptionStore
@@ -160,7 +160,7 @@ def event_sinks(settings: Settings) -> Sinks:
         kinesis_streams=settings.kinesis_streams,
         proxy_for=lambda url: proxy_for(url, environment()),
     )
-    return Sinks(Guard(settings.allowed_cidrs), Aws(aws))
+    return Sinks(Guard(settings.allowed_cidrs), aws)
 
 
 def drift_service(

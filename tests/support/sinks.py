@@ -14,7 +14,8 @@ import boto3
 from botocore.config import Config
 
 from app.events.sinks import signing
-from app.events.sinks.aws import Aws, AwsSettings
+from app.events.sinks.aws import Aws
+from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.base import Delivery, Sink
 from app.events.sinks.factory import Sinks
 from app.events.sinks.kinesis import record

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +22,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.base import LONGEST_ANSWER, Kind, Outcome, SinkError
 from app.platform.clock import utcnow
 from app.platform.failures import describe, retry_after
@@ -31,8 +31,6 @@ from app.platform.http import CallError, Transport
 if TYPE_CHECKING:  # stubs, of the development environment only
     from mypy_boto3_kinesis import KinesisClient
     from mypy_boto3_sns import SNSClient
-
-MIB: Final = 1024 * 1024
 
 _THROTTLED: Final = frozenset(
     {
@@ -93,21 +91,6 @@ _CONTENT: Final = frozenset(
     }
 )
 _ABOUT_TARGET: Final = ("TopicArn", "streamName", "StreamName", "StreamARN", "streamARN")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AwsSettings:
-    """How AWS is reached. `sns_topics` and `kinesis_streams` are shell patterns of ARNs and of stream names that may be
-    written to. `proxy_for` names the proxy of a URL. Keys, region and endpoint are boto3's own `AWS_…`."""
-
-    sns_topics: tuple[str, ...] = ("*",)
-    kinesis_streams: tuple[str, ...] = ("*",)
-    timeout_s: float = 10.0  # one call
-    connect_timeout_s: float = 3.0
-    pool_size: int = 64
-    kinesis_call_bytes: int = 5 * MIB
-    kinesis_record_bytes: int = 1 * MIB
-    proxy_for: Callable[[str], str | None] = lambda _: None
 
 
 class _Until(threading.local):

@@ -84,3 +84,11 @@ def test_messages_are_json_wake_ups_without_results(wiring: dict[str, Any]) -> N
     options = conf["broker_transport_options"]
     assert options["global_keyprefix"] == "wiring:"
     assert (options["socket_timeout"], options["max_retries"], options["ack_emulation"]) == (5, 0, False)
+
+
+def test_a_worker_that_delivers_nothing_to_aws_never_loads_boto3() -> None:
+    look = "import sys, workers.app, workers.parts; print('boto3' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", look], cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False", "it costs each process a quarter of a second and twenty megabytes"
