@@ -50,6 +50,14 @@ def catalogue(session: Session, *, as_json: bool) -> None:
         session.say(f"Gone: {gone['topic']} ({', '.join(gone['eventNames'])})")
 
 
+@events.command(name="new-epoch")
+@pass_session
+def new_epoch(session: Session) -> None:
+    """Say that the store was restored from a copy, so that whoever follows the log is told to look back."""
+    epoch = session.client.post(f"{EVENTS}/epoch")["epoch"]
+    session.say(f"A new life of the log has begun: {epoch}")
+
+
 @events.command()
 @click.argument("topic")
 @click.argument("file", type=click.File("rb"), default="-")

@@ -217,15 +217,22 @@ class EventLog:
         return int(self._run("find", {"topic": topic, "since": since_ms}))
 
     def epoch(self) -> str:
-        """Names this log's life. It changes when the log is restored from a copy (whoever restores deletes its key), so
-        that nobody takes the sequences of one life for those of another."""
+        """Names this log's life, so that nobody takes the sequences of one life for those of another."""
         key = self.keys.log_epoch
         with store_errors():
             found = self.client.get(key)
             if found is None:
-                self.client.set(key, uuid.uuid4().hex[:12], nx=True)
+                self.client.set(key, _new_epoch(), nx=True)
                 found = self.client.get(key)
         return (found or b"").decode()
+
+    def begin_epoch(self) -> str:
+        """The log was restored from a copy: what was given out since the copy was made is given out again, and followers
+        have to be told. Its new name."""
+        epoch = _new_epoch()
+        with store_errors():
+            self.client.set(self.keys.log_epoch, epoch)
+        return epoch
 
     def _run(self, name: str, control: Mapping[str, Any], *events: bytes) -> Any:
         arguments = {**control, "seed": uuid.uuid4().hex}
@@ -234,6 +241,10 @@ class EventLog:
         text = json.dumps(arguments, separators=(",", ":")).encode()
         with store_errors():
             return self._scripts[name].run(self._raw, [self.keys.prefix], [text, *events])
+
+
+def _new_epoch() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 def _chunks(checked: Sequence[tuple[int, Checked]]) -> Iterator[list[tuple[int, Checked]]]:

@@ -16,11 +16,13 @@ from app.events.log import Entry, EventLog, Page, Published, Repeatable
 from app.events.schemas import (
     CatalogueSchema,
     EntryListSchema,
+    EpochSchema,
     ReadQuerySchema,
     ResultListSchema,
     StreamQuerySchema,
 )
 from app.platform.api import Blueprint, json_body
+from app.platform.audit import AuditTrail
 from app.platform.auth import principal, requires, service, still_allowed
 from app.platform.clock import from_ms, rfc3339, to_ms
 from app.platform.errors import InvalidInput, MediaopsError, TooLarge
@@ -47,6 +49,17 @@ _BODY: Final = {
 def catalogue() -> Response:
     """Every topic, event name and family, and what is gone since 2.x."""
     return jsonify(described())
+
+
+@events_blueprint.route("/epoch", methods=["POST"])
+@requires("admin")
+@events_blueprint.response(200, EpochSchema)
+def begin_epoch() -> Response:
+    """Say that the store was restored from a copy: sequences that were given out since the copy are given out again, so
+    that whoever follows the log is told to look back."""
+    epoch = service(EventLog).begin_epoch()
+    service(AuditTrail).write_down(principal().name, "begin epoch", epoch)
+    return jsonify(epoch=epoch)
 
 
 @events_blueprint.route("/<topic>", methods=["POST"])

@@ -93,6 +93,10 @@ class ResultListSchema(_Shown):
     results = ma.fields.List(ma.fields.Nested(ResultSchema), required=True)
 
 
+class EpochSchema(_Shown):
+    epoch = ma.fields.String(required=True, metadata={"description": "Names this log's life."})
+
+
 class CatalogueSchema(_Shown):
     topics = ma.fields.List(ma.fields.Dict(), required=True)
     families = ma.fields.Dict(required=True)

@@ -15,6 +15,7 @@ from app.fleet.service import FleetService
 from app.fleet.why import Why
 from app.outgoing.routes import requests_blueprint
 from app.planning.routes import planning_blueprint
+from app.platform.audit import AuditTrail
 from app.platform.auth import provide
 from app.platform.rate import RateLimit
 from app.registrations.routes import registrations_blueprint
@@ -67,6 +68,7 @@ def create_app(system: System) -> Flask:
         system.events,
         system.subscriptions,
         following,
+        AuditTrail(system.outgoing.client, system.keys),
         to=app,
     )
     api = describe(app, VERSION)

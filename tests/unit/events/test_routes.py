@@ -219,3 +219,12 @@ def test_every_family_stands_in_the_description(caller: Caller) -> None:
     assert {type(schema).__name__ for schema in SCHEMAS.values()} <= described
     body = spec["paths"]["/api/events/{topic}"]["post"]["requestBody"]["content"][JSON]["schema"]
     assert {"$ref": "#/components/schemas/CaptureOrderEvent"} in body["oneOf"][0]["oneOf"]
+
+
+def test_after_a_restore_the_log_has_another_name(caller: Caller, system: System) -> None:
+    before = caller.get(ASSETS).json["epoch"]
+    begun = caller.post("/api/events/epoch")
+    assert begun.status_code == 200
+    assert begun.json == {"epoch": caller.get(ASSETS).json["epoch"]}
+    assert begun.json["epoch"] != before
+    assert system.requests.audit_trail(1)[0]["verb"] == "begin epoch"
