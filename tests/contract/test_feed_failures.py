@@ -243,6 +243,21 @@ def test_without_order_a_dead_destination_is_asked_with_one_event_at_a_time(feed
     feeds.is_settled()
 
 
+def test_what_fails_in_one_turn_is_one_failure(feeds: FeedBench) -> None:
+    sink = feeds.feed(ordered=False, in_flight=8)
+    sink.say = lambda _: DOWN
+    feeds.publish(8)
+    feeds.work()
+    status = feeds.status()
+    assert (len(sink.calls), status.failures_in_a_row, status.open) == (8, 1, 8)
+    assert (status.state, names(feeds)) == (FeedState.ACTIVE, [])
+    assert (status.next_try_ms or 0) - feeds.now_ms == 500
+    sink.say = lambda _: OK
+    feeds.tick(1)
+    feeds.work()
+    assert sorted(sink.sequences) == [*range(1, 9)]
+
+
 def test_without_order_one_event_that_never_goes_through_is_parked_at_last(feeds: FeedBench) -> None:
     feeds.rebuild(disable_after_s=3600)
     sink = feeds.feed(ordered=False, in_flight=2)

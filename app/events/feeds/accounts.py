@@ -74,7 +74,6 @@ def account(ack: Ack, found: Sorted, outcomes: Sequence[Outcome], now_ms: int) -
     if found.failed:
         error = found.failed[-1][1]
         ack.failure = (error.code, error.detail)
-        ack.failed_calls += 1
 
 
 def park(ack: Ack, item: Item, error: SinkError) -> None:

@@ -46,6 +46,7 @@ class Session:
         self.hold = hold
         self.policy = policy
         self.failures = claimed.failures
+        self._failed = False  # since the last success of this turn
         self._failing_since_ms = claimed.failing_since_ms
         self._pace_ms = claimed.pace_ms
         self._queue = claimed.queue
@@ -72,7 +73,8 @@ class Session:
         return self.sink.send([item.delivery for item in items], deadline)
 
     def judge(self, ack: Ack, items: Sequence[Item], outcomes: Sequence[Outcome]) -> Sorted:
-        """Put a call into the acknowledgement, all but what follows from its failures."""
+        """Put a call into the acknowledgement, all but what follows from its failures. A turn's failures count as one, or
+        fifty calls at once would make a second's trouble one of minutes."""
         found = sort(items, outcomes)
         tried = [outcome for outcome in outcomes if outcome.tried]
         if tried:
@@ -81,8 +83,12 @@ class Session:
             ack.pace_ms = self._pace_ms
         if found.done:
             self.failures, self._failing_since_ms = 0, None
+            self._failed = False
         if found.failed:
-            self.failures += 1
+            if not self._failed:
+                self.failures += 1
+                ack.failed_calls = 1
+                self._failed = True
             self._failing_since_ms = self._failing_since_ms or self.now_ms
         if found.gone:
             ack.disable = found.gone.code

@@ -28,6 +28,7 @@ class Unordered:
         self._waiting: list[Item] = list(session.claimed.items)
         self._running: dict[Call, tuple[list[Item], float]] = {}
         self._slots = session.claimed.slots if session.failures < FAILING else 1
+        self._in_vain = session.failures  # calls in a row, as they ended
         self._stopping = False
         self._last = Ack()  # what the failures come to, once no call is under way any more
 
@@ -93,12 +94,14 @@ class Unordered:
     def _judge(self, ack: Ack, batch: list[Item], outcomes: list[Outcome]) -> None:
         session = self._session
         found = session.judge(ack, batch, outcomes)
+        if found.done:
+            self._in_vain = 0
+        if found.failed:
+            self._in_vain += 1
         ack.done += [item.member for item in (*found.done, *(item for item, _ in found.parked))]
         ack.retry += [(item.member, 0) for item in found.unsent]
         wait_s = session.retry_events(ack, found)
-        if found.failed and (
-            session.failures >= max(FAILING, self._slots) or found.retry_after_s is not None
-        ):
+        if found.failed and (self._in_vain >= max(FAILING, self._slots) or found.retry_after_s is not None):
             session.stop_feed(ack, found)
         self._stopping = self._stopping or ack.rest_ms is not None or ack.disable is not None
         session.journal(ack, batch, outcomes, wait_s)

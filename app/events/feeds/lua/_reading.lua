@@ -134,6 +134,8 @@ local function read(f, want)
   if f.ordered ~= '1' then want.limit = math.min(want.limit, MOST_OPEN - redis.call('ZCARD', feed_key(f.id, 'open'))) end
   if (f.failures or 0) >= FAILING then
     want.limit, want.open_limit = math.min(want.limit, 1), math.min(want.open_limit, 1)
+  elseif (f.failures or 0) > 0 and f.ordered ~= '1' then
+    want.limit = math.min(want.limit, f.slots or 1) -- no more than can be tried
   end
   if want.open_limit > 0 then read_open(f, want, got) end
   if want.limit <= 0 then return got end

@@ -120,7 +120,7 @@ end
 -- A new configuration counts from the next call on.
 if f.state ~= 'active' or owner.revision ~= ctl.revision or ctl.rest_ms or not ctl.read then return { settle(f) } end
 
-f.ordered = owner.ordered
+f.ordered, f.slots = owner.ordered, owner.slots
 take_lease(f)
 local got = read(f, ctl.read)
 if #got.items == 0 and got.more == 0 and not ctl.read.hold then return { settle(f) } end
