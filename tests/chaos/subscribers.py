@@ -3,7 +3,7 @@
     python -m tests.chaos.subscribers --journal receipts.ndjson --ports ports.json --moto 5000
 
 A receiver takes an event when it has written it down: whatever it answers after that, it has it. It is told how to behave
-by `PUT`ting `{name of the subscription: {switch: value}}` to /_control (POST, as everything here).
+by a POST of `{name of the subscription: {switch: value}}` to /_control.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class Hooks:
             return Reply(reset=True)  # whoever sent it died over it
         if switches.get("latency_s"):
             time.sleep(switches["latency_s"])
+        if switches.get("hang"):
+            return Reply(hang=True)
         if switches.get("reset"):
             return Reply(reset=True)
         if "status" in switches and self._random.random() < switches.get("probability", 1.0):
@@ -77,7 +79,7 @@ class Hooks:
         self._note(name, got)
         if self._random.random() < switches.get("lose", 0.0):
             return Reply(reset=True)
-        return Reply(drip_s=switches.get("drip_s", 0.0))
+        return Reply(body=b"." * switches.get("drips", 2), drip_s=switches.get("drip_s", 0.0))
 
     def _note(self, name: str, got: Got) -> None:
         line: dict[str, Any] = {
