@@ -120,19 +120,22 @@ class EventLog:
                 checked.append((index, complete(there, raw, Filling(tenant, originator, guid))))
             except MediaopsError as error:
                 answers[index] = Refused(index, error)
-        taken = False
-        for chunk in _chunks(checked):
-            try:
-                written = self._append(topic, [event for _, event in chunk], repeatable)
-            except Unavailable as error:
-                if not taken:
-                    raise
+        away: Unavailable | None = None
+        for number, chunk in enumerate(_chunks(checked)):
+            if away is None:
+                try:
+                    written = self._append(topic, [event for _, event in chunk], repeatable)
+                except Unavailable as error:
+                    if number == 0:
+                        raise
+                    away = error
+                else:
+                    for (index, _), published in zip(chunk, written, strict=True):
+                        answers[index] = published
+            if away is not None:
+                # Nor is what follows taken: it would come before these, and the caller would wait once more for each.
                 for index, _ in chunk:
-                    answers[index] = Refused(index, error)
-                continue
-            taken = True
-            for (index, _), published in zip(chunk, written, strict=True):
-                answers[index] = published
+                    answers[index] = Refused(index, away)
         return [answer for answer in answers if answer is not None]
 
     def _append(

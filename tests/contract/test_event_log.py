@@ -176,6 +176,29 @@ def test_a_store_that_fills_up_midway_says_which_events_it_has_not(
     assert (late.index, late.error.status, late.error.retryable) == (PUBLISH_EVENTS + 1, 503, True)
 
 
+def test_a_store_that_goes_away_for_a_moment_midway_keeps_the_order(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append: Callable[..., list[Published]] = desk.log._append
+    calls: list[int] = []
+
+    def flaky(topic: str, events: Sequence[Any], repeatable: Repeatable | None) -> list[Published]:
+        calls.append(len(events))
+        if len(calls) == 2:
+            raise Unavailable("away")
+        return append(topic, events, repeatable)
+
+    monkeypatch.setattr(desk.log, "_append", flaky)
+    events = [event("asset-created", n, guid=f"g{n}") for n in range(3 * PUBLISH_EVENTS)]
+    answers = desk.publish(*events)
+    assert [type(one) for one in answers] == [Published] * PUBLISH_EVENTS + [Refused] * 2 * PUBLISH_EVENTS
+    assert len(calls) == 2
+    again = desk.publish(*events)
+    assert [one.sequence for one in again if isinstance(one, Published)] == [
+        *range(1, 3 * PUBLISH_EVENTS + 1)
+    ]
+
+
 def test_there_must_be_such_a_topic(desk: Desk) -> None:
     with pytest.raises(BadRequest) as refused:
         desk.publish(event("asset-created", 1), topic="assets")
