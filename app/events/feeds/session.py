@@ -29,7 +29,7 @@ class Policy:
     disable_after_s: float = 72 * 3600
     slice_s: float = 2.0
     send_s: float = 15.0
-    window_bytes: int = 4 * 1024 * 1024
+    window_bytes: int = 2 * 1024 * 1024
     clock: Callable[[], float] = time.monotonic
     rand: Callable[[], float] = random.random
 

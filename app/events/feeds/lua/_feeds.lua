@@ -11,6 +11,7 @@
 -- include: _log.lua
 
 local NEVER = 9000000000000000 -- score in `open` of what a worker holds: whoever takes the feed over finds it there
+local AT_ONCE = 0 -- whatever the clock says
 local LONGEST_MISSED = 20
 
 local function feed_key(id, part)
@@ -19,9 +20,9 @@ local function feed_key(id, part)
 end
 
 local FIELDS = { 'state', 'owner', 'revision', 'ordered', 'slots', 'queue', 'wake', 'wakes', 'token', 'leaseUntil', 'leasedAt',
-  'turn', 'notBefore', 'notBeforeAt', 'failures', 'failingSince', 'told', 'pace', 'missed', 'until', 'replay' }
+  'turn', 'notBefore', 'notBeforeAt', 'errorAt', 'failures', 'failingSince', 'told', 'pace', 'missed', 'until', 'replay' }
 local NUMBERS = { revision = true, slots = true, wake = true, wakes = true, leaseUntil = true, leasedAt = true, turn = true,
-  notBefore = true, notBeforeAt = true, failures = true, failingSince = true }
+  notBefore = true, notBeforeAt = true, errorAt = true, failures = true, failingSince = true }
 
 -- Its fields, without those that are empty; nil where there is no such feed.
 local function load(id)
@@ -128,6 +129,24 @@ local function settle(f)
     for _, one in ipairs(wanted(f)) do redis.call('SADD', P .. 'log:' .. one[1] .. ':feeds', listener(f, one[2])) end
   end
   return 'listening'
+end
+
+-- The server's clock was set back since this feed's times were noted: none may lie farther ahead than it would now.
+local function set_back(f)
+  local key = feed_key(f.id)
+  if f.notBefore and f.notBefore > now then
+    f.notBefore = now
+    redis.call('HSET', key, 'notBefore', int(now))
+  end
+  if f.leaseUntil and f.leaseUntil > now + ctl.lease_ms then
+    f.leaseUntil, f.leasedAt = now + ctl.lease_ms, now
+    redis.call('HSET', key, 'leaseUntil', int(f.leaseUntil), 'leasedAt', int(now))
+  end
+  if f.errorAt and f.errorAt > now then redis.call('HSET', key, 'errorAt', int(now)) end
+  local open = feed_key(f.id, 'open')
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', open, '(' .. int(now), '(' .. int(NEVER))) do
+    redis.call('ZADD', open, AT_ONCE, member)
+  end
 end
 
 -- Stop a feed; one that a worker has is let go at its next word.

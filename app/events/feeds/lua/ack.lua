@@ -49,7 +49,7 @@ local function note_events()
   if #ctl.done > 0 then redis.call('ZREM', open, unpack(ctl.done)) end
   for _, one in ipairs(ctl.retry) do
     -- Only what is still there: an update may have taken its topic away.
-    redis.call('ZADD', open, 'XX', int(now + one[2]), one[1])
+    redis.call('ZADD', open, 'XX', one[2] == 0 and AT_ONCE or int(now + one[2]), one[1])
   end
   for _, one in ipairs(ctl.attempts) do redis.call('HSET', attempts, one[1], int(one[2]) .. '|' .. int(one[3])) end
   if #ctl.forget > 0 then redis.call('HDEL', attempts, unpack(ctl.forget)) end

@@ -26,9 +26,12 @@ local ids = redis.call('ZRANGE', P .. 'feeds', ctl.from, ctl.from + ctl.limit - 
 local function audit(f)
   if f.state ~= 'active' then return end
   local due = redis.call('ZSCORE', P .. 'feeds:due', f.id)
-  if f.token or f.wake or f.notBefore then
-    if due then return end
-    -- A script that broke off has left it without anybody who looks.
+  -- The clock may have gone forth and back between two ticks.
+  local ahead = math.max(f.token and f.leasedAt or 0, f.wake or 0, f.notBefore and f.notBeforeAt or 0, f.errorAt or 0) > now
+  if ahead then set_back(f) end
+  if f.token or f.wake or f.notBefore or (ahead and due) then
+    if due and not ahead then return end
+    -- Else a script that broke off has left it without anybody who looks.
     redis.call('ZADD', P .. 'feeds:due', int(now), f.id)
     mended = mended + 1
     return

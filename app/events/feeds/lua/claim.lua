@@ -27,7 +27,7 @@ f.ordered, f.slots = owner.ordered, owner.slots
 take_lease(f)
 -- What the one before has left behind may have been delivered or not: it is delivered (again).
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', feed_key(f.id, 'open'), int(NEVER), '+inf')) do
-  redis.call('ZADD', feed_key(f.id, 'open'), int(now), member)
+  redis.call('ZADD', feed_key(f.id, 'open'), AT_ONCE, member)
 end
 
 local got = read(f, ctl.read)

@@ -21,19 +21,6 @@ local function is_queued(f)
   return template and redis.call('LPOS', P .. (f.queue or 'deliveries'), wake_message(template, f.id, int(f.wakes)))
 end
 
-local function set_back(f)
-  local key = feed_key(f.id)
-  if f.notBefore and f.notBefore > now then f.notBefore = now end
-  if f.leaseUntil and f.leaseUntil > now + ctl.lease_ms then
-    f.leaseUntil = now + ctl.lease_ms
-    redis.call('HSET', key, 'leaseUntil', int(f.leaseUntil))
-  end
-  local open = feed_key(f.id, 'open')
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', open, '(' .. int(now), '(' .. int(NEVER))) do
-    redis.call('ZADD', open, int(now), member)
-  end
-end
-
 local function look_after(f)
   if f.state ~= 'active' then
     redis.call('ZREM', P .. 'feeds:due', f.id)

@@ -17,7 +17,7 @@ for _, key in ipairs(keys) do
     if ctl.verb == 'retry' then
       local noted = redis.call('HGET', why, key)
       local previous = noted and cjson.decode(noted).previous or 0
-      redis.call('ZADD', feed_key(f.id, 'open'), int(now), key .. '|' .. int(previous) .. '|parked')
+      redis.call('ZADD', feed_key(f.id, 'open'), AT_ONCE, key .. '|' .. int(previous) .. '|parked')
     end
     redis.call('ZREM', parked, key)
     redis.call('HDEL', why, key)

@@ -79,7 +79,7 @@ class Feeds(RuleBasedStateMachine):
             sink.say = self._answer
             self.bench.sinks.sinks[name] = sink
             self.bench.feed(name, **options)
-        self.messages: list[str] = []
+        self.bench.tick()
         self.published: dict[tuple[str, int], str] = {}
 
     def _answer(self, one: Delivery) -> Outcome:
@@ -163,6 +163,7 @@ class Feeds(RuleBasedStateMachine):
             self.bench.store.resume(name)
         for _ in range(12):
             self.bench.tick(400)
+            self.bench.machine.audit()
             self.bench.work()
         for name in FEEDS:
             self._judge(name)
@@ -217,7 +218,7 @@ def test_no_event_is_missing_whatever_happens() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Feeds,
         settings=settings(
-            max_examples=150,
+            max_examples=100,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
