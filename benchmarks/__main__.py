@@ -31,7 +31,12 @@ def main() -> int:
     report = Report()
     run = Run(plan, report, _teller(console))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # also then nothing is left running
-    measurements = {"accepting": run.accepting, "updates": run.updates, "failed-table": run.failed_table}
+    measurements = {
+        "accepting": run.accepting,
+        "updates": run.updates,
+        "failed-table": run.failed_table,
+        "events": run.events,
+    }
     problem = None
     try:
         for section in SECTIONS:

@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks.naive.settings import BESIDE, COMPARED
 
-SECTIONS: Final = ("accepting", "updates", "failed-table")
+SECTIONS: Final = ("accepting", "updates", "failed-table", "events")
 LATENCIES_MS: Final = (0, 20, 100)
 
 
@@ -18,6 +18,18 @@ class Backlog:
 
     ours: Mapping[int, int]
     naive: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class EventPlan:
+    """`rate` of deliveries a second in all, and how long of each; events of a backlog, and of a replay."""
+
+    rate: float
+    warm_s: float
+    steady_s: float
+    drained: int
+    replayed: int
+    publish_s: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class Plan:
     busy_s: float
     tables: tuple[int, int]
     removed: int
+    events: EventPlan
     tunings: tuple[str, ...] = COMPARED  # the best of these is what the goals are about
     beside: tuple[str, ...] = BESIDE  # measured and shown, without a goal
     steady_tuning: str = "late"
@@ -56,6 +69,7 @@ FULL: Final = Plan(
     busy_s=3,
     tables=(10_000, 1_000_000),
     removed=100_000,
+    events=EventPlan(rate=200, warm_s=3, steady_s=10, drained=20_000, replayed=100_000, publish_s=2.5),
 )
 QUICK: Final = Plan(
     rounds=1,
@@ -68,5 +82,6 @@ QUICK: Final = Plan(
     busy_s=3,
     tables=(10_000, 50_000),
     removed=5_000,
+    events=EventPlan(rate=200, warm_s=2, steady_s=4, drained=5_000, replayed=10_000, publish_s=1.5),
     latencies_ms=(0, 100),
 )

@@ -94,7 +94,7 @@ class Report:
                 if at == section:
                     table.add_row(name, measured.text(), measured.unit)
             console.print(table)
-        table = Table(title="Beside the plain Celery way", title_justify="left", title_style="bold")
+        table = Table(title="Compared, and the goals", title_justify="left", title_style="bold")
         for heading in ("comparison", "ratio", "goal"):
             table.add_column(heading)
         for row in comparisons:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from benchmarks import events_run
 from benchmarks.accepting import Accepting
 from benchmarks.failed_table import DUE, FailedTable
 from benchmarks.farside import FarSide
@@ -170,6 +171,11 @@ class Run:
             "that the host took from this machine's cores, 10 ms at a time."
         )
 
+    def events(self) -> None:
+        """Section 6: the event stream."""
+        with self._folder() as folder:
+            events_run.EventsSection(self._plan, self._report, self._tell).run(folder)
+
 
 def _plain(avos_url: str, tuning: str, folder: Path) -> Side:
     return Plain(folder, avos_url, tuning)
@@ -219,7 +225,7 @@ def comparisons(plan: Plan, report: Report) -> list[tuple[str, str, str]]:
         if longest is not None:
             title = f"longest command while {plan.removed:,} are {verb}"
             rows.append((title, f"{longest.median:.1f} ms", "≤ 10 ms"))
-    return rows
+    return rows + events_run.comparisons(report)
 
 
 def _at_latency(plan: Plan, report: Report, latency: int, best: str) -> list[tuple[str, str, str]]:
