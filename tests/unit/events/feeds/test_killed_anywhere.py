@@ -215,7 +215,7 @@ class Feeds(RuleBasedStateMachine):
 
 @pytest.mark.slow
 def test_no_event_is_missing_whatever_happens() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Feeds,
         settings=settings(
             max_examples=100,
