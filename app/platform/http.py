@@ -31,6 +31,7 @@ from urllib3.poolmanager import PoolManager, ProxyManager
 from urllib3.util.connection import create_connection
 
 MAX_ANSWER: Final = 4 * 1024 * 1024
+_CLOSE: Final = 0.01  # part of a time-out by which a socket's may differ from what is left of the call
 # Only the set-up of a connection is tried again here; all other retries are decided elsewhere, once.
 CONNECT_RETRIES: Final = Retry(total=None, connect=1, read=False, redirect=False, status=0, other=False)
 
@@ -88,8 +89,18 @@ def _shorten(sock: socket.socket) -> None:
     sock.settimeout(left)
 
 
+def _near(set_s: float | None, wanted_s: float | None) -> bool:
+    """Whether a time-out needn't be changed. Each change is a system call that lets other threads go first, and urllib3
+    and we would make six of them for a call that takes milliseconds."""
+    return set_s is not None and wanted_s is not None and abs(set_s - wanted_s) <= wanted_s * _CLOSE
+
+
 class _Socket(socket.socket):
     """Reads and writes no longer than the call lasts."""
+
+    def settimeout(self, value: float | None) -> None:
+        if not _near(self.gettimeout(), value):
+            super().settimeout(value)
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _shorten(self)
@@ -102,6 +113,10 @@ class _Socket(socket.socket):
 
 class _TlsSocket(ssl.SSLSocket):
     """The same over TLS (sendall is a loop around send)."""
+
+    def settimeout(self, value: float | None) -> None:
+        if not _near(self.gettimeout(), value):
+            super().settimeout(value)
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _shorten(self)

@@ -104,6 +104,27 @@ def test_an_answer_comes_whole_and_connections_are_kept(avos: AvosStandIn) -> No
         assert made._pool.num_connections == 1
 
 
+def test_a_kept_connection_waits_as_long_as_each_call_may() -> None:
+    over = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        for _ in range(2):
+            request_head(connection)
+            connection.sendall(OK)
+        request_head(connection)
+        over.wait(10)
+
+    with listener(serve) as port, transport(f"http://127.0.0.1:{port}") as made:
+        for seconds in (0.5, 20):
+            call(made, within=seconds)
+        started = time.monotonic()
+        error = failure(made, within=0.3)
+        over.set()
+        assert error.reused
+        assert isinstance(error.cause, (TimeoutError, u3.TimeoutError))
+        assert time.monotonic() - started < 5
+
+
 def test_a_base_path_comes_before_the_path() -> None:
     seen: list[bytes] = []
 
