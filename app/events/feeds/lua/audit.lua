@@ -12,10 +12,18 @@ local function is_listening(f, topics)
   return true
 end
 
+local oldest = {} -- topic → the sequence before the oldest entry, of those that somebody's place was compared with
+
+-- What a filter lets by isn't noted by anybody; so that retention doesn't overtake such a place, and what was never wanted
+-- isn't told as missed, it moves on while the log still has twice as much.
 local function lags(f)
   for topic, at in pairs(pairs_of(feed_key(f.id, 'cursor'))) do
     local last = last_of(topic)
     if last < at or last - at >= ctl.passed then return true end
+    if last > at then
+      oldest[topic] = oldest[topic] or before_oldest(topic)
+      if (last - at) * 2 >= last - oldest[topic] then return true end
+    end
   end
   return false
 end
