@@ -31,7 +31,8 @@ ALL: Final = [
 
 
 def told_wrong(view: dict[str, Any]) -> str | None:
-    return view["lastError"] and view["lastError"]["code"]
+    code: str | None = (view["lastError"] or {}).get("code")
+    return code
 
 
 @pytest.mark.processes
