@@ -14,7 +14,7 @@ from tests.chaos.load import Refusal
 
 IN_STEP: Final = "from the last fault to all in step (s)"
 BOUND: Final = "backlog / release rate + lease + 2 ticks (s)"
-DELIVERED: Final = "from the last fault to all events delivered (s)"
+DELIVERED: Final = "from the last fault to events delivered (s)"
 PROMISED_S: Final = 1.5  # for a 503
 EVENTS_A_SECOND: Final = 20
 REQUESTS: Final = ("lost", "stale", "final", "unread", "side by side", "twice")

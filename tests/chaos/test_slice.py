@@ -11,6 +11,7 @@ import pytest
 from tests.chaos.campaign import run
 from tests.chaos.report import BOUND, IN_STEP, Plan
 from tests.chaos.script import DELIVERING, FAR, PROCESSES, STORE, SUBSCRIBERS, script
+from tests.chaos.subscribers import KINESIS
 
 PLAN: Final = Plan(seconds=55, seed=20261121, kills=12, planners=2, programmes=12, pause_s=0.02)
 _SLACK: Final = 4.0  # of the formula of recovery, for a machine that does other things as well
@@ -30,6 +31,9 @@ def test_under_a_minute_of_faults_nothing_is_lost_stale_or_wrong(
     again = f"make chaos ARGS='--seconds {PLAN.seconds:.0f} --seed {PLAN.seed} --kills {PLAN.kills}'"
     assert report.good, f"{report.text()}\nSeed {PLAN.seed}; again: {again}"
     assert report.counts["kill worker"] >= PLAN.kills - 2
+    assert report.counts["kill deliverer"] >= 2
+    for name in ("whole", KINESIS):
+        assert report.events.counted[f"{name}: received"] >= PLAN.events_in_all
     in_step, bound = float(report.figures[IN_STEP]), float(report.figures[BOUND])
     assert in_step <= _SLACK * bound + 20, report.text()
 
