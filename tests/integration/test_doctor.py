@@ -57,6 +57,7 @@ def test_a_queue_without_a_worker_and_a_missing_beat_are_named(
         worker.stop()
     assert {what: one.state for what, one in found.items()} == {
         "queue pending": "ok", "queue live": "bad", "queue ticks": "ok",
+        "queue deliveries": "bad", "queue deliveries-slow": "bad",
     }  # fmt: skip
     assert (work["beat"], work["ticks"]) == ("ok", "ok")
     assert "-Q live" in str(found["queue live"].way_out)
