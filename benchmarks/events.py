@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,12 +30,14 @@ _SHARED_SEED: Final = 7
 @dataclass(frozen=True)
 class Arrived:
     """`took_s`: from the call that published it to the receiver that had it whole, of every delivery. `cpu_s`: processor
-    time by group of processes, a second. `stolen_s`: how long the machine's cores stood still for others, of `seconds`."""
+    time by group of processes, a second. `stolen_s`: how long the machine's cores stood still for other machines.
+    `strangers_s`: processor time, a second, of processes that don't belong to the measurement."""
 
     took_s: Sequence[float]
     repeated: int
     cpu_s: Mapping[str, float]
     stolen_s: float
+    strangers_s: float
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,11 @@ class Events:
 
     def _steadily(self, planned: Sequence[Call], each: int, seconds: float) -> Arrived:
         self._good.forget()
-        cpu, stolen = self._cpu(), stolen_s()
+        cpu, stolen, all_ = self._cpu(), stolen_s(), _busy_s()
         sent = publish(self.side.port, planned)
         self._good.wait_for(len(planned) * each, _LATE_S)
         used, stood = self._cpu(), stolen_s() - stolen
+        strangers = _busy_s() - all_ - sum(used.values()) + sum(cpu.values())
         first: dict[tuple[str, str], float] = {}
         receipts = [receipt for receipt in self._good.receipts() if receipt.guid in sent]
         for receipt in receipts:
@@ -141,12 +145,13 @@ class Events:
         self.side.check()
         took = [at - sent[guid] for (_, guid), at in first.items()]
         busy = {group: (used[group] - cpu[group]) / seconds for group in used}
-        return Arrived(took, len(receipts) - len(first), busy, stood)
+        return Arrived(took, len(receipts) - len(first), busy, stood, max(0.0, strangers / seconds))
 
     def _cpu(self) -> dict[str, float]:
         return {
             **self.side.cpu(),
-            "receivers": cpu_s([self._good.program.pid]),
+            "receivers": cpu_s([self._good.program.pid, self._bad.program.pid]),
+            "caller": time.process_time(),
             "moto": cpu_s([self._moto.program.pid]),
         }
 
@@ -154,7 +159,7 @@ class Events:
 
     def drain(self, count: int, *, ordered: bool) -> Drained:
         """A backlog of one subscription over many keys, written while it was paused."""
-        subscription = self._kinesis(ordered=ordered)
+        subscription, stream = self._kinesis(ordered=ordered)
         self.side.act(subscription, "pause")
         self.side.write(TOPIC, NAME, count)
         before = self._cpu()
@@ -163,16 +168,18 @@ class Events:
         ended = self.side.wait_delivered(subscription, count, _DRAIN_S)
         used = self._cpu()
         self.side.unsubscribe([subscription])
+        self._moto.drop(stream)
         cpu = {group: (used[group] - before[group]) * 1000 / count for group in used}
         return Drained(count, ended - started, cpu)
 
-    def _kinesis(self, *, ordered: bool) -> str:
+    def _kinesis(self, *, ordered: bool) -> tuple[str, str]:
+        """A subscription, and the stream that it goes to."""
         self._streams += 1
         name = f"stream-{self._streams}"
         self._moto.stream(name)
         sink = {"type": "kinesis", "streamName": name}
         more = {} if ordered else {"ordered": False, "inFlight": 4}
-        return self.side.subscribe([{"topic": TOPIC}], sink, **more)
+        return self.side.subscribe([{"topic": TOPIC}], sink, **more), name
 
     # Replay -----------------------------------------------------------------------------------------------------------
 
@@ -187,10 +194,11 @@ class Events:
     def replaying(self, since: str, *, webhook: bool) -> Iterator[Callable[[], Replayed]]:
         """A subscription of which everything since is replayed meanwhile; what is yielded waits for the end of that, or for
         a webhook cancels it, and tells how it went."""
+        stream = None
         if webhook:
             subscription = self.side.webhook(self._bad.url("/ok/replay"), TOPIC)
         else:
-            subscription = self._kinesis(ordered=True)
+            subscription, stream = self._kinesis(ordered=True)
         path = f"/api/subscriptions/{subscription}/replay"
         started = time.monotonic()
         made = self.side.api("POST", path, {"since": since})
@@ -214,6 +222,8 @@ class Events:
             yield ended
         finally:
             self.side.unsubscribe([subscription])
+            if stream is not None:
+                self._moto.drop(stream)
 
     # Publishing -------------------------------------------------------------------------------------------------------
 
@@ -224,6 +234,14 @@ class Events:
         if answered.accepted < sum(answered.statuses.values()):
             raise Broken(f"Publishing was answered {dict(answered.statuses)}.")
         return answered.per_second * count
+
+
+def _busy_s() -> float:
+    """Seconds of processor time that the whole machine has spent so far."""
+    user, nice, system, _, _, irq, softirq, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n")[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def _moments(rate: float, seconds: float) -> Iterator[float]:

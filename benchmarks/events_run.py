@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.events import ARRAY, OTHER_TOPIC, SUBSCRIPTIONS, Arrived, Drained, Events, Replayed
+from benchmarks.events_side import WORKERS
 from benchmarks.plan import EventPlan, Plan
 from benchmarks.report import Report, number, percentile
 
@@ -18,7 +19,7 @@ PUBLISHING: Final = "Events: published over HTTP"
 TO_ALL, TO_ONE = "each event to all 20", "each event to one of 20"
 ALONE, BESIDE = "without the three", "with the three"
 GOOD: Final = SUBSCRIPTIONS - 3
-_COST: Final = ("deliveries", "deliveries-slow", "redis", "api", "receivers", "others")
+_COST: Final = (*WORKERS, "redis", "api", "receivers", "others")
 
 
 class EventsSection:
@@ -72,7 +73,7 @@ class EventsSection:
 
     def _drained(self, name: str, drained: Drained) -> None:
         self._report.add(KINESIS, name, drained.per_second, "1/s")
-        for group in ("deliveries", "deliveries-slow", "redis", "moto"):
+        for group in (*WORKERS, "redis", "moto"):
             self._report.add(KINESIS, f"{name}: CPU of 1,000, {group}", drained.cpu_ms[group] * 1000, "ms")
 
     def _replay(self, events: Events) -> None:
@@ -119,6 +120,7 @@ class EventsSection:
                 section, f"{name}: p{share}", percentile(arrived.took_s, share / 100) * 1000, "ms"
             )
         self._report.add(section, f"{name}: the machine stood still", arrived.stolen_s, "s")
+        self._report.add(section, f"{name}: CPU a second of strangers", arrived.strangers_s, "s")
         if costs:
             for group in _COST:
                 self._report.add(section, f"{name}: CPU a second, {group}", arrived.cpu_s[group], "s")
@@ -130,7 +132,8 @@ class EventsSection:
         self._report.note(
             f"Publish to receipt: {rate} deliveries a second to ordered webhooks, timed from before the call over HTTP that "
             "publishes to the receiver's having read the request whole; the same random moments in every round. All "
-            "processes of `up` run, and the receivers, on the same cores."
+            "processes of `up` run, and the receivers, on the same cores. `stood still`: what the host took from all cores together; "
+            "`strangers`: what other processes of this machine took, which should be next to nothing."
         )
         self._report.note(
             "The three bad ones: one never answers, one refuses every event (400, parked), one's answers drip for 3 s. `without`: "

@@ -14,7 +14,7 @@ from benchmarks.ours import Ours
 from benchmarks.processes import Broken, cpu_s, wait_until
 
 NOWHERE: Final = "http://127.0.0.1:9"  # of AVOS: nothing is sent there in these measurements
-DELIVERIES: Final = ("deliveries", "deliveries-slow")
+WORKERS: Final = ("events", "events-slow")  # that deliver
 _CHUNK: Final = 1000  # events that are handed to the log at once
 
 
@@ -72,7 +72,7 @@ class Stream(Ours):
 
     def cpu(self) -> dict[str, float]:
         """Seconds of processor time so far, by program; the workers that deliver nothing are `others`."""
-        shown = {"server": "redis", "api": "api", **{name: name for name in DELIVERIES}}
+        shown = {"server": "redis", "api": "api", **{name: name for name in WORKERS}}
         used: dict[str, float] = {}
         for name, program in self._programs.items():
             group = shown.get(name, "others")

@@ -18,6 +18,7 @@ from benchmarks.events import SUBSCRIPTIONS, Arrived, Drained, Replayed
 from benchmarks.events_far import Receivers
 from benchmarks.events_load import KEYS, KINDS, Call, call, calls, publish, texts
 from benchmarks.events_run import EventsSection, comparisons
+from benchmarks.events_side import WORKERS
 from benchmarks.load import Connection, request
 from benchmarks.plan import FULL, QUICK, SECTIONS, Plan
 from benchmarks.processes import Broken
@@ -131,7 +132,8 @@ class Canned:
         return Arrived(
             [took] * 100,
             0,
-            dict.fromkeys(("deliveries", "deliveries-slow", "redis", "api", "receivers", "others"), 0.1),
+            dict.fromkeys((*WORKERS, "redis", "api", "receivers", "others"), 0.1),
+            0.0,
             0.0,
         )
 
@@ -150,7 +152,7 @@ class Canned:
         return Drained(
             count,
             count / (6000 if ordered else 7000),
-            dict.fromkeys(("deliveries", "deliveries-slow", "redis", "moto"), 0.1),
+            dict.fromkeys((*WORKERS, "redis", "moto"), 0.1),
         )
 
     def fill(self, count: int) -> str:
