@@ -68,7 +68,9 @@ def test_an_unsafe_store_is_named_once_a_start(own_server: RealServer, parts: di
         assert found["redis memory"]["state"] == "bad"
         assert "noeviction" in found["redis memory"]["way_out"]
         assert found["redis persistence"]["state"] == "warning"
-    # Two processes serve the API, and a worker connects anew: it is told once a start all the same.
+    # Two processes serve the API, and a worker connects anew: it is told once a start all the same. One that isn't
+    # ready yet holds no connection that could break.
+    eventually(lambda: "ready." in parts["pending"].written, timeout_s=60, what="the worker to be ready")
     own_server.kill()
     own_server.start()
     eventually(
