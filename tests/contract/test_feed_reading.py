@@ -63,6 +63,52 @@ def test_what_a_filter_has_let_by_is_not_missed_when_retention_takes_it(feeds: F
     assert (feeds.status().missed, feeds.told()) == ((), [])
 
 
+def test_a_log_that_turns_over_between_two_audits_takes_nothing_from_a_filter_that_listens(
+    feeds: FeedBench,
+) -> None:
+    sink = feeds.feed(topics={TOPIC: ["asset-deleted"], OTHER: ["category-deleted"]})
+    for topic in (TOPIC, OTHER):
+        feeds.publish(10, topic)
+        trim(feeds, 9, topic)
+    feeds.publish(name="asset-deleted")  # on the other topic nothing has woken it
+    trim(feeds, 11)
+    feeds.work()
+    for topic in (TOPIC, OTHER):
+        feeds.publish(10, topic)
+        feeds.client.delete(feeds.keys.log(topic))
+    assert feeds.machine.audit() == 1
+    feeds.work()
+    assert [(one.sequence, one.previous) for one in sink.taken] == [(11, 0)]
+    assert (feeds.status().missed, feeds.status().cursor) == ((), {TOPIC: 21, OTHER: 20})
+
+
+def test_what_a_filter_wanted_is_missed_when_it_is_gone(feeds: FeedBench) -> None:
+    sink = feeds.feed(topics={TOPIC: ["asset-deleted"]})
+    feeds.publish(5)
+    feeds.publish(name="asset-deleted")
+    feeds.publish(5)
+    trim(feeds, 9)
+    feeds.work()
+    assert sink.taken == []
+    assert [(one.first, one.last) for one in feeds.status().missed] == [(6, 8)]
+
+
+def test_what_comes_while_a_worker_has_the_filter_is_no_gap_either(feeds: FeedBench) -> None:
+    sink = feeds.feed(topics={TOPIC: ["asset-deleted"], OTHER: ["category-deleted"]})
+
+    def meanwhile() -> None:
+        if not sink.calls:
+            feeds.publish(10, OTHER)
+            feeds.publish(1, OTHER, "category-deleted")
+            trim(feeds, 9, OTHER)
+
+    sink.during = meanwhile
+    feeds.publish(2, name="asset-deleted")
+    feeds.work()
+    assert [(one.topic, one.sequence) for one in sink.taken] == [(TOPIC, 1), (TOPIC, 2), (OTHER, 11)]
+    assert feeds.status().missed == ()
+
+
 def test_who_begins_with_the_oldest_has_missed_nothing(feeds: FeedBench) -> None:
     feeds.publish(5)
     trim(feeds, 4)
@@ -128,10 +174,10 @@ def test_large_events_are_read_a_few_at_a_time_and_one_always_goes(feeds: FeedBe
 
 
 def test_a_filter_that_lets_little_through_is_read_in_bounded_pieces(feeds: FeedBench) -> None:
-    sink = feeds.feed(topics={TOPIC: ["asset-deleted"]}, start={TOPIC: 0})
     for _ in range(3):
         feeds.publish(1000)
     feeds.publish(name="asset-deleted")
+    sink = feeds.feed(topics={TOPIC: ["asset-deleted"]}, start={TOPIC: 0})
     feeds.messages()
     claimed = feeds.machine.claim("s1", 0, Read(500, 1 << 20, 0))
     assert claimed is not None
@@ -141,6 +187,20 @@ def test_a_filter_that_lets_little_through_is_read_in_bounded_pieces(feeds: Feed
     assert feeds.work() == ["listening"]
     assert sink.sequences == [3001]
     assert feeds.status().cursor == {TOPIC: 3001}
+
+
+def test_a_filter_that_listens_goes_straight_to_what_it_wants(feeds: FeedBench) -> None:
+    sink = feeds.feed(topics={TOPIC: ["asset-deleted"]})
+    for _ in range(3):
+        feeds.publish(1000)
+    feeds.publish(name="asset-deleted")
+    feeds.messages()
+    claimed = feeds.machine.claim("s1", 0, Read(1, 1 << 20, 0))
+    assert claimed is not None
+    assert [item.delivery.sequence for item in claimed.items] == [3001]
+    feeds.tick(20)
+    feeds.work()
+    assert (sink.sequences, feeds.status().missed) == ([3001], ())
 
 
 def test_what_a_filter_passes_over_is_noted_before_retention_makes_a_gap_of_it(feeds: FeedBench) -> None:

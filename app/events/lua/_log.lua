@@ -8,13 +8,13 @@ local told = {} -- topics and names whose followers this call has woken already
 -- An event as it stands, byte for byte; its sequence.
 local function append(topic, name, guid, raw)
   local sequence = redis.call('INCR', P .. 'log:' .. topic .. ':sequence')
-  redis.call('XADD', P .. 'log:' .. topic, 'MAXLEN', '~', int(ctl.log_length or 1000000), int(sequence) .. '-0',
-    'event', raw, 'name', name, 'guid', guid, 'at', int(now))
   local what = topic .. '|' .. name
   if not told[what] then
     told[what] = true
-    wake_feeds(topic, name)
+    wake_feeds(topic, name, sequence)
   end
+  redis.call('XADD', P .. 'log:' .. topic, 'MAXLEN', '~', int(ctl.log_length or 1000000), int(sequence) .. '-0',
+    'event', raw, 'name', name, 'guid', guid, 'at', int(now))
   return sequence
 end
 

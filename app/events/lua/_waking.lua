@@ -24,14 +24,24 @@ local function wake_feed(id, queue)
   if template then redis.call('LPUSH', P .. queue, wake_message(template, id, int(n))) end
 end
 
--- Wake whoever listens to this event of the topic; without a name, whoever listens to any.
-local function wake_feeds(topic, name)
+-- What a filter lets by isn't noted by anybody. Who listens has handled all that it wants, so that on this topic nothing before
+-- this event is missing to it, even if retention removes that before a worker looks.
+local function pass_over(id, topic, sequence)
+  local key = P .. 'feed:' .. id .. ':cursor'
+  local at = tonumber(redis.call('HGET', key, topic) or sequence)
+  if at < sequence - 1 then redis.call('HSET', key, topic, int(sequence - 1)) end
+end
+
+-- Wake whoever listens to an event that is about to be appended. Before it is: should the script break off in between, a feed is
+-- awake for nothing, instead of one listening that has missed something.
+local function wake_feeds(topic, name, sequence)
   local key = P .. 'log:' .. topic .. ':feeds'
   for _, member in ipairs(redis.call('SMEMBERS', key)) do
     local id, names = string.match(member, '^([^|]+)(.*)$')
-    if not name or names == '' or string.find(names, '|' .. name .. '|', 1, true) then
+    if names == '' or string.find(names, '|' .. name .. '|', 1, true) then
       redis.call('SREM', key, member)
       local f = redis.call('HMGET', P .. 'feed:' .. id, 'state', 'wake', 'token', 'notBefore', 'queue')
+      if f[1] and names ~= '' then pass_over(id, topic, sequence) end
       -- It may have been woken through another of its topics since.
       if f[1] == 'active' and (f[2] or '') == '' and (f[3] or '') == '' and (f[4] or '') == '' then
         wake_feed(id, f[5] or 'deliveries')

@@ -63,6 +63,11 @@ local function check_gap(f, way, entry)
   if first == way.at + 1 then return end
   if before_oldest(way.topic) < first - 1 then return end
   local last = math.min(first - 1, way.goal)
+  -- While it listens to the topic (and was woken by another, or by the audit) it wants nothing of what is gone.
+  if not f.replaying and redis.call('SISMEMBER', P .. 'log:' .. way.topic .. ':feeds', listener(f, way.names)) == 1 then
+    way.at = last
+    return
+  end
   note_missed(f, way.topic, way.at + 1, last)
   -- Whatever it was, the receiver can tell that something lies between.
   way.at, way.previous = last, last
@@ -112,7 +117,8 @@ local function ways_of(f, want)
     if at then
       local way = { topic = topic, names = one[2], at = at, previous = previous[topic] or 0, goal = target(f, topic) }
       local given = want.position and want.position[topic]
-      if given then way.at, way.previous = given[1], given[2] end
+      -- What the filter let by meanwhile may have moved the cursor beyond what was read.
+      if given then way.at, way.previous = math.max(given[1], at), given[2] end
       if way.at > way.goal and not f.bound then
         -- The log has begun anew: nothing of it was handled.
         way.at, way.previous = before_oldest(topic), 0
