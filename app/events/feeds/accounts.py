@@ -91,23 +91,43 @@ def park(ack: Ack, item: Item, error: SinkError) -> None:
         ack.forget.append(item.key)
 
 
-def write_journal(
-    ack: Ack,
+def entries(
     items: Sequence[Item],
     outcomes: Sequence[Outcome],
     request: Mapping[str, Any],
     next_ms: int | None,
-) -> None:
-    """One entry for the events of a call that fared alike, so that a call of five hundred doesn't fill the log."""
+) -> list[tuple[str, dict[str, Any]]]:
+    """Of the delivery log, each with its outcome in a word: one entry for the events of a call that fared alike, so that a
+    call of five hundred doesn't fill it."""
     alike: dict[tuple[str, str], list[tuple[Item, Outcome]]] = {}
     for item, outcome in zip(items, outcomes, strict=True):
         if outcome.tried:
             alike.setdefault((_word(outcome), outcome.error.code if outcome.error else ""), []).append(
                 (item, outcome)
             )
-    for (word, _), some in alike.items():
-        entry = _entry(some, request, next_ms if word == "failed" else None)
-        ack.journal.append((word, json.dumps(entry, ensure_ascii=False)))
+    return [
+        (word, _entry(some, request, next_ms if word == "failed" else None))
+        for (word, _), some in alike.items()
+    ]
+
+
+def line(outcome: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry as the members of a log line: without the answer, which may be long and isn't ours."""
+    error = entry["error"] or {}
+    return {
+        "outcome": outcome,
+        "topic": entry["topic"],
+        "sequence": entry["sequence"],
+        "event_name": entry["eventName"],
+        "guid": entry["guid"],
+        "attempt": entry["attempt"],
+        "redelivery": entry["redelivery"],
+        "events": entry["events"],
+        "status": entry["status"],
+        "ms": entry["latencyMs"],
+        "code": error.get("code"),
+        "next_try_ms": entry["nextTryInMs"],
+    }
 
 
 def _word(outcome: Outcome) -> str:

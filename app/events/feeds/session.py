@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -10,14 +11,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from app.events.feeds.accounts import Sorted, account, park, sort, write_journal
+from app.events.feeds.accounts import Sorted, account, entries, line, park, sort
 from app.events.feeds.decide import Action, Decision, decide, pace, queue_of
 from app.events.feeds.keeper import Hold
 from app.events.feeds.machine import FeedMachine
 from app.events.feeds.model import Ack, Acked, Claimed, Item
 from app.events.sinks.base import Outcome, Sink, SinkError
+from app.platform import log
 from app.platform.errors import Unavailable
 
+_log = log.get_logger()
 FAILING: Final = 5  # failures in a row: one call at a time finds out whether it is over
 _AGAIN_S: Final = 0.2  # until an acknowledgement that wasn't answered is repeated
 
@@ -129,9 +132,14 @@ class Session:
     def journal(
         self, ack: Ack, items: Sequence[Item], outcomes: Sequence[Outcome], wait_s: float | None
     ) -> None:
-        if any(outcome.tried for outcome in outcomes):
-            request = self.sink.request_summary([item.delivery for item in items])
-            write_journal(ack, items, outcomes, request, None if wait_s is None else int(wait_s * 1000))
+        """Into the delivery log, and one wide line into ours."""
+        if not any(outcome.tried for outcome in outcomes):
+            return
+        request = self.sink.request_summary([item.delivery for item in items])
+        next_ms = None if wait_s is None else int(wait_s * 1000)
+        for word, entry in entries(items, outcomes, request, next_ms):
+            ack.journal.append((word, json.dumps(entry, ensure_ascii=False)))
+            _log.info("attempt", subscription_id=self.claimed.owner, **line(word, entry))
 
     def acknowledge(self, ack: Ack) -> Acked:
         """Write it down, with patience while the lease lasts: what was delivered and isn't written down comes twice."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import fakeredis
 import pytest
+from structlog.testing import capture_logs
 
 from app.events.feeds.keeper import Keeper
 from app.events.feeds.model import Ack, Acked, Claimed
@@ -54,6 +55,28 @@ def test_a_lost_answer_of_the_store_is_asked_for_again_and_nothing_comes_twice(
     feeds.work()
     assert sink.sequences == [1, 2, 3]
     assert feeds.status().counters["delivered"] == 3
+
+
+def test_each_attempt_is_one_line_of_the_log(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    sink.say = lambda one: DOWN if one.sequence == 2 and one.attempt == 1 else OK
+    feeds.publish(2)
+    with capture_logs() as logs:
+        feeds.work()
+        feeds.tick(2)
+        feeds.work()
+    lines = [line for line in logs if line["event"] == "attempt"]
+    assert [
+        (one["outcome"], one["sequence"], one["attempt"], one["status"], one["code"]) for one in lines
+    ] == [
+        ("delivered", 1, 1, 200, None),
+        ("failed", 2, 1, 503, "unavailable"),
+        ("delivered", 2, 2, 200, None),
+    ]
+    assert {one["subscription_id"] for one in lines} == {"s1"}
+    assert (lines[0]["guid"], lines[0]["event_name"], lines[0]["events"]) == ("g1", "asset-created", 1)
+    assert lines[1]["next_try_ms"] > 0
+    assert lines[0]["next_try_ms"] is lines[2]["next_try_ms"] is None
 
 
 def test_a_fault_of_ours_lets_the_feed_rest_and_is_not_hidden(feeds: FeedBench) -> None:
