@@ -75,6 +75,6 @@ class Stream(Ours):
         shown = {"server": "redis", "api": "api", **{name: name for name in WORKERS}}
         used: dict[str, float] = {}
         for name, program in self._programs.items():
-            group = shown.get(name, "others")
+            group = shown.get(name.rstrip("0123456789"), "others")
             used[group] = used.get(group, 0.0) + cpu_s([program.pid])
         return used

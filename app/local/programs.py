@@ -46,13 +46,14 @@ def stages(layout: Layout) -> list[Stage]:
         for number in range(1, settings.live_workers + 1)
     ]
     events = [
-        worker("events", "deliveries", settings.events_slots, deliver),
-        worker("events-slow", "deliveries-slow", settings.events_slow_slots, deliver),
+        worker(f"events{number}", "deliveries", settings.events_slots, deliver)
+        for number in range(1, settings.events_workers + 1)
     ]
+    slow = worker("events-slow", "deliveries-slow", settings.events_slow_slots, deliver)
     few = [worker(name, name, _FEW, finish) for name in ("pending", "ticks")]
     found = [
         Stage(FLOWER, "Flower", (Program(FLOWER, (sys.executable, "-m", "workers.flower")),)),
-        Stage("workers", "Workers", (*live, *events, *few)),
+        Stage("workers", "Workers", (*live, *events, slow, *few)),
         Stage("api", "API", (Program("api", api_command(), stop_wait_s=20),)),
         Stage(BEAT, "Beat", (Program(BEAT, beat_command()),)),
     ]

@@ -86,7 +86,8 @@ def _consumed(layout: Layout) -> bool:
     finally:
         celery.close()
     consumed = [queue["name"] for queues in answers.values() for queue in queues]
-    return set(QUEUES) <= set(consumed) and consumed.count("live") >= settings.live_workers
+    wanted = {"live": settings.live_workers, "deliveries": settings.events_workers}
+    return all(consumed.count(name) >= wanted.get(name, 1) for name in QUEUES)
 
 
 def _api(layout: Layout) -> bool:

@@ -80,6 +80,7 @@ class Settings:
     inline_chain: bool = True
     live_workers: int = 2
     live_slots: int = 100
+    events_workers: int = 2
     events_slots: int = 50
     events_slow_slots: int = 100
 

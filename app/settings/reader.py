@@ -186,6 +186,7 @@ class Reader(FileAwareEnv):
             "inline_chain": self.bool("INLINE_CHAIN", True),
             "live_workers": self.int("LIVE_WORKERS", 2, validate=between(1, 32)),
             "live_slots": self.int("LIVE_SLOTS", 100, validate=between(1, 1000)),
+            "events_workers": self.int("EVENTS_WORKERS", 2, validate=between(1, 32)),
             "events_slots": self.int("EVENTS_SLOTS", 50, validate=between(1, 1000)),
             "events_slow_slots": self.int("EVENTS_SLOW_SLOTS", 100, validate=between(1, 1000)),
         }

@@ -92,7 +92,7 @@ def test_the_server_starts_first_and_whoever_asks_stops_first(tmp_path: Path) ->
     found = stages(lay_out(ports(tmp_path)))
     assert [stage.name for stage in found] == ["server", "avos-stand-in", "flower", "workers", "api", "beat"]
     workers = found[3].programs
-    names = ["live1", "live2", "events", "events-slow", "pending", "ticks"]
+    names = ["live1", "live2", "events1", "events2", "events-slow", "pending", "ticks"]
     assert [program.name for program in workers] == names
     assert all(program.stop_wait_s > 10 for program in workers)  # longer than one attempt
 
