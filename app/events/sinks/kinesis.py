@@ -1,7 +1,8 @@
 """PutRecords to a Kinesis stream: at most 500 records, 5 MiB a call and 1 MiB a record (domain B3).
 
-A record is the event with two members added at its end: `sequence` and `previousSequence`. An answer of 200 may hide
-failures, and within a call no order is kept, so order means at most one event of an entity in a call.
+A record is the event with members added at its end: `sequence` and `previousSequence`, and `redelivery` where it is sent once
+more. An answer of 200 may hide failures, and within a call no order is kept, so order means at most one event of an entity
+in a call.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from app.platform.errors import InvalidInput
 
 RECORDS: Final = 500
 LONGEST_KEY: Final = 256  # characters
-_NAMES: Final = ("sequence", "previousSequence")
+_NAMES: Final = ("sequence", "previousSequence", "redelivery")
+_QUOTED: Final = tuple(f'"{name}"'.encode() for name in _NAMES)
 _STREAM: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _REGION: Final = re.compile(r"[a-z]{2}(?:-[a-z]+)+-\d{1,2}")
 
@@ -104,18 +106,21 @@ def partition_key(tenant: str, entity: str) -> str:
 
 
 def record(delivery: Delivery) -> bytes:
-    """The event's own text with the two numbers added.
+    """The event's own text with what belongs to this delivery added.
 
-    An event that has a member of such a name keeps it; ours are then called `mediaopsSequence` and
-    `mediaopsPreviousSequence`, since a name must not stand twice in an object.
+    An event that has a member of such a name keeps it; ours are then called `mediaopsSequence`, `mediaopsPreviousSequence`
+    and `mediaopsRedelivery`, since a name must not stand twice in an object.
     """
-    names, event = _NAMES, delivery.event
-    if (b'"sequence"' in event or b'"previousSequence"' in event) and json.loads(event).keys() & set(names):
-        names = ("mediaopsSequence", "mediaopsPreviousSequence")
+    names: tuple[str, ...] = _NAMES
+    event = delivery.event
+    if any(name in event for name in _QUOTED) and json.loads(event).keys() & set(names):
+        names = tuple(f"mediaops{name[0].upper()}{name[1:]}" for name in names)
     body = event.rstrip()[:-1]
     comma = b"" if body.rstrip().endswith(b"{") else b","
-    numbers = f'"{names[0]}":{delivery.sequence},"{names[1]}":{delivery.previous}}}'
-    return body + comma + numbers.encode()
+    added = f'"{names[0]}":{delivery.sequence},"{names[1]}":{delivery.previous}'
+    if delivery.redelivery is not None:
+        added += f',"{names[2]}":{json.dumps(delivery.redelivery)}'
+    return body + comma + added.encode() + b"}"
 
 
 def _of_result(result: Any, latency: int) -> Outcome:

@@ -179,9 +179,18 @@ def test_partition_keys_have_at_most_256_characters_and_stay_apart(length: int) 
         (b'{"previousSequence": null}', b'{"previousSequence": null,"mediaopsSequence":7,"mediaopsPreviousSequence":3}'),
     ],
 )  # fmt: skip
-def test_a_record_is_the_event_with_two_members_more(event: bytes, expected: bytes) -> None:
+def test_a_record_is_the_event_with_members_more(event: bytes, expected: bytes) -> None:
     assert kinesis.record(delivery(7, event=event, previous=3)) == expected
     json.loads(expected)
+
+
+def test_a_record_that_is_sent_once_more_says_so() -> None:
+    again = delivery(7, event=b'{"a":1}', previous=3, redelivery="parked")
+    assert kinesis.record(again) == b'{"a":1,"sequence":7,"previousSequence":3,"redelivery":"parked"}'
+    own = delivery(7, event=b'{"redelivery":0}', previous=3, redelivery="r1")
+    assert json.loads(kinesis.record(own)) == {
+        "redelivery": 0, "mediaopsSequence": 7, "mediaopsPreviousSequence": 3, "mediaopsRedelivery": "r1",
+    }  # fmt: skip
 
 
 # Answers --------------------------------------------------------------------------------------------
