@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.events.feeds.model import Ack, FeedState, Read
+from app.events.feeds.model import Ack, Acked, Claimed, FeedState, Read
 from app.platform.errors import Conflict, NotFound
 from tests.support.feeds import DOWN, GONE, OK, OTHER, REFUSED, TOPIC, FeedBench
 
@@ -171,6 +171,52 @@ def test_a_replay_delivers_once_more_beside_the_live_feed(feeds: FeedBench) -> N
     feeds.work()
     assert [(one.sequence, one.previous) for one in sink.taken[3:]] == [(6, 5), (7, 6)]
     assert feeds.store.replay("s1", since).total == 5
+
+
+@pytest.mark.parametrize(("together_s", "words"), [(3600.0, 3), (0.0, 120)])
+def test_a_replays_successes_are_written_down_together(
+    feeds: FeedBench, monkeypatch: pytest.MonkeyPatch, together_s: float, words: int
+) -> None:
+    monkeypatch.setattr("app.events.feeds.ordered._TOGETHER_S", together_s)
+    sink = feeds.feed()
+    feeds.publish(120)
+    feeds.work()
+    assert feeds.status().counters["calls"] == 120
+    progress = feeds.store.replay("s1", 0)
+    sink.taken.clear()
+    spoken: list[Ack] = []
+    ack = feeds.machine.ack
+
+    def counted(claimed: Claimed, turn: int, word: Ack) -> Acked:
+        spoken.append(word)
+        return ack(claimed, turn, word)
+
+    monkeypatch.setattr(feeds.machine, "ack", counted)
+    assert feeds.work() == ["done"]
+    assert [(one.sequence, one.previous) for one in sink.taken] == [(n, n - 1) for n in range(1, 121)]
+    assert len(spoken) == words
+    after = feeds.store.replay_progress("s1", progress.id)
+    assert after is not None
+    assert (after.state, after.done, after.total) == (FeedState.DONE, 120, 120)
+    assert len([word for word, entry in feeds.journal() if entry["redelivery"]]) == 120
+    counters = feeds.client.hgetall(feeds.keys.feed_part(f"s1.replay.{progress.id}", "counters"))
+    assert (int(counters[b"calls"]), int(counters[b"delivered"])) == (120, 120)
+
+
+def test_a_failure_in_a_replay_writes_down_what_went_before_it(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    feeds.publish(10)
+    feeds.work()
+    progress = feeds.store.replay("s1", 0)
+    sink.say = lambda one: DOWN if one.sequence == 6 and one.attempt == 1 else OK
+    sink.taken.clear()
+    assert feeds.work() == ["resting"]
+    seen = feeds.store.replay_progress("s1", progress.id)
+    assert seen is not None
+    assert (seen.done, seen.failure and seen.failure.code) == (5, "unavailable")
+    feeds.tick(2)
+    assert feeds.work() == ["done"]
+    assert [one.sequence for one in sink.taken] == list(range(1, 11))
 
 
 def test_a_replay_that_fails_rests_for_itself_and_is_ended_by_hand(feeds: FeedBench) -> None:

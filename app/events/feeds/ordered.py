@@ -13,6 +13,9 @@ from app.events.sinks.base import Limits, Outcome
 
 _LEAST_WINDOW: Final = 50  # events read ahead of one-by-one calls
 _CALLS_AHEAD: Final = 2  # of sinks that take many at once
+# How long a replay's successes may wait to be written down together. What a worker takes with it comes twice, which in a
+# replay, where everything has come before, harms nobody; and each word costs the store, and the live deliveries beside it.
+_TOGETHER_S: Final = 0.1
 
 
 class Window:
@@ -98,6 +101,7 @@ class Ordered:
         claimed = session.claimed
         self._window = Window(session.sink.limits, claimed.ahead)
         self._aside: list[Item] = []  # parked ones that are sent again, out of any order
+        self._unwritten = Ack()
         self._add(claimed.items, claimed.position)
 
     def run(self) -> str:
@@ -105,21 +109,29 @@ class Ordered:
         while True:
             if not self._session.hold.valid:
                 return "lost"
+            acked: Acked | None
             if self._aside:
                 acked = self._send_aside()
             elif batch := self._window.batch():
                 acked = self._send(batch)
             else:
                 acked = self._read_on()
+            if acked is None:
+                continue
             if not acked.going_on:
                 return acked.word
             self._add(acked.items, acked.position)
 
-    def _send(self, batch: list[Item]) -> Acked:
+    def _send(self, batch: list[Item]) -> Acked | None:
+        """None: what became of it is written down with the next call's."""
         outcomes = self._session.send(batch)
-        ack = Ack()
+        ack, self._unwritten = self._unwritten, Ack()
         found = self._session.judge(ack, batch, outcomes)
         self._window.finish([*found.done, *(item for item, _ in found.parked)])
+        if len(found.done) == len(batch) and self._may_wait():
+            self._session.journal(ack, batch, outcomes, None)
+            self._unwritten = ack
+            return None
         self._window.settle(ack)
         wait_s = None
         if found.failed:
@@ -127,6 +139,15 @@ class Ordered:
         elif found.unsent and not found.done and not found.parked:
             ack.rest_ms = 0  # the time was used up before anything was sent
         return self._finish(ack, batch, outcomes, wait_s)
+
+    def _may_wait(self) -> bool:
+        session = self._session
+        return (
+            session.claimed.redelivery is not None
+            and not session.over
+            and session.unwritten_s < _TOGETHER_S
+            and bool(self._window.batch())
+        )
 
     def _send_aside(self) -> Acked:
         batch = self._aside[: self._session.sink.limits.events]

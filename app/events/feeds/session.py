@@ -54,7 +54,12 @@ class Session:
         self._pace_ms = claimed.pace_ms
         self._queue = claimed.queue
         self._turn = 0
-        self._began = began
+        self._began = self._written = began
+
+    @property
+    def unwritten_s(self) -> float:
+        """Since the claim, or since something was last written down."""
+        return self.policy.clock() - self._written
 
     @property
     def over(self) -> bool:
@@ -158,6 +163,7 @@ class Session:
                 time.sleep(_AGAIN_S)
                 continue
             self.hold.renewed(began + self.machine.lease_s)
+            self._written = self.policy.clock()
             return acked
 
 
