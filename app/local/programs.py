@@ -15,6 +15,7 @@ SERVER: Final = "server"
 BEAT: Final = "beat"
 FLOWER: Final = "flower"
 STAND_IN: Final = "avos-stand-in"
+GIVING_WAY: Final = ("nice", "-n", "10")
 _FEW = 4  # threads of a worker whose tasks only talk to Redis
 
 
@@ -49,7 +50,7 @@ def stages(layout: Layout) -> list[Stage]:
         worker(f"events{number}", "deliveries", settings.events_slots, deliver)
         for number in range(1, settings.events_workers + 1)
     ]
-    slow = worker("events-slow", "deliveries-slow", settings.events_slow_slots, deliver)
+    slow = worker("events-slow", "deliveries-slow", settings.events_slow_slots, deliver, gives_way=True)
     few = [worker(name, name, _FEW, finish) for name in ("pending", "ticks")]
     found = [
         Stage(FLOWER, "Flower", (Program(FLOWER, (sys.executable, "-m", "workers.flower")),)),
@@ -66,12 +67,15 @@ def stages(layout: Layout) -> list[Stage]:
     return found
 
 
-def worker(name: str, queue: str, threads: int, stop_wait_s: int) -> Program:
-    """A Celery worker of one queue. Mingle and gossip are for workers that know one another; these needn't."""
-    return Program(name, worker_command(name, queue, threads), stop_wait_s)
+def worker(name: str, queue: str, threads: int, stop_wait_s: int, *, gives_way: bool = False) -> Program:
+    """A Celery worker of one queue. One that `gives_way` has the processor when the others don't want it: a backlog or a
+    replay may take as long as it likes, what happens now may not."""
+    command = worker_command(name, queue, threads)
+    return Program(name, [*GIVING_WAY, *command] if gives_way else command, stop_wait_s)
 
 
 def worker_command(name: str, queue: str, threads: int) -> list[str]:
+    """Mingle and gossip are for workers that know one another; these needn't."""
     command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-n", f"{name}@%h", "-Q", queue]
     return [*command, "-P", "threads", "-c", str(threads), "-E", "--without-mingle", "--without-gossip"]
 

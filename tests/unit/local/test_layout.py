@@ -95,6 +95,7 @@ def test_the_server_starts_first_and_whoever_asks_stops_first(tmp_path: Path) ->
     names = ["live1", "live2", "events1", "events2", "events-slow", "pending", "ticks"]
     assert [program.name for program in workers] == names
     assert all(program.stop_wait_s > 10 for program in workers)  # longer than one attempt
+    assert [program.name for program in workers if program.command[0] == "nice"] == ["events-slow"]
 
 
 def test_no_secret_stands_in_a_command_line_or_in_supervisors_configuration(tmp_path: Path) -> None:
