@@ -5,10 +5,12 @@ make chaos ARGS='--seconds 300 --seed 7 --kills 60'
 house.py         the processes: server, stand-in, three live workers, three of the events', two of everything else, their clocks
 load.py          planning: creates, moves, cancels, registrations, forced updates, generic requests; what was acknowledged
 publishing.py    publishers of events; what was acknowledged
-subscribers.py   webhooks that note what they receive, and a door before Kinesis: a process of its own
+subscribers.py   webhooks that note what they receive, and doors before Kinesis and SNS: a process of its own
+far_aws.py       what moto's stream and topic have received
 stream.py        the subscriptions, and what publishers and subscribers have seen
 script.py        the fault script of a seed
 faults.py        how each fault is staged
+operating.py     operators who pause, replay and change subscriptions meanwhile
 judge.py         what the API answers and the stand-in's journal say about requests, and nothing else
 stream_judge.py  what publishers were answered and subscribers have received says about events, and nothing else
 campaign.py      one run, from the first match to the verdict

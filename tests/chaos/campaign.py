@@ -16,6 +16,7 @@ from tests.chaos.faults import Saboteur
 from tests.chaos.house import DELIVERERS, LEASE_S, RELEASE_RATE, RETRY_S, WORKERS, ChaosHouse
 from tests.chaos.judge import Wish
 from tests.chaos.load import Planner
+from tests.chaos.operating import Operators
 from tests.chaos.publishing import Publisher
 from tests.chaos.report import BOUND, DELIVERED, IN_STEP, Plan, Report, slowest
 from tests.chaos.script import script
@@ -53,7 +54,9 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path |
                 for n in range(RESTLESS)
             ]
         stream = _stream(plan, house)
-        saboteur = Saboteur(house, script(plan.seed, plan.seconds, plan.kills, coarse=plan.coarse))
+        operators = Operators(house.apis, stream.ids)
+        faults = script(plan.seed, plan.seconds, plan.kills, coarse=plan.coarse)
+        saboteur = Saboteur(house, faults, operators)
         stream.subscribe()
         stream.start()
         for planner in planners:
@@ -65,9 +68,10 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path |
         _settle_stream(report, stream, ended, say)
         say("reading what there is")
         records = _judge(report, house, planners, saboteur)
-        _judge_stream(report, house, stream, saboteur, told(records.values(), _registered(planners)))
+        happened = told(records.values(), _registered(planners))
+        _judge_stream(report, house, stream, saboteur, operators, happened)
         _figures(report, house, planners, saboteur, recovery)
-        _stream_figures(report, stream, saboteur)
+        _stream_figures(report, stream, saboteur, operators)
     return report
 
 
@@ -231,6 +235,7 @@ def _judge_stream(
     house: ChaosHouse,
     stream: EventStream,
     saboteur: Saboteur,
+    operators: Operators,
     happened: list[stream_judge.Told],
 ) -> None:
     # A worker that ended, for whatever reason, may have taken an acknowledgement with it.
@@ -239,16 +244,25 @@ def _judge_stream(
     published = [event for publisher in stream.publishers for event in publisher.heard.events]
     receipts = house.subscribers.receipts()
     report.events = stream_judge.judge(
-        stream.subscribed, receipts, published, excuses, own=OWN, told=happened
+        stream.subscribed,
+        receipts,
+        published,
+        excuses,
+        own=OWN,
+        told=happened,
+        replayed=operators.replayed,
+        paused=operators.paused,
+        frozen=saboteur.frozen,
     )
     report.figures["events received, in all"] = len(receipts)
 
 
-def _stream_figures(report: Report, stream: EventStream, saboteur: Saboteur) -> None:
+def _stream_figures(report: Report, stream: EventStream, saboteur: Saboteur, operators: Operators) -> None:
     heard = [publisher.heard for publisher in stream.publishers]
     report.figures |= {
         "events published and acknowledged": stream.acknowledged,
         "calls of publishers, repeated": f"{sum(h.calls for h in heard)}, {sum(h.repeated for h in heard)}",
+        "pauses, replays to their end": f"{len(operators.paused)}, {len(operators.replayed)}",
         "kills and freezes of the events' workers": f"{saboteur.counts['kill deliverer']}, {saboteur.counts['freeze deliverer']}",
     }
 

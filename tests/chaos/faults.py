@@ -14,6 +14,7 @@ import redis
 from app.platform.redis import connect
 from tests.chaos.house import ATTEMPT_S, DELIVERERS, LEASE_S, WORKERS, ChaosHouse
 from tests.chaos.judge import Staged
+from tests.chaos.operating import Operators
 from tests.chaos.script import SWITCHES, WELL, Fault
 from tests.chaos.stream_judge import Excuse
 from tests.chaos.subscribers import SWITCHES as SUBSCRIBERS
@@ -37,13 +38,15 @@ class Struck:
 class Saboteur:
     """Runs a fault script against a house. `log` tells what happened."""
 
-    def __init__(self, house: ChaosHouse, faults: list[Fault]) -> None:
+    def __init__(self, house: ChaosHouse, faults: list[Fault], operators: Operators) -> None:
         self._house = house
         self._faults = faults
+        self._operators = operators
         self.log: list[Struck] = []
         self.staged: list[Staged] = []
         self.api_frozen: list[Staged] = []
         self.excuses: list[Excuse] = []  # of what subscribers get twice
+        self.frozen: list[Excuse] = []  # of what they get late
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
         self._began = time.monotonic()
@@ -93,6 +96,8 @@ class Saboteur:
             self.api_frozen.append(Staged(at, ended))
         if fault.kind in ("freeze worker", "slow"):
             self.staged.append(Staged(at, ended + ATTEMPT_S + LEASE_S))
+        if fault.kind == "freeze deliverer":
+            self.frozen.append(Excuse(at, ended + _LATE_S))
         if fault.track == "store":
             self.excuses.append(Excuse(at, ended + _AFTERMATH_S))
         elif fault.kind in ("kill deliverer", "freeze deliverer"):
@@ -105,8 +110,10 @@ class Saboteur:
             return "" if self._house.kill(fault.whom) else "it wasn't there"
         if fault.track == "far":
             return self._far(fault)
-        if fault.track == "subscribers":
+        if fault.track in ("subscribers", "topic"):
             return self._subscriber(fault)
+        if fault.track == "operators":
+            return self._operators.act(fault.kind, fault.whom, fault.lasts, self._abort)
         if fault.track == "deliverers":
             return self._deliverer(fault)
         if fault.track == "processes":

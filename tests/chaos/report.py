@@ -18,7 +18,17 @@ DELIVERED: Final = "from the last fault to events delivered (s)"
 PROMISED_S: Final = 1.5  # for a 503
 EVENTS_A_SECOND: Final = 20
 REQUESTS: Final = ("lost", "stale", "final", "unread", "side by side", "twice")
-EVENTS: Final = ("missing", "gap", "disorder", "altered", "invented", "published twice", "twice")
+EVENTS: Final = (
+    "missing",
+    "gap",
+    "disorder",
+    "altered",
+    "invented",
+    "published twice",
+    "twice",
+    "replay",
+    "paused",
+)
 
 
 @dataclass(frozen=True)

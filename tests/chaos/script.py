@@ -1,9 +1,10 @@
 """The fault script: what is broken when, for how long, drawn from a seed.
 
-Six tracks run side by side, so that faults meet: `workers` are killed, `processes` are frozen, killed and restarted in
+Eight tracks run side by side, so that faults meet: `workers` are killed, `processes` are frozen, killed and restarted in
 order, the `store` is frozen, killed, cut off, filled and its clock stepped, the `far` side misbehaves; `deliverers`, the
-workers of events, are killed, frozen and restarted, and the `subscribers` misbehave. Each track is drawn by a generator of
-its own, so that a seed's tracks stay what they were when another one is added.
+workers of events, are killed, frozen and restarted, the `subscribers` and the `topic` misbehave, and `operators` pause, replay
+and change subscriptions. Each track is drawn by a generator of its own, so that a seed's tracks stay what they were when
+another one is added.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.chaos.house import APIS, BEATS, DELIVERERS, LEASE_S, LIVE, WORKERS
-from tests.chaos.subscribers import FEED_LEASE_S, HOOKS, KINESIS
+from tests.chaos.subscribers import FEED_LEASE_S, HOOKS, KINESIS, SNS
 
 PROCESSES: Final = (
     "freeze worker", "freeze worker", "freeze worker", "kill beat", "freeze beat", "step the clock of beat",
@@ -35,6 +36,8 @@ SUBSCRIBERS: Final = (
     "hook down", "hook refusing", "hook throttled", "hook loses answers", "hook slow", "hook drips", "hook refuses some",
     "kinesis throttled", "kinesis takes some", "kinesis loses answers",
 )  # fmt: skip
+TOPIC: Final = ("sns throttled", "sns takes some", "sns loses answers")
+OPERATING: Final = ("pause", "replay", "replay, paused", "replay, cancelled", "rotate secret", "change")
 COARSE: Final = ("applied late", "applied late")  # where lastModified can't tell two writes of a second apart
 # A far side may fail while others wait: nothing of these says that a write wasn't applied but `reset` and `slow`.
 SWITCHES: Final[Mapping[str, dict[str, Any]]] = {
@@ -72,7 +75,7 @@ def script(seed: int, seconds: float, kills: int, *, coarse: bool = False) -> li
     found = [*_kills(random.Random(f"{seed}-workers"), end, kills)]
     tracks: tuple[tuple[str, tuple[str, ...], float], ...] = (
         ("processes", PROCESSES, 4.0), ("store", STORE, 7.0), ("far", far, 2.5), ("deliverers", DELIVERING, 5.0),
-        ("subscribers", SUBSCRIBERS, 4.0),
+        ("subscribers", SUBSCRIBERS, 4.0), ("topic", TOPIC, 8.0), ("operators", OPERATING, 4.0),
     )  # fmt: skip
     for track, kinds, pause in tracks:
         found += _track(random.Random(f"{seed}-{track}"), track, kinds, pause, end)
@@ -114,6 +117,13 @@ def _drawn(chance: random.Random, at: float, track: str, kind: str) -> Fault:
         lasts = 0.0 if kind == "kill deliverer" else chance.uniform(0.3, 1.6) * FEED_LEASE_S
     elif kind.startswith(("hook", "kinesis")):
         whom = chance.choice(HOOKS) if kind.startswith("hook") else KINESIS
+    elif kind.startswith("sns"):
+        whom = SNS
+    elif kind in OPERATING:
+        lasts, whom = (
+            chance.uniform(2.0, 8.0),
+            chance.choice(HOOKS if kind == "rotate secret" else (*HOOKS, KINESIS, SNS)),
+        )
     elif kind in ("rolling restart", "restart deliverers"):
         lasts = 0.0
     elif kind.startswith("step the clock"):

@@ -1,10 +1,11 @@
-"""The event stream in a campaign: moto and the subscribers' side as processes, four subscriptions made over the API, publishers,
+"""The event stream in a campaign: moto and the subscribers' side as processes, five subscriptions made over the API, publishers,
 and in the end what all of them have seen, for the checker.
 
     whole    an ordered webhook: whole topics, published ones and the system's own
     names    an ordered webhook: single event names of each
     free     a webhook that isn't ordered, with eight calls at once
     kinesis  an ordered stream of four shards
+    sns      an ordered FIFO topic, which a queue follows
 """
 
 from __future__ import annotations
@@ -13,28 +14,25 @@ import base64
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import boto3
 import requests
 
+from tests.chaos.far_aws import LIVESTREAMS, STREAM, FarAws
 from tests.chaos.publishing import ASSETS, CATEGORIES, Publisher
-from tests.chaos.stream_judge import ANY, BY_KEY, Receipt, Subscribed, Told, record
-from tests.chaos.subscribers import CONTROL, KINESIS
-from tests.support.aws import REGION, Moto, environment
+from tests.chaos.stream_judge import ANY, BY_KEY, Receipt, Subscribed, Told
+from tests.chaos.subscribers import CONTROL, KINESIS, SNS
+from tests.support.aws import Moto, environment
 from tests.support.callers import Answer, Api
 from tests.support.parts import Part
 
 SYNC: Final = "sync-operations"
-LIVESTREAMS: Final = "livestream-operations"
 DELIVERY: Final = "delivery-operations"
 OWN: Final = (SYNC, LIVESTREAMS, DELIVERY)
-STREAM: Final = "campaign"
-SHARDS: Final = 4
 IN_FLIGHT: Final = 8
 _ALL: Final[frozenset[str]] = frozenset()
 SUBSCRIBED: Final = (
@@ -49,9 +47,8 @@ SUBSCRIBED: Final = (
     ),
     Subscribed("free", dict.fromkeys((ASSETS, SYNC), _ALL), order=ANY),
     Subscribed(KINESIS, dict.fromkeys((ASSETS, CATEGORIES, LIVESTREAMS), _ALL), order=BY_KEY),
+    Subscribed(SNS, {ASSETS: _ALL, CATEGORIES: frozenset({"category-created"}), SYNC: _ALL}, order=BY_KEY),
 )
-# Where an event is, by the beginning of its name: a record of a stream doesn't say.
-_TOPICS: Final = {"asset": ASSETS, "category": CATEGORIES, "livestream": LIVESTREAMS}
 
 
 class Subscribers:
@@ -61,11 +58,9 @@ class Subscribers:
         self._dir = directory
         self._journal = directory / "receipts.ndjson"
         self._ports: dict[str, Any] = {}
-        self._moto: Moto | None = None
+        self._aws: FarAws | None = None
         self._session = requests.Session()
         self._session.trust_env = False
-        # By which moto's times of arrival are told by the clock of everything else here.
-        self._ahead_s = time.time() - time.monotonic()
 
     def start(self, stack: ExitStack, *, aws: bool = True) -> dict[str, str]:
         """Both, until the stack is closed; what the house's processes need in their environment."""
@@ -73,22 +68,28 @@ class Subscribers:
         ports = self._dir / "subscribers.json"
         command = [sys.executable, "-m", "tests.chaos.subscribers", "--journal", str(self._journal)]
         command += ["--ports", str(ports)]
-        if aws:
-            self._moto = stack.enter_context(Moto(self._dir))
-            command += ["--moto", str(self._moto.port)]
+        moto = stack.enter_context(Moto(self._dir)) if aws else None
+        if moto is not None:
+            command += ["--moto", str(moto.port)]
         part = Part("subscribers", command, {}, self._dir / "subscribers.log", lambda _: ports.exists())
         part.start()
         stack.callback(part.stop)
         part.wait_ready()
         self._ports = json.loads(ports.read_text())
-        if aws:
-            self.kinesis().create_stream(StreamName=STREAM, ShardCount=SHARDS)
-        return {"MEDIAOPS_ALLOWED_CIDRS": "127.0.0.0/8", **(environment(self._ports["aws"]) if aws else {})}
+        allowed = {"MEDIAOPS_ALLOWED_CIDRS": "127.0.0.0/8"}
+        if moto is None:
+            return allowed
+        self._aws = FarAws(moto)
+        stack.callback(self._aws.close)
+        doors = {f"AWS_ENDPOINT_URL_{name.upper()}": self._ports[name] for name in (KINESIS, SNS)}
+        return {**allowed, **environment(moto.url), **doors}
 
     def sink(self, name: str) -> dict[str, Any]:
         """As a subscription is told it."""
         if name == KINESIS:
             return {"type": "kinesis", "streamName": STREAM}
+        if name == SNS and self._aws is not None:
+            return {"type": "sns", "topicArn": self._aws.arn}
         return {"type": "webhook", "url": f"http://127.0.0.1:{self._ports['hooks']}/{name}"}
 
     def behave(self, name: str, switches: Mapping[str, Any]) -> None:
@@ -96,40 +97,13 @@ class Subscribers:
         url = f"http://127.0.0.1:{self._ports['hooks']}{CONTROL}"
         self._session.post(url, json={name: dict(switches)}, timeout=20).raise_for_status()
 
-    def kinesis(self) -> Any:
-        """A client that goes to moto itself, not through the door."""
-        assert self._moto is not None
-        values = environment(self._moto.url)
-        return boto3.client(
-            "kinesis",
-            region_name=REGION,
-            endpoint_url=self._moto.url,
-            aws_access_key_id=values["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=values["AWS_SECRET_ACCESS_KEY"],
-        )
-
     # What they have received ------------------------------------------------------------------------------------------
 
     def receipts(self) -> list[Receipt]:
-        """Of all subscriptions, each one's in the order of arrival (of a stream: in each shard)."""
+        """Of all subscriptions, each one's in the order of arrival."""
         with self._journal.open() as lines:
             found = [_receipt(json.loads(line)) for line in lines]
-        return found if self._moto is None else [*found, *self._records()]
-
-    def _records(self) -> Iterator[Receipt]:
-        client = self.kinesis()
-        for shard in client.list_shards(StreamName=STREAM)["Shards"]:
-            position = client.get_shard_iterator(
-                StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-            )["ShardIterator"]
-            while True:
-                answer = client.get_records(ShardIterator=position)
-                for one in answer["Records"]:
-                    at = one["ApproximateArrivalTimestamp"].timestamp() - self._ahead_s
-                    yield _of_record(one["Data"], one["PartitionKey"], at)
-                position = answer["NextShardIterator"]
-                if not answer["Records"] and not answer["MillisBehindLatest"]:
-                    break
+        return found if self._aws is None else [*found, *self._aws.receipts()]
 
 
 def _receipt(line: Mapping[str, Any]) -> Receipt:
@@ -143,15 +117,6 @@ def _receipt(line: Mapping[str, Any]) -> Receipt:
         body=base64.b64decode(line["body"]),
         redelivery=line["redelivery"],
     )
-
-
-def _of_record(data: bytes, key: str, at: float) -> Receipt:
-    found = record(data)
-    assert found is not None, f"a record without a sequence: {data[-200:]!r}"
-    event, sequence, previous = found
-    body = json.loads(event)
-    topic = _TOPICS[body["eventName"].partition("-")[0]]
-    return Receipt(KINESIS, at, topic, sequence, previous, body["guid"], event, key=key)
 
 
 @dataclass
@@ -205,7 +170,10 @@ class EventStream:
                 return None
             if view.body["parked"]:
                 self._call("POST", f"/api/subscriptions/{subscription_id}/parked/retry")
-            found[name] = view.body["lag"]["events"] + view.body["parked"]
+            replay = view.body["replay"]
+            running = replay is not None and replay["state"] == "running"
+            left = max(1, replay["total"] - replay["done"]) if running else 0
+            found[name] = view.body["lag"]["events"] + view.body["parked"] + left
         return found
 
     def until_delivered(self, timeout_s: float) -> dict[str, int]:

@@ -8,6 +8,8 @@ Imports nothing from `app`. What it finds wrong
     invented   an event that nobody published, or that the subscription didn't ask for
     published twice  a guid that has two places on its topic, or an event that came under another sequence than was answered
     twice      an event that came again, not marked as redelivery, without a fault that explains it
+    replay     a hole in what was replayed to its end, or an event of it that hadn't come before
+    paused     an event that came though its subscription was paused
 and what it counts without finding it wrong: receipts, and events that came again near such a fault.
 """
 
@@ -23,8 +25,11 @@ from typing import Any, Final
 BY_TOPIC: Final = "topic"  # everything of a topic in its order
 BY_KEY: Final = "key"  # what has one key
 ANY: Final = "any"
-# What a record of a stream says beside the event: two members added at its end.
-_ADDED: Final = re.compile(rb',"sequence":(\d+),"previousSequence":(\d+)\}\Z')
+PARKED: Final = "parked"  # how what a person has sent again is marked; a replay's is marked with its id
+# What a record of a stream says beside the event: members added at its end.
+_ADDED: Final = re.compile(rb',"sequence":(\d+),"previousSequence":(\d+)(?:,"redelivery":"([^"]+)")?\}\Z')
+# What a worker was sending when its subscription was paused may come to its end, at a slow subscriber too.
+_UNDER_WAY_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,23 @@ class Excuse:
     subscription: str = ""
 
 
+@dataclass(frozen=True)
+class Paused:
+    """From the answer that said so, until the call that ended it."""
+
+    subscription: str
+    since: float
+    until: float
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A replay of everything, which the API said was done."""
+
+    subscription: str
+    id: str
+
+
 @dataclass
 class Verdict:
     """`wrong`: what broke a promise. `counted`: what is allowed and told."""
@@ -112,12 +134,12 @@ class Journal:
         return self.subscribed.name
 
 
-def record(data: bytes) -> tuple[bytes, int, int] | None:
-    """The event of a record of a stream, its sequence and the one before; None: it carries none."""
+def record(data: bytes) -> tuple[bytes, int, int, str | None] | None:
+    """The event of a record of a stream, its sequence, the one before, and how it is marked; None: it carries none."""
     found = _ADDED.search(data)
     if found is None:
         return None
-    return data[: found.start()] + b"}", int(found[1]), int(found[2])
+    return data[: found.start()] + b"}", int(found[1]), int(found[2]), found[3].decode() if found[3] else None
 
 
 def missing(journal: Journal, published: Iterable[Published], told: Iterable[Told]) -> list[str]:
@@ -157,10 +179,60 @@ def gaps(journal: Journal) -> list[str]:
             before = sequence
     for one in journal.receipts:
         named = journal.first[one.topic, one.sequence].previous
-        if one.previous != named:
+        if one.previous != named and one.redelivery is None:
             found.append(
                 f"{journal.name}: {one.topic} {one.sequence} names {named}, and again {one.previous}"
             )
+    return found
+
+
+def replay_faults(journal: Journal, done: Iterable[Replayed]) -> list[str]:
+    """Each replay has a chain of its own, which begins at 0; what a subscriber has refused of it comes as parked."""
+    ended = {one.id for one in done if one.subscription == journal.name}
+    chains: dict[tuple[str, str], dict[int, Receipt]] = defaultdict(dict)
+    live: dict[tuple[str, int], float] = {}
+    aside: set[tuple[str, int]] = set()
+    found = []
+    for one in journal.receipts:
+        if one.redelivery is None:
+            live.setdefault((one.topic, one.sequence), one.at)
+        elif one.redelivery == PARKED:
+            aside.add((one.topic, one.sequence))
+        else:
+            chains[one.redelivery, one.topic].setdefault(one.sequence, one)
+    for (replay, topic), chain in chains.items():
+        before = 0
+        for sequence, one in sorted(chain.items()):
+            if one.previous != before and (topic, one.previous) not in aside:
+                found.append(
+                    f"{journal.name}: replay {replay}, {topic} {sequence} names {one.previous}, not {before}"
+                )
+            if (topic, sequence) not in live and (topic, sequence) not in aside:
+                found.append(f"{journal.name}: replay {replay}, {topic} {sequence} had never come")
+            before = sequence
+    for replay in ended:
+        for topic in {topic for topic, _ in live}:
+            first = min(sequence for of, sequence in live if of == topic)
+            chain = chains.get((replay, topic), {})
+            if chain and min(chain) > first and (topic, first) not in aside:
+                found.append(f"{journal.name}: replay {replay} begins with {topic} {min(chain)}, not {first}")
+    return found
+
+
+def paused_faults(journal: Journal, pauses: Iterable[Paused], frozen: Sequence[Excuse]) -> list[str]:
+    """`frozen`: while a worker was, it may have had an event half sent."""
+    found = []
+    for pause in pauses:
+        since = pause.since + _UNDER_WAY_S
+        if pause.subscription != journal.name or any(
+            f.since < pause.until and pause.since < f.until for f in frozen
+        ):
+            continue
+        found += [
+            f"{journal.name}: {one.topic} {one.sequence} came {one.at - pause.since:.1f} s after it was paused"
+            for one in journal.receipts
+            if since < one.at < pause.until
+        ]
     return found
 
 
@@ -255,6 +327,9 @@ def judge(
     *,
     own: Iterable[str] = (),
     told: Sequence[Told] = (),
+    replayed: Sequence[Replayed] = (),
+    paused: Sequence[Paused] = (),
+    frozen: Sequence[Excuse] = (),
 ) -> Verdict:
     """All of it. Every subscription began before anything was published."""
     journals = [Journal(one, receipts) for one in subscribed]
@@ -262,7 +337,7 @@ def judge(
     topics = list(own)
     wrong: dict[str, list[str]] = {
         "missing": [], "gap": [], "disorder": [], "altered": altered(journals, by_guid), "invented": [],
-        "published twice": published_twice(journals, published), "twice": [],
+        "published twice": published_twice(journals, published), "twice": [], "replay": [], "paused": [],
     }  # fmt: skip
     counted = {}
     for journal in journals:
@@ -272,6 +347,8 @@ def judge(
         wrong["disorder"] += disorder(journal)
         wrong["invented"] += invented(journal, by_guid, topics)
         wrong["twice"] += unexplained
+        wrong["replay"] += replay_faults(journal, replayed)
+        wrong["paused"] += paused_faults(journal, paused, frozen)
         counted[f"{journal.name}: received"] = len(journal.first)
         counted[f"{journal.name}: came again, by a fault"] = explained
         counted[f"{journal.name}: sent again by hand"] = sum(

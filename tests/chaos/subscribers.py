@@ -1,4 +1,4 @@
-"""The subscribers' side, as a process of its own: receivers of webhooks that note every receipt, and a door before Kinesis.
+"""The subscribers' side, as a process of its own: receivers of webhooks that note every receipt, and doors before Kinesis and SNS.
 
     python -m tests.chaos.subscribers --journal receipts.ndjson --ports ports.json --moto 5000
 
@@ -20,11 +20,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from tests.support.aws import Door, Entry, Fault
+from tests.support.aws import Door, Fault
 from tests.support.receiver import Got, Receiver, Reply
 
 HOOKS: Final = ("whole", "names", "free")  # webhooks, each at a path of its name
 KINESIS: Final = "kinesis"
+SNS: Final = "sns"
 FEED_LEASE_S: Final = 8.0  # app/events/feeds: how long a dead worker keeps a subscription
 CONTROL: Final = "/_control"
 # How a subscriber misbehaves while a fault lasts. `lose`: it has taken the event, and nobody hears of it.
@@ -39,7 +40,12 @@ SWITCHES: Final[Mapping[str, dict[str, Any]]] = {
     "kinesis throttled": {"throttled": True},
     "kinesis takes some": {"fail": 0.4},
     "kinesis loses answers": {"lose": True},
+    "sns throttled": {"throttled": True},
+    "sns takes some": {"fail": 0.4},
+    "sns loses answers": {"lose": True},
 }
+# By which code a service says that there was too much of it.
+_TOO_MUCH: Final = {KINESIS: "ProvisionedThroughputExceededException", SNS: "Throttled"}
 _COPIED: Final = {
     "topic": "x-mediaops-topic",
     "sequence": "x-mediaops-sequence",
@@ -52,9 +58,9 @@ _COPIED: Final = {
 class Hooks:
     """`Receiver.answer` for all webhooks; `journal` gets a line for each event that was taken."""
 
-    def __init__(self, journal: TextIO, door: Door | None) -> None:
+    def __init__(self, journal: TextIO, doors: Mapping[str, Door]) -> None:
         self._journal = journal
-        self._door = door
+        self._doors = doors
         self._lock = threading.Lock()
         self._switches: dict[str, Mapping[str, Any]] = {}
         self._random = random.Random(1)
@@ -93,20 +99,18 @@ class Hooks:
             self._journal.flush()
 
     def _control(self, wanted: Mapping[str, Mapping[str, Any]]) -> None:
-        self._switches.update({name: switches for name, switches in wanted.items() if name != KINESIS})
-        if self._door is not None and KINESIS in wanted:
-            self._door.always = self._fault(wanted[KINESIS])
+        for name, switches in wanted.items():
+            if name in self._doors:
+                self._doors[name].always = self._fault(switches, _TOO_MUCH[name])
+            else:
+                self._switches[name] = switches
 
-    def _fault(self, switches: Mapping[str, Any]) -> Fault | None:
+    def _fault(self, switches: Mapping[str, Any], code: str) -> Fault | None:
         if switches.get("throttled"):
-            return Fault(code="ProvisionedThroughputExceededException")
+            return Fault(code=code)
         if switches.get("fail"):
             share = switches["fail"]
-
-            def some(_: Entry) -> str | None:
-                return "ProvisionedThroughputExceededException" if self._random.random() < share else None
-
-            return Fault(fail=some)
+            return Fault(fail=lambda _: code if self._random.random() < share else None)
         return Fault(lose=True) if switches.get("lose") else None
 
 
@@ -128,9 +132,9 @@ def main() -> None:
         signal.signal(number, lambda *_: ended.set())
     with ExitStack() as stack:
         journal = stack.enter_context(options.journal.open("a"))
-        door = stack.enter_context(Door(options.moto)) if options.moto else None
-        receiver = stack.enter_context(Forgetting(Hooks(journal, door).answer))
-        ports = {"hooks": receiver.port, "aws": door.url if door else None}
+        doors = {name: stack.enter_context(Door(options.moto)) for name in _TOO_MUCH if options.moto}
+        receiver = stack.enter_context(Forgetting(Hooks(journal, doors).answer))
+        ports = {"hooks": receiver.port, **{name: door.url for name, door in doors.items()}}
         written = options.ports.with_suffix(".new")
         written.write_text(json.dumps(ports))
         written.replace(options.ports)

@@ -15,8 +15,10 @@ from tests.chaos.stream_judge import (
     BY_KEY,
     BY_TOPIC,
     Excuse,
+    Paused,
     Published,
     Receipt,
+    Replayed,
     Subscribed,
     Told,
     Verdict,
@@ -186,8 +188,38 @@ def test_what_the_system_did_and_never_told_is_missing() -> None:
     assert wrong(own, told=[elsewhere], **options) == set()
 
 
-def test_a_record_of_a_stream_is_the_event_with_two_numbers() -> None:
-    assert stream_judge.record(b'{"a": [1] ,"sequence":7,"previousSequence":5}') == (b'{"a": [1] }', 7, 5)
+def replay(*numbers: int, at: float = 40.0) -> list[Receipt]:
+    before = [0, *numbers]
+    return [got(n, before[i], redelivery="r1", at=at + n) for i, n in enumerate(numbers)]
+
+
+def test_a_replay_has_a_chain_of_its_own_without_a_hole() -> None:
+    done = [Replayed("whole", "r1")]
+    assert wrong(*whole(), *replay(1, 2, 3, 4, 5), replayed=done) == set()
+    assert wrong(*whole(), *replay(2, 3)) == set()  # it wasn't waited for, or began later
+    assert wrong(*whole(), *replay(2, 3, 4, 5), replayed=done) == {"replay"}
+    one, two, *_ = replay(1, 2, 3)
+    three = replay(1, 2, 3)[2]
+    assert wrong(*whole(), one, three) == {"replay"}
+    refused = got(2, 1, redelivery="parked", at=60.0)
+    assert wrong(*whole(), one, three, refused) == set()
+    assert wrong(*whole()[:2], one, two, three) == {"missing", "replay"}
+
+
+def test_who_is_paused_gets_what_was_under_way_and_no_more() -> None:
+    pause = Paused("whole", 2.0, 30.0)
+    assert wrong(*whole(), paused=[pause]) == {"paused"}
+    assert wrong(*whole(), paused=[replace(pause, since=10.5)]) == set()
+    assert wrong(*whole(), paused=[replace(pause, subscription="names")]) == set()
+    assert wrong(*whole(), paused=[replace(pause, until=9.0)]) == set()
+    assert wrong(*whole(), paused=[pause], frozen=[Excuse(1.0, 3.0)]) == set()
+    assert wrong(*whole(), paused=[pause], frozen=[Excuse(0.5, 1.5)]) == {"paused"}
+
+
+def test_a_record_of_a_stream_is_the_event_with_what_was_added() -> None:
+    told = b'{"a": [1] ,"sequence":7,"previousSequence":5'
+    assert stream_judge.record(told + b"}") == (b'{"a": [1] }', 7, 5, None)
+    assert stream_judge.record(told + b',"redelivery":"parked"}') == (b'{"a": [1] }', 7, 5, "parked")
     assert stream_judge.record(b'{"a": 1}') is None
 
 
