@@ -144,7 +144,8 @@ class EventsSection:
             f"{self._plan.drained:,} events on 10,000 assets, from the call that resumes the subscription to the last acknowledgement."
         )
         self._report.note(
-            "Replay: to Kinesis whole, to an (ordered) webhook for as long as live delivery is measured, then cancelled."
+            "Replay: to Kinesis whole (moto takes records the more slowly the more a stream has), to an (ordered) webhook for "
+            "as long as live delivery is measured, then cancelled."
         )
 
 

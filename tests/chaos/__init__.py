@@ -6,7 +6,7 @@ house.py         the processes: server, stand-in, three live workers, three of t
 load.py          planning: creates, moves, cancels, registrations, forced updates, generic requests; what was acknowledged
 publishing.py    publishers of events; what was acknowledged
 subscribers.py   webhooks that note what they receive, and doors before Kinesis and SNS: a process of its own
-far_aws.py       what moto's stream and topic have received
+far_aws.py       the stream and the topic, in moto
 stream.py        the subscriptions, and what publishers and subscribers have seen
 script.py        the fault script of a seed
 faults.py        how each fault is staged

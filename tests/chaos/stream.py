@@ -80,7 +80,6 @@ class Subscribers:
         if moto is None:
             return allowed
         self._aws = FarAws(moto)
-        stack.callback(self._aws.close)
         doors = {f"AWS_ENDPOINT_URL_{name.upper()}": self._ports[name] for name in (KINESIS, SNS)}
         return {**allowed, **environment(moto.url), **doors}
 
@@ -103,7 +102,7 @@ class Subscribers:
         """Of all subscriptions, each one's in the order of arrival."""
         with self._journal.open() as lines:
             found = [_receipt(json.loads(line)) for line in lines]
-        return found if self._aws is None else [*found, *self._aws.receipts()]
+        return found if self._aws is None else [*found, *self._aws.records()]
 
 
 def _receipt(line: Mapping[str, Any]) -> Receipt:
@@ -116,6 +115,7 @@ def _receipt(line: Mapping[str, Any]) -> Receipt:
         guid=line["guid"],
         body=base64.b64decode(line["body"]),
         redelivery=line["redelivery"],
+        key=line.get("key", ""),
     )
 
 

@@ -187,35 +187,30 @@ def gaps(journal: Journal) -> list[str]:
 
 
 def replay_faults(journal: Journal, done: Iterable[Replayed]) -> list[str]:
-    """Each replay has a chain of its own, which begins at 0; what a subscriber has refused of it comes as parked."""
+    """Each replay has a chain of its own, which begins at 0; what a subscriber has refused of it comes as parked. One that was
+    cancelled has holes where not all of a topic is in one order."""
     ended = {one.id for one in done if one.subscription == journal.name}
-    chains: dict[tuple[str, str], dict[int, Receipt]] = defaultdict(dict)
-    live: dict[tuple[str, int], float] = {}
-    aside: set[tuple[str, int]] = set()
-    found = []
+    whole = journal.subscribed.order == BY_TOPIC
+    live = {(one.topic, one.sequence) for one in journal.receipts if one.redelivery is None}
+    aside = {(one.topic, one.sequence) for one in journal.receipts if one.redelivery == PARKED}
+    known = live | aside
+    chains: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
     for one in journal.receipts:
-        if one.redelivery is None:
-            live.setdefault((one.topic, one.sequence), one.at)
-        elif one.redelivery == PARKED:
-            aside.add((one.topic, one.sequence))
-        else:
-            chains[one.redelivery, one.topic].setdefault(one.sequence, one)
+        if one.redelivery not in (None, PARKED):
+            chains[str(one.redelivery), one.topic][one.sequence] = one.previous
+    found = []
     for (replay, topic), chain in chains.items():
+        what = f"{journal.name}: replay {replay}, {topic}"
         before = 0
-        for sequence, one in sorted(chain.items()):
-            if one.previous != before and (topic, one.previous) not in aside:
-                found.append(
-                    f"{journal.name}: replay {replay}, {topic} {sequence} names {one.previous}, not {before}"
-                )
-            if (topic, sequence) not in live and (topic, sequence) not in aside:
-                found.append(f"{journal.name}: replay {replay}, {topic} {sequence} had never come")
+        for sequence, named in sorted(chain.items()):
+            if named != before and (topic, named) not in aside and (whole or replay in ended):
+                found.append(f"{what} {sequence} names {named}, not {before}")
+            if (topic, sequence) not in known:
+                found.append(f"{what} {sequence} had never come")
             before = sequence
-    for replay in ended:
-        for topic in {topic for topic, _ in live}:
-            first = min(sequence for of, sequence in live if of == topic)
-            chain = chains.get((replay, topic), {})
-            if chain and min(chain) > first and (topic, first) not in aside:
-                found.append(f"{journal.name}: replay {replay} begins with {topic} {min(chain)}, not {first}")
+        first = min((sequence for of, sequence in live if of == topic), default=0)
+        if replay in ended and min(chain) > first and (topic, first) not in aside:
+            found.append(f"{what} begins with {min(chain)}, not {first}")
     return found
 
 

@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from tests.support.aws import Door, Fault
+from tests.support.aws import Door, Fault, Message
 from tests.support.receiver import Got, Receiver, Reply
 
 HOOKS: Final = ("whole", "names", "free")  # webhooks, each at a path of its name
@@ -56,11 +56,11 @@ _COPIED: Final = {
 
 
 class Hooks:
-    """`Receiver.answer` for all webhooks; `journal` gets a line for each event that was taken."""
+    """`Receiver.answer` for all webhooks; `journal` gets a line for each event that was taken, by a topic too."""
 
-    def __init__(self, journal: TextIO, doors: Mapping[str, Door]) -> None:
+    def __init__(self, journal: TextIO) -> None:
         self._journal = journal
-        self._doors = doors
+        self.doors: dict[str, Door] = {}
         self._lock = threading.Lock()
         self._switches: dict[str, Mapping[str, Any]] = {}
         self._random = random.Random(1)
@@ -88,10 +88,27 @@ class Hooks:
         return Reply(body=b"." * switches.get("drips", 2), drip_s=switches.get("drip_s", 0.0))
 
     def _note(self, name: str, got: Got) -> None:
+        members = {member: got.headers.get(header) for member, header in _COPIED.items()}
+        self._write(name, got.body, members)
+
+    def note_message(self, message: Message) -> None:
+        """`Door.took` of the topic."""
+        said, body = message.attributes, message.text.encode()
+        members = {
+            "topic": said["topic"],
+            "sequence": said["sequence"],
+            "previous": said["previousSequence"],
+            "redelivery": said.get("redelivery"),
+            "guid": json.loads(body)["guid"],
+            "key": message.group,
+        }
+        self._write(SNS, body, members)
+
+    def _write(self, name: str, body: bytes, members: Mapping[str, Any]) -> None:
         line: dict[str, Any] = {
             "subscription": name,
-            **{member: got.headers.get(header) for member, header in _COPIED.items()},
-            "body": base64.b64encode(got.body).decode(),
+            **members,
+            "body": base64.b64encode(body).decode(),
         }
         with self._lock:
             line["at"] = time.monotonic()
@@ -100,8 +117,8 @@ class Hooks:
 
     def _control(self, wanted: Mapping[str, Mapping[str, Any]]) -> None:
         for name, switches in wanted.items():
-            if name in self._doors:
-                self._doors[name].always = self._fault(switches, _TOO_MUCH[name])
+            if name in self.doors:
+                self.doors[name].always = self._fault(switches, _TOO_MUCH[name])
             else:
                 self._switches[name] = switches
 
@@ -132,9 +149,12 @@ def main() -> None:
         signal.signal(number, lambda *_: ended.set())
     with ExitStack() as stack:
         journal = stack.enter_context(options.journal.open("a"))
-        doors = {name: stack.enter_context(Door(options.moto)) for name in _TOO_MUCH if options.moto}
-        receiver = stack.enter_context(Forgetting(Hooks(journal, doors).answer))
-        ports = {"hooks": receiver.port, **{name: door.url for name, door in doors.items()}}
+        hooks = Hooks(journal)
+        if options.moto:
+            hooks.doors[KINESIS] = stack.enter_context(Door(options.moto))
+            hooks.doors[SNS] = stack.enter_context(Door(options.moto, hooks.note_message))
+        receiver = stack.enter_context(Forgetting(hooks.answer))
+        ports = {"hooks": receiver.port, **{name: door.url for name, door in hooks.doors.items()}}
         written = options.ports.with_suffix(".new")
         written.write_text(json.dumps(ports))
         written.replace(options.ports)

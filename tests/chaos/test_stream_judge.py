@@ -204,6 +204,9 @@ def test_a_replay_has_a_chain_of_its_own_without_a_hole() -> None:
     refused = got(2, 1, redelivery="parked", at=60.0)
     assert wrong(*whole(), one, three, refused) == set()
     assert wrong(*whole()[:2], one, two, three) == {"missing", "replay"}
+    by_key = [replace(WHOLE, order=BY_KEY)]
+    assert wrong(*whole(), one, three, subscribed=by_key) == set()
+    assert wrong(*whole(), one, three, subscribed=by_key, replayed=done) == {"replay"}
 
 
 def test_who_is_paused_gets_what_was_under_way_and_no_more() -> None:

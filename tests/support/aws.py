@@ -109,15 +109,28 @@ class Fault:
     lose: bool = False
 
 
-class Door:
-    """A server before moto. `faults` are used up one call after the other; after them everything goes through."""
+@dataclass(frozen=True)
+class Message:
+    """What an SNS topic has taken. `attributes`: the texts and numbers as texts."""
 
-    def __init__(self, moto_port: int) -> None:
+    text: str
+    group: str
+    attributes: Mapping[str, str]
+
+
+class Door:
+    """A server before moto. `faults` are used up one call after the other; after them everything goes through. `took` hears of
+    what a topic has taken, in its order, before the answer goes out."""
+
+    def __init__(self, moto_port: int, took: Callable[[Message], None] | None = None) -> None:
         self.moto_port = moto_port
+        self.took = took
         self.faults: list[Fault] = []
         self.always: Fault | None = None
         self.calls: list[int] = []  # events in each call that came, also of those that failed
         self.closing = threading.Event()
+        # moto isn't made for two at once: a record takes the place of another one in its shard.
+        self.one_at_a_time = threading.Lock()
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
 
@@ -184,18 +197,26 @@ class _DoorHandler(BaseHTTPRequestHandler):
             whole = protocol.with_failures(None, failing, fault)
             self._answer(200, {"Content-Type": protocol.content_type}, whole, fault)
             return
-        connection = http.client.HTTPConnection("127.0.0.1", self.door.moto_port, timeout=30)
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "content-length"}
-        connection.request("POST", self.path, protocol.without(failing), headers)
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
+        with self.door.one_at_a_time:
+            status, body = self._ask_moto(protocol.without(failing))
+            if self.door.took is not None and status == 200:
+                for message in protocol.messages(failing):
+                    self.door.took(message)
         if fault.lose:
             self.close_connection = True
             return
         if failing:
             body = protocol.with_failures(body, failing, fault)
-        self._answer(answer.status, {"Content-Type": protocol.content_type}, body, fault)
+        self._answer(status, {"Content-Type": protocol.content_type}, body, fault)
+
+    def _ask_moto(self, call: bytes) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.door.moto_port, timeout=30)
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "content-length"}
+        connection.request("POST", self.path, call, headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, body
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes, fault: Fault) -> None:
         self.send_response(status)
@@ -230,6 +251,10 @@ class _Protocol:
 
     def error(self, code: str, message: str) -> bytes:
         raise NotImplementedError
+
+    def messages(self, failing: Mapping[int, str]) -> Iterator[Message]:
+        """Of a topic, without those that are to fail."""
+        return iter(())
 
 
 class _Json(_Protocol):
@@ -312,3 +337,14 @@ class _Query(_Protocol):
             f'<ErrorResponse xmlns="{_SNS}"><Error><Type>Sender</Type><Code>{escape(code)}</Code>'
             f"<Message>{escape(message)}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
         ).encode()
+
+    def messages(self, failing: Mapping[int, str]) -> Iterator[Message]:
+        for position, pairs in sorted(self._members.items()):
+            if position in failing:
+                continue
+            members = dict(pairs)
+            names = [name for name in members if name.endswith(".Name")]
+            values = {
+                members[name]: members[f"{name.removesuffix('Name')}Value.StringValue"] for name in names
+            }
+            yield Message(members["Message"], members.get("MessageGroupId", ""), values)
