@@ -313,7 +313,10 @@ class KinesisSide(AwsSide):
 def published(data: bytes) -> bytes:
     """The event in a Kinesis record, without what we add at its end."""
     parsed = json.loads(data)
-    added = record(delivery(parsed["sequence"], event=b"{}", previous=parsed["previousSequence"]))
+    again = parsed.get("redelivery")
+    added = record(
+        delivery(parsed["sequence"], event=b"{}", previous=parsed["previousSequence"], redelivery=again)
+    )
     assert data.endswith(b"," + added[1:])
     return data[: -len(added)] + b"}"
 
