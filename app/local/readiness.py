@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from app.client import Client, Refused, Unreachable
 from app.local.layout import Layout
@@ -19,6 +20,7 @@ from app.platform.keys import Keys
 from app.platform.redis import connect, store_errors
 
 TIMEOUT_S: Final = 60.0
+STORE_S: Final = 5.0  # for a store that somebody else runs
 _LOOK_S: Final = 0.1  # between two looks
 
 
@@ -28,11 +30,6 @@ class NotReady(Exception):
 
 def wait_for(stage: Stage, layout: Layout, alive: Callable[[], bool]) -> None:
     """Wait until a stage does its work. Raises NotReady, and whatever `alive` does."""
-    if stage.name == SERVER:
-        wait_ready(
-            layout.settings.redis_url, timeout_s=TIMEOUT_S * 5
-        )  # a long append-only file takes its time
-        return
     checks: dict[str, Callable[[], bool]] = {
         SERVER: lambda: _server(layout),
         STAND_IN: lambda: _listens("127.0.0.1", layout.stand_in_port or 0),
@@ -52,6 +49,17 @@ def wait_for(stage: Stage, layout: Layout, alive: Callable[[], bool]) -> None:
                 f"{stage.title} isn't ready after {patience_s:.0f} s. Look at {logs} in {layout.logs}."
             )
         time.sleep(_LOOK_S)
+
+
+def find_store(layout: Layout) -> None:
+    """Whether the store that MEDIAOPS_REDIS_URL names is there at all. Raises ServerUnavailable."""
+    try:
+        wait_ready(layout.settings.redis_url, timeout_s=STORE_S)
+    except ServerUnavailable as error:
+        raise ServerUnavailable(
+            f"The store that MEDIAOPS_REDIS_URL names, {layout.settings.redis_shown}, can't be used. {error} Start it, or correct the "
+            "URL; without one a server of its own is started."
+        ) from error
 
 
 def _server(layout: Layout) -> bool:
@@ -81,7 +89,7 @@ def _consumed(layout: Layout) -> bool:
     }
     try:
         answers = celery.control.inspect(timeout=0.5).active_queues() or {}
-    except OSError:
+    except (OSError, OperationalError):
         return False
     finally:
         celery.close()

@@ -19,7 +19,7 @@ from app.cli.progress import bar
 from app.client import Client
 from app.local.layout import Layout, lay_out
 from app.local.programs import FLOWER, SERVER, Stage, stages
-from app.local.readiness import NotReady, wait_for
+from app.local.readiness import NotReady, find_store, wait_for
 from app.local.samples import Cancellable, Samples
 from app.local.show import Screen
 from app.local.stalls import Stalls
@@ -99,6 +99,8 @@ class _Run:
                 self._stop()
 
     def _start(self) -> None:
+        if self._layout.server is None:
+            find_store(self._layout)
         self._supervisor.start()
         self._layout.publish()
         # Flower last: it asks the workers what they are when it starts. It stops after them.
