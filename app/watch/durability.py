@@ -14,6 +14,7 @@ from app.platform.redis import RedisError, store_errors
 from app.watch.judging import Finding
 
 OLDEST: Final = (7, 0)
+READS_BACK: Final = (9, 1, 2)  # Valkey that reads back what the user `default` may not write
 FULL: Final = 0.85  # of maxmemory; above it accept answers 503
 _ASKED: Final = ("appendfsync", "maxmemory-policy", "min-replicas-to-write")
 _AGAIN_S: Final = 5.0
@@ -21,8 +22,8 @@ _log = log.get_logger()
 
 
 def server_facts(client: Redis) -> dict[str, Any]:
-    """INFO, and those settings that it doesn't show, under their names in CONFIG; without them where the user may not
-    ask (managed servers forbid CONFIG)."""
+    """INFO, and those settings that it doesn't show, under their names in CONFIG; `user`, who is logged in, and `default_rules`,
+    what the user `default` may do. Without what the user may not ask (managed servers forbid CONFIG)."""
     info: Any = client.info()
     facts: dict[str, Any] = dict(info)
     for name in _ASKED:
@@ -31,20 +32,24 @@ def server_facts(client: Redis) -> dict[str, Any]:
         except RedisError:
             continue
         facts |= {_text(key): _text(value) for key, value in answer.items()}
+    for name, ask in (("user", client.acl_whoami), ("default_rules", lambda: client.acl_getuser("default"))):
+        try:
+            facts[name] = ask()
+        except RedisError:
+            continue
     return facts
 
 
 def durability(facts: Mapping[str, Any]) -> list[Finding]:
-    """One finding each for version, persistence, memory and, where there are any, replicas."""
-    return [_version(facts), _persistence(facts), _memory(facts), *_replication(facts)]
+    """One finding each for version, persistence, memory and, where there are any, replicas and users."""
+    return [_version(facts), _persistence(facts), _memory(facts), *_replication(facts), *_users(facts)]
 
 
 def _version(facts: Mapping[str, Any]) -> Finding:
     valkey = facts.get("valkey_version")
     text = str(valkey or facts.get("redis_version") or "unknown")
     shown = f"{'Valkey' if valkey else 'Redis'} {text}"
-    parts = tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())
-    if parts < OLDEST:
+    if _numbers(text)[:2] < OLDEST:
         way_out = "Use Valkey, or Redis 7.0 or newer: the scripts need it."
         return Finding("redis version", "bad", shown, way_out)
     return Finding("redis version", "ok", shown)
@@ -106,6 +111,30 @@ def _replication(facts: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(what, "warning", f"{replicas} replica(s), asynchronous", way_out)
     elif replicas:
         yield Finding(what, "ok", f"{replicas} replica(s)")
+
+
+def _users(facts: Mapping[str, Any]) -> Iterator[Finding]:
+    """Redis reads the append-only file back as the user `default`, and refuses whatever of a script's writes that one may not do
+    (redis/redis#14541, valkey-io/valkey#3983; seen with Redis 7.0.15, and not with Valkey 9.1.2)."""
+    user, rules = _text(facts.get("user") or "default"), facts.get("default_rules")
+    if user == "default" or _numbers(str(facts.get("valkey_version") or "")) >= READS_BACK:
+        return
+    what, seen = "redis users", f"logged in as {user}"
+    way_out = (
+        "where it may not do everything, a restart loses what scripts have written: `ACL SETUSER default off ~* &* +@all`, in the ACL "
+        "file too. It still can't log in."
+    )
+    if rules is None:
+        asked = f"Look whether the user `default` may do everything (`+acl|getuser` lets {user} see it): "
+        yield Finding(what, "warning", seen, asked + way_out)
+    elif rules.get("categories") != ["+@all"] or rules.get("commands") or "~*" not in rules.get("keys", ()):
+        yield Finding(what, "bad", f"{seen}; default is restricted", f"Give `default` all rights: {way_out}")
+    else:
+        yield Finding(what, "ok", seen)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 def _text(value: object) -> str:

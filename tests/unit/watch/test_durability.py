@@ -9,6 +9,7 @@ import pytest
 import structlog
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError
 
 from app.watch import durability as room
 from app.watch.durability import StartWarning, durability, server_facts, warn
@@ -21,6 +22,8 @@ SAFE: dict[str, Any] = {
     "appendfsync": "always", "maxmemory-policy": "noeviction", "used_memory": 2**20, "maxmemory": 2**30,
     "min-replicas-to-write": "0",
 }  # fmt: skip
+OLDER = SAFE | {"valkey_version": None}
+RULES = {"flags": ["off"], "categories": ["+@all"], "commands": [], "keys": ["~*"], "channels": ["&*"]}
 UNASKED = {name: value for name, value in SAFE.items() if "-" not in name and name != "appendfsync"}
 
 
@@ -47,6 +50,14 @@ UNASKED = {name: value for name, value in SAFE.items() if "-" not in name and na
         (SAFE | {"cluster_enabled": 1}, {"redis replication": "bad"}),
         (SAFE | {"connected_slaves": 1}, {"redis replication": "warning"}),
         (SAFE | {"connected_slaves": 1, "min-replicas-to-write": "1"}, {}),
+        (OLDER | {"user": "default", "default_rules": None}, {}),
+        (OLDER | {"user": "app"}, {"redis users": "warning"}),
+        (OLDER | {"user": "app", "default_rules": RULES}, {}),
+        (OLDER | {"user": "app", "default_rules": RULES | {"categories": ["-@all"]}}, {"redis users": "bad"}),
+        (OLDER | {"user": "app", "default_rules": RULES | {"commands": ["-set"]}}, {"redis users": "bad"}),
+        (OLDER | {"user": "app", "default_rules": RULES | {"keys": []}}, {"redis users": "bad"}),
+        (OLDER | {"valkey_version": "9.1.1", "user": "app"}, {"redis users": "warning"}),
+        (SAFE | {"user": "app", "default_rules": RULES | {"categories": ["-@all"]}}, {}),
     ],
 )
 def test_what_is_unsafe_is_named_with_the_way_out(facts: dict[str, Any], unsafe: dict[str, str]) -> None:
@@ -75,6 +86,40 @@ def test_a_real_server_says_it_of_itself(own_server: RealServer) -> None:
     assert all(line["way_out"] for line in lines)
 
 
+def test_a_real_server_says_who_is_logged_in_and_what_default_may_do(own_server: RealServer) -> None:
+    client: Any = Redis.from_url(own_server.url)
+    client.execute_command(
+        *[
+            "ACL",
+            "SETUSER",
+            "app",
+            "on",
+            ">word",
+            "~*",
+            "&*",
+            "+@all",
+            "-@admin",
+            "-@dangerous",
+            "+info",
+            "+config|get",
+        ]
+    )
+    restricted: Redis = Redis.from_url(own_server.url, username="app", password="word")
+    try:
+        facts, few = server_facts(client), server_facts(restricted)
+        client.execute_command(*["ACL", "SETUSER", "default", "-@write"])
+        changed = server_facts(client)
+    finally:
+        client.close()
+        restricted.close()
+    older = {"valkey_version": None, "redis_version": "7.0.15"}
+    assert (facts["user"], few["user"], "default_rules" in few) == ("default", "app", False)
+    assert [one.state for one in durability(few | older) if one.what == "redis users"] == ["warning"]
+    for rules, state in ((facts, "ok"), (changed, "bad")):
+        seen = few | older | {"default_rules": rules["default_rules"]}
+        assert [one.state for one in durability(seen) if one.what == "redis users"] == [state]
+
+
 class LateServer:
     """Away at first."""
 
@@ -89,6 +134,12 @@ class LateServer:
 
     def config_get(self, name: str) -> dict[str, Any]:
         return {name: SAFE[name]}
+
+    def acl_whoami(self) -> str:
+        return "default"
+
+    def acl_getuser(self, name: str) -> dict[str, Any]:
+        raise NoPermissionError(name)
 
 
 def test_a_start_warns_once_as_soon_as_the_store_answers(monkeypatch: pytest.MonkeyPatch) -> None:
