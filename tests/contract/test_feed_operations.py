@@ -173,6 +173,20 @@ def test_a_replay_delivers_once_more_beside_the_live_feed(feeds: FeedBench) -> N
     assert feeds.store.replay("s1", since).total == 5
 
 
+def test_a_filter_that_is_widened_gets_nothing_that_it_had_let_by(feeds: FeedBench) -> None:
+    sink = feeds.feed(topics={TOPIC: ["asset-deleted"]})
+    feeds.publish(3)
+    feeds.publish(name="asset-deleted")
+    feeds.work()
+    feeds.publish(3)
+    feeds.store.update(feeds.spec(topics={TOPIC: ["asset-created", "asset-deleted"]}))
+    assert feeds.work() == []
+    feeds.is_settled()
+    feeds.publish()
+    feeds.work()
+    assert [(one.sequence, one.previous) for one in sink.taken] == [(4, 0), (8, 4)]
+
+
 @pytest.mark.parametrize(("together_s", "words"), [(3600.0, 3), (0.0, 120)])
 def test_a_replays_successes_are_written_down_together(
     feeds: FeedBench, monkeypatch: pytest.MonkeyPatch, together_s: float, words: int

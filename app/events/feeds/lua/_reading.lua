@@ -3,7 +3,7 @@
 
 local LOOKED = 1000 -- entries looked at in one call, where most are of other names
 local LONGEST_CHUNK = 128
-local MOST_READ = 300 -- events in one call: it may not hold the server for long (1 to 3 ms, on a busy machine more)
+local MOST_READ = 500 -- events in one call: it may not hold the server for long (3 to 4 ms, on a busy machine more)
 local MOST_OPEN = 2000 -- events of an unordered feed that are under way or wait for a retry: then nothing new is begun
 local FAILING = 5 -- failures in a row, and one event finds out whether it is over
 
