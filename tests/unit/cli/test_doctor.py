@@ -41,6 +41,12 @@ class FakeServer:
         known = {"appendfsync": self._fsync, "maxmemory-policy": str(self._info["maxmemory_policy"]).encode()}
         return {name.encode(): known.get(name, b"0")}
 
+    def acl_whoami(self) -> str:
+        return "default"
+
+    def acl_getuser(self, name: str) -> dict[str, Any]:
+        return {"categories": ["+@all"], "commands": [], "keys": ["~*"]}
+
     def close(self) -> None:
         pass
 
