@@ -90,13 +90,14 @@ class EventLog:
         length: int = 1_000_000,
         now_ms: Callable[[], int] | None = None,
         flags: bool = True,
+        scripts: ScriptFolder | None = None,
     ) -> None:
         self.client = typed(client)
         self.keys = keys
         self._raw = client
         self._length = length
         self._now_ms = now_ms
-        self._scripts = ScriptFolder(SCRIPTS, flags=flags)
+        self._scripts = scripts or ScriptFolder(SCRIPTS, flags=flags)
 
     # Writing --------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def wait_for(stage: Stage, layout: Layout, alive: Callable[[], bool]) -> None:
     }
     check = checks[stage.name]
     # A long append-only file takes its time to load.
-    patience_s = TIMEOUT_S * 10 if stage.name == SERVER else TIMEOUT_S
+    patience_s = TIMEOUT_S * 5 if stage.name == SERVER else TIMEOUT_S
     deadline = time.monotonic() + patience_s
     while not check():
         if not alive() or time.monotonic() > deadline:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import requests
 
-from tests.chaos.stream_judge import Paused, Replayed
+from tests.chaos.stream_judge import UNDER_WAY_S, Paused, Replayed
 from tests.support.callers import Answer, Api
 
 _REPEAT_S: Final = 0.2
@@ -51,7 +51,8 @@ class Operators:
     def _pause(self, name: str, lasts: float, abort: threading.Event) -> str:
         self._ask("POST", name, "pause")
         since = time.monotonic()
-        abort.wait(lasts)
+        # Longer than what was under way may take, so that there is a time in which nothing may come.
+        abort.wait(UNDER_WAY_S + lasts)
         self.paused.append(Paused(name, since, time.monotonic()))
         self._ask("POST", name, "resume")
         return ""

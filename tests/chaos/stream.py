@@ -5,7 +5,7 @@ and in the end what all of them have seen, for the checker.
     names    an ordered webhook: single event names of each
     free     a webhook that isn't ordered, with eight calls at once
     kinesis  an ordered stream of four shards
-    sns      an ordered FIFO topic, which a queue follows
+    sns      an ordered FIFO topic
 """
 
 from __future__ import annotations

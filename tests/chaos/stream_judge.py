@@ -29,7 +29,7 @@ PARKED: Final = "parked"  # how what a person has sent again is marked; a replay
 # What a record of a stream says beside the event: members added at its end.
 _ADDED: Final = re.compile(rb',"sequence":(\d+),"previousSequence":(\d+)(?:,"redelivery":"([^"]+)")?\}\Z')
 # What a worker was sending when its subscription was paused may come to its end, at a slow subscriber too.
-_UNDER_WAY_S: Final = 5.0
+UNDER_WAY_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def paused_faults(journal: Journal, pauses: Iterable[Paused], frozen: Sequence[E
     """`frozen`: while a worker was, it may have had an event half sent."""
     found = []
     for pause in pauses:
-        since = pause.since + _UNDER_WAY_S
+        since = pause.since + UNDER_WAY_S
         if pause.subscription != journal.name or any(
             f.since < pause.until and pause.since < f.until for f in frozen
         ):

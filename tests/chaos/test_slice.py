@@ -32,6 +32,8 @@ def test_under_a_minute_of_faults_nothing_is_lost_stale_or_wrong(
     assert report.good, f"{report.text()}\nSeed {PLAN.seed}; again: {again}"
     assert report.counts["kill worker"] >= PLAN.kills - 2
     assert report.counts["kill deliverer"] >= 2
+    assert report.counts["pause"] >= 1
+    assert report.counts["replay"] >= 1
     for name in ("whole", KINESIS):
         assert report.events.counted[f"{name}: received"] >= PLAN.events_in_all
     in_step, bound = float(report.figures[IN_STEP]), float(report.figures[BOUND])

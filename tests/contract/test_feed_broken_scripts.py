@@ -3,17 +3,20 @@ lease, a tick and the audit every event comes, in its order, and the feed stands
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.exceptions import ResponseError
 
 from app.events.feeds.machine import SCRIPTS, SHARED
+from app.events.log import EventLog
 from app.platform.scripts import Script, ScriptFolder
-from tests.support.feeds import DOWN, OK, REFUSED, FakeSink, FeedBench
+from tests.support.feeds import DOWN, OK, REFUSED, TOPIC, FakeSink, FeedBench
 
 _BREAKING = """
 local made_calls = 0
@@ -29,8 +32,8 @@ MOST_CALLS = 200
 class Breaking(ScriptFolder):
     """The room's scripts, one of which fails at its n-th call of Redis, the first time that it makes so many."""
 
-    def __init__(self, name: str, call: int, *, flags: bool) -> None:
-        super().__init__(SCRIPTS, shared=(SHARED,), flags=flags)
+    def __init__(self, name: str, call: int, *, flags: bool, folder: Path = SCRIPTS) -> None:
+        super().__init__(folder, shared=(SHARED,), flags=flags)
         self.broken: str | None = name  # until it has
         self.call = call
 
@@ -142,3 +145,40 @@ def test_wherever_a_script_breaks_off_every_event_comes(feeds: FeedBench, name: 
         except AssertionError as error:
             raise AssertionError(f"{name} broken at its call {call}: {error}") from error
     raise AssertionError(f"{name} makes {MOST_CALLS} calls")
+
+
+def test_wherever_publishing_breaks_off_what_it_has_written_comes(feeds: FeedBench) -> None:
+    """To a filter as well, whose place the next event moves on."""
+    wanted = {"eventName": "asset-deleted", "originator": "test", "versions": [], "assetId": 7}
+    prefix = feeds.keys.prefix
+    for call in range(1, MOST_CALLS):
+        for key in feeds.client.scan_iter(f"{prefix}*"):
+            feeds.client.delete(key)
+        feeds.__post_init__()
+        sinks = [feeds.feed("s1", topics={TOPIC: ["asset-deleted"]}), feeds.feed("s2")]
+        scripts = Breaking("publish", call, flags=feeds.flags, folder=SHARED)
+        log = EventLog(
+            feeds.client, feeds.keys, now_ms=lambda: feeds.now_ms, flags=feeds.flags, scripts=scripts
+        )
+        feeds.publish(2)
+        events = [json.dumps({**wanted, "guid": f"broken{n}"}).encode() for n in range(2)]
+        broke = False
+        try:
+            log.publish(TOPIC, events, "test")
+        except ResponseError:
+            broke = True
+        feeds.publish(2)
+        feeds.publish(name="asset-deleted")
+        for _ in range(3):
+            feeds.work()
+            feeds.tick(6)
+            feeds.machine.audit()
+        rows = feeds.client.xrange(feeds.keys.log(TOPIC))
+        stored = {int(entry.split(b"-")[0]): fields[b"name"] for entry, fields in rows}
+        deleted = [sequence for sequence, name in stored.items() if name == b"asset-deleted"]
+        assert [sink.sequences for sink in sinks] == [deleted, list(stored)], f"broken at call {call}"
+        assert [feeds.status(one).missed for one in ("s1", "s2")] == [(), ()]
+        if not broke:
+            assert call > 10
+            return
+    raise AssertionError("publishing has no end")

@@ -174,3 +174,21 @@ def test_ctrl_c_while_it_starts_stops_what_has_been_started(start: Callable[[], 
     until(lambda: "Valkey" in run.said(), timeout_s=30)
     said = run.end()
     assert "stopped" in said
+
+
+def test_a_store_that_nobody_answers_is_named_before_anything_starts(tmp_path: Path) -> None:
+    port = free_port()
+    environ = {
+        **os.environ,
+        "MEDIAOPS_DATA_DIR": str(tmp_path / "data"),
+        "MEDIAOPS_REDIS_URL": f"redis://user:pass-word@127.0.0.1:{port}/0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "up"],
+        cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    assert f"redis://127.0.0.1:{port}/0, can't be used" in said
+    for words in ("Traceback", "pass-word", "Workers"):
+        assert words not in said
