@@ -88,6 +88,8 @@ def test_every_role_runs_from_any_directory_is_well_and_ends_on_sigterm(
         urllib.request.urlopen(url, timeout=10)
     assert refused.value.code == 401
     refused.value.close()
+    gives_way = {role: os.getpriority(os.PRIO_PROCESS, process.pid) for role, process in processes.items()}
+    assert gives_way["events-slow"] > gives_way["events"]
     for process in reversed(processes.values()):
         process.terminate()
     for role, process in processes.items():
