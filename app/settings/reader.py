@@ -117,6 +117,7 @@ class Reader(FileAwareEnv):
             "api_token": self.str("API_TOKEN", None, validate=api_token),
             "max_body_bytes": self.int("MAX_BODY_BYTES", 8 * 1024 * 1024, validate=between(1024, 1 << 30)),
             "rate_limit": self._rate_limit(),
+            "trusted_proxies": self._words("TRUSTED_PROXIES", cidrs),
             "request_prefixes": self._prefixes(),
             "flower_host": self.str("FLOWER_HOST", "127.0.0.1"),
             "flower_port": self.int("FLOWER_PORT", 5555, validate=between(1, 65535)),

@@ -32,6 +32,10 @@ worker_connections = 500
 keepalive = 5
 # `?wait=` takes up to 30 s; at a stop, calls under way get this long.
 graceful_timeout = 15
+# gunicorn's default trusts this machine. Whoever else sends SCRIPT_NAME or X-Forwarded-… only sends headers.
+forwarded_allow_ips = ",".join(_settings.trusted_proxies)
+# Its default lets a proxy set the path too, which it sends in the request line.
+forwarder_headers = "SCRIPT_NAME"
 # The longest id in an address, percent-encoded, still gets a 400 that says so instead of a 414.
 limit_request_line = 8190
 limit_request_fields = 64

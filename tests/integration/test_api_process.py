@@ -35,13 +35,13 @@ def api(real_server: RealServer, tmp_path_factory: pytest.TempPathFactory) -> It
     yield from running(real_server, tmp_path_factory.mktemp("api"))
 
 
-def running(server: RealServer, directory: Path) -> Iterator[ApiProcess]:
+def running(server: RealServer, directory: Path, **settings: str) -> Iterator[ApiProcess]:
     environ = {
         "MEDIAOPS_REDIS_URL": server.url,
         "MEDIAOPS_TENANT": f"t{uuid.uuid4().hex[:12]}",
         "MEDIAOPS_API_TOKEN": TOKEN,
         "MEDIAOPS_DATA_DIR": str(directory / "data"),
-    }
+    } | {f"MEDIAOPS_{name}": value for name, value in settings.items()}
     process = ApiProcess(environ, directory / "api.log").start()
     yield process
     process.stop()
@@ -180,3 +180,27 @@ def test_the_process_logs_json_without_secrets_and_no_warnings(api: ApiProcess) 
     assert "MonkeyPatchWarning" not in text
     for line in text.splitlines():
         json.loads(line)
+
+
+# What a proxy says of the call that it passes on. gunicorn reads both spellings of the scheme, and refuses a
+# contradiction of those whom it believes.
+ELSEWHERE = {"SCRIPT_NAME": "/api"}
+CONTRADICTION = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
+
+
+@pytest.mark.processes
+def test_a_caller_changes_neither_routing_nor_scheme(api: ApiProcess) -> None:
+    address = f"{api.url}/api/custom/contentmedia"
+    assert timed("GET", address, headers=HEADERS | ELSEWHERE)[0].status_code == 200
+    assert timed("GET", address, headers=HEADERS | CONTRADICTION)[0].status_code == 200
+
+
+@pytest.mark.processes
+def test_a_trusted_proxy_says_what_was_asked_for(real_server: RealServer, tmp_path: Path) -> None:
+    for process in running(real_server, tmp_path, TRUSTED_PROXIES="127.0.0.0/8"):
+        address = f"{process.url}/outside/api/custom/contentmedia"
+        assert timed("GET", address)[0].status_code == 404
+        assert timed("GET", address, headers=HEADERS | {"SCRIPT_NAME": "/outside"})[0].status_code == 200
+        moved = timed("GET", address, headers=HEADERS | {"PATH_INFO": "/healthz"})[0]
+        assert (moved.status_code, moved.headers["Content-Type"]) == (404, "application/problem+json")
+        assert timed("GET", address, headers=HEADERS | CONTRADICTION)[0].status_code == 400
