@@ -137,7 +137,7 @@ class Delivery:
 
     def send_patch(self, ticket: Ticket) -> str | None:
         """The PATCH of a ticket; the outcome in a word."""
-        claim = Claim(**ticket["claim"])
+        claim = _claim_of(ticket)
         # Time in the queue isn't counted: `begin` refuses an expired lease and renews one that holds.
         course = _Course(claim, time.monotonic() + self._timeout_s - ticket["usedS"], unknown=claim.unknown)
         course.shown["get"] = ticket["get"]
@@ -283,6 +283,12 @@ class Delivery:
             **_of_call("send", course.shown.get("send")),
         )
         return outcome
+
+
+def _claim_of(ticket: Ticket) -> Claim:
+    """The claim that a ticket carries. The other link of the chain may be of another release: what this one doesn't
+    know is left out."""
+    return Claim(**{name: value for name, value in ticket["claim"].items() if name in Claim.__slots__})
 
 
 def _applied(course: _Course, reading: Reading, sending: Sending) -> bool:

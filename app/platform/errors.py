@@ -11,7 +11,8 @@ nobody else looks at status codes.
     ├── Unauthorized          401
     ├── NotFound              404
     ├── Conflict              409  the state of things forbids it (an older sourceVersion, a state)
-    │   └── PreconditionFailed 412 If-Match names another revision
+    │   ├── PreconditionFailed 412 If-Match names another revision
+    │   └── WrittenByNewer    409  a record that only a newer release may change
     ├── Forbidden             403
     ├── TooLarge              413
     ├── TooManyRequests       429  a caller's own rate; `retry_after` seconds
@@ -82,6 +83,10 @@ class Conflict(MediaopsError):
 
 class PreconditionFailed(Conflict):
     status, code, title = 412, "precondition_failed", "Precondition Failed"
+
+
+class WrittenByNewer(Conflict):
+    code = "newer_release"
 
 
 class TooLarge(MediaopsError):

@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.utils import SENTINEL
 
-from app.platform.errors import Unavailable
+from app.platform.errors import Unavailable, WrittenByNewer
 
 
 def connect(url: str, *, timeout_s: float = 1.0, max_connections: int = 256) -> redis.Redis:
@@ -145,6 +145,8 @@ def store_errors() -> Iterator[None]:
     except ResponseError as error:
         if "OOM" in str(error) or "MISCONF" in str(error) or "BUSY" in str(error):
             raise Unavailable("The store can't write now; try again.", code="store_full") from error
+        if str(error).startswith("NEWER"):
+            raise WrittenByNewer("A newer release wrote this; change it through that one.") from error
         raise
 
 

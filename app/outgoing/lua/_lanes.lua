@@ -41,10 +41,13 @@ local function call_back(r)
   local found = redis.call('ZRANGEBYLEX', lane, '[d:', '(d;', 'LIMIT', 0, 100)
   for _, member in ipairs(found) do
     local id = member:sub(20)
-    redis.call('ZREM', lane, member)
-    if redis.call('ZSCORE', P .. 'failed:' .. r.destination, id) then
-      redis.call('ZADD', P .. 'failed:' .. r.destination, int(NEVER), id)
-      redis.call('ZADD', P .. 'due:' .. r.destination, redis.call('HGET', request_key(id), 'urgency') or int(now), id)
+    local place, why = read_place(id)
+    if why ~= 'newer' then
+      redis.call('ZREM', lane, member)
+      if redis.call('ZSCORE', P .. 'failed:' .. r.destination, id) then
+        redis.call('ZADD', P .. 'failed:' .. r.destination, int(NEVER), id)
+        redis.call('ZADD', P .. 'due:' .. r.destination, int(place and place.urgency or now), id)
+      end
     end
   end
 end

@@ -1,27 +1,40 @@
 -- A record as a table; which of its members are still its own; whether its registration still stands.
+-- include: _hash.lua
+
+local SCHEMA = 1 -- of the records that this release writes
 
 local READ = { 'state', 'seq', 'destination', 'lane', 'kind', 'method', 'path', 'media', 'contentMediaId',
   'generation', 'members', 'urgency', 'eventEndAt', 'deadline', 'waived', 'firstFailedAt', 'ageFrom', 'token',
-  'leaseUntil', 'sendingAt', 'attemptCount', 'reclaims', 'demoted', 'schema', 'nextTryAt', 'unknown',
+  'leaseUntil', 'sendingAt', 'attemptCount', 'reclaims', 'demoted', 'nextTryAt', 'unknown',
   'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath', 'graceEndAt', 'createdAt', 'urgentAt' }
 local NUMBERS = { seq = true, generation = true, urgency = true, eventEndAt = true, deadline = true,
   firstFailedAt = true, ageFrom = true, leaseUntil = true, sendingAt = true, attemptCount = true,
-  reclaims = true, schema = true, graceEndAt = true, createdAt = true, urgentAt = true, nextTryAt = true, fence = true }
+  reclaims = true, graceEndAt = true, createdAt = true, urgentAt = true, nextTryAt = true, fence = true }
 
--- The record as a table with its id, absent fields nil; nil where there is none, or where it was written
--- by a newer release (its schema is left alone).
+-- The record as a table with its id, absent fields nil; nothing and 'absent' or 'newer' as `load_hash` has it.
 local function read(id)
-  local values = redis.call('HMGET', request_key(id), unpack(READ))
-  if not values[1] then return nil end
-  local r = { id = id }
-  for i, name in ipairs(READ) do
-    local v = values[i]
-    if v and v ~= '' then r[name] = NUMBERS[name] and tonumber(v) or v end
-  end
-  if (r.schema or 1) > 1 then return nil end
+  local r, why = load_hash(request_key(id), READ, NUMBERS, SCHEMA)
+  if not r then return nil, why end
+  r.id = id
   r.seq = r.seq or 0
   r.barrier = r.method ~= 'PATCH'
   return r
+end
+
+-- Only what its place in a queue needs.
+local function read_place(id)
+  return load_hash(request_key(id), { 'state', 'urgency' }, NUMBERS, SCHEMA)
+end
+
+-- How much of the room in flight is taken. What a newer release has left behind there, its lease long over, takes none.
+local function in_flight(destination)
+  local live = P .. 'live:' .. destination
+  local count = redis.call('ZCARD', live)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', live, '-inf', int(now), 'LIMIT', 0, ctl.in_flight)) do
+    local _, why = read_place(id)
+    if why == 'newer' then count = count - 1 end
+  end
+  return count
 end
 
 local function members_of(r)

@@ -2,13 +2,14 @@
 -- Act: an operator's retry or discard of one request.
 --
 -- ARGV[1] {id, verb: retry|discard, actor, …}; ARGV[2] template "promote"
--- Result  {"ok"} | {"missing"} | {"state", state} | {"unregistered"} | {"superseded", id of the newer}
+-- Result  an error where a newer release wrote it, else {"ok"} | {"missing"} | {"state", state} | {"unregistered"} | {"superseded", id of the newer}
 --
 -- A retry restarts the age and waives the deadline. It keeps the request's place in the order of
 -- versions: what newer requests have set since is not sent again.
 -- include: _lib.lua
 
-local r = read(ctl.id)
+local r, why = read(ctl.id)
+if why == 'newer' then return refuse_newer() end
 if not r then return { 'missing' } end
 local state = r.state
 if ctl.verb == 'discard' then

@@ -64,18 +64,18 @@ local count = 0
 for i = 1, #scan[2], 2 do
   count = count + 1
   local id = scan[2][i]
-  local r = read(id)
-  if not r then
+  local r, why = read(id)
+  if why == 'absent' then
     redis.call('ZREM', P .. 'expiry', id)
     mended[#mended + 1] = id
-  elseif not RIGHT[r.state] and r.state ~= 'new' then
+  elseif r and not RIGHT[r.state] and r.state ~= 'new' then
     -- A script broke off after it had ended the record.
     clear(r)
     redis.call('ZADD', P .. 'requests:' .. r.state, int(r.seq), id)
     redis.call('ZADD', P .. 'finished', int(now), id)
     redis.call('ZREM', P .. 'expiry', id)
     mended[#mended + 1] = id
-  elseif r.state == 'new' or not right(r) then
+  elseif r and (r.state == 'new' or not right(r)) then
     mend(r)
     mended[#mended + 1] = id
   end
@@ -86,8 +86,8 @@ end
 for _, set in ipairs({ { 'pending', 'pending:' }, { 'live', 'live:' }, { 'failed', 'failed:' }, { 'failed', 'due:' } }) do
   local key = P .. set[2] .. ctl.destination
   for _, id in ipairs(redis.call('ZRANGE', key, 0, 99)) do
-    local state = redis.call('HGET', request_key(id), 'state')
-    if state ~= set[1] then
+    local place, why = read_place(id)
+    if why == 'absent' or (place and place.state ~= set[1]) then
       redis.call('ZREM', key, id)
       mended[#mended + 1] = id
     end

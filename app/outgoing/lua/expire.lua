@@ -14,9 +14,9 @@ local function give_up(r)
   wake_if_work(r.destination)
 end
 
-local ids = redis.call('ZRANGEBYSCORE', expiry, '-inf', int(now), 'LIMIT', 0, ctl.limit)
-for _, id in ipairs(ids) do
-  local r = read(id)
+local found = entries(expiry, '-inf', int(now), ctl.limit, read)
+for _, one in ipairs(found) do
+  local id, r = one[1], one[2]
   if not r then
     redis.call('ZREM', expiry, id)
   elseif r.state == 'failed' or r.state == 'pending' then
@@ -26,16 +26,15 @@ for _, id in ipairs(ids) do
     redis.call('ZADD', expiry, int(now + 1000), id)
   end
 end
-if #ids >= ctl.limit then return #ids end
+if #found >= ctl.limit then return #found end
 
 -- Behind an open breaker what was never tried grows old as well: by its deadline, and by its age since it was
 -- accepted or the breaker opened, whichever was later.
 local opened = redis.call('HGET', destination_key(ctl.destination), 'openedAt')
-if not opened then return #ids end
-local looked = #ids
+if not opened then return #found end
+local looked = #found
 
-local function behind(id)
-  local r = read(id)
+local function behind(id, r)
   looked = looked + 1
   if not r then
     redis.call('ZREM', P .. 'deadlines', id)
@@ -47,16 +46,12 @@ local function behind(id)
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'deadlines', '-inf', int(now), 'LIMIT', 0,
-  ctl.limit - looked)) do
-  behind(id)
-end
+for _, one in ipairs(entries(P .. 'deadlines', '-inf', int(now), ctl.limit - looked, read)) do behind(one[1], one[2]) end
 if tonumber(opened) + ctl.max_age_ms <= now then
-  local room = ctl.limit - looked
-  for _, id in ipairs(room > 0 and redis.call('ZRANGE', P .. 'requests:pending', 0, room - 1) or {}) do
-    local created = redis.call('HGET', request_key(id), 'createdAt')
-    if tonumber(created or 0) + ctl.max_age_ms > now then break end
-    behind(id)
+  for _, one in ipairs(entries(P .. 'requests:pending', '-inf', '+inf', ctl.limit - looked, read)) do
+    local r = one[2]
+    if r and r.createdAt + ctl.max_age_ms > now then break end
+    behind(one[1], r)
   end
 end
 return looked

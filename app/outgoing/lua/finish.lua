@@ -34,10 +34,10 @@ end
 -- A delivery makes good what older requests of the same path left undelivered.
 local function make_good()
   for _, id in ipairs(all(lane_key(r), 'x', 100)) do
-    local older = read(id)
-    if not older then
+    local older, why = read(id)
+    if why == 'absent' then
       redis.call('ZREM', lane_key(r), 'x:' .. pad(0) .. ':' .. id)
-    elseif older.versionPath == r.versionPath and older.seq < r.seq and covered(older) then
+    elseif older and older.versionPath == r.versionPath and older.seq < r.seq and covered(older) then
       supersede(older, r.id, 'newer')
     end
   end
@@ -69,6 +69,5 @@ end
 install_head(r)
 -- Under a backlog, room is filled again a tenth of the bound at a time: a promotion for every request that
 -- ends would cost a task each. What this leaves over, the tick promotes within a second.
-local in_flight = redis.call('ZCARD', P .. 'live:' .. r.destination)
-if in_flight <= ctl.in_flight * 0.9 then wake_if_work(r.destination) end
+if in_flight(r.destination) <= ctl.in_flight * 0.9 then wake_if_work(r.destination) end
 return 1

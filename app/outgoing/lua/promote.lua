@@ -32,8 +32,9 @@ end
 local may_release = recovering > 0
   and math.floor((now - recovering + 1000) * ctl.release_rate / 1000) - tonumber(d[5] or 0) or NEVER
 
+local passed = { [pending] = 0, [due] = 0 } -- at the head, of a newer release: they stay, and what is behind them goes
 local function top(key)
-  local found = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  local found = redis.call('ZRANGE', key, passed[key], passed[key], 'WITHSCORES')
   if not found[1] then return nil end
   return found[1], tonumber(found[2])
 end
@@ -76,11 +77,23 @@ local function demote(r, retry)
   return true
 end
 
-local room = ctl.in_flight - redis.call('ZCARD', live)
+local function pass(key)
+  repeat
+    passed[key] = passed[key] + 1
+    local id = redis.call('ZRANGE', key, passed[key], passed[key])[1]
+    local _, why = read_place(id or '')
+  until why ~= 'newer' or passed[key] >= MOST_PASSED
+end
+
+local room = ctl.in_flight - in_flight(destination)
 local promoted, released, looked = 0, 0, 0
 
 local function consider(id, retry)
-  local r = read(id)
+  local r, why = read(id)
+  if why == 'newer' then
+    pass(retry and due or pending)
+    return false
+  end
   if not r or (retry and r.state ~= 'failed') or (not retry and r.state ~= 'pending') then
     -- Not what the index says: the audit mends the record; here it only must not block the others.
     redis.call('ZREM', retry and due or pending, id)

@@ -14,12 +14,14 @@ local live = P .. 'live:' .. ctl.destination
 -- A lease that ends later than any given now would: the clock was set back. From here on it has a whole one left, so
 -- that a living worker keeps it and a dead one's isn't held for as long as the clock was wrong.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', live, '(' .. int(now + ctl.lease_ms), '+inf')) do
-  redis.call('ZADD', live, int(now + ctl.lease_ms), id)
-  redis.call('HSET', request_key(id), 'leaseUntil', int(now + ctl.lease_ms))
+  if read_place(id) then
+    redis.call('ZADD', live, int(now + ctl.lease_ms), id)
+    redis.call('HSET', request_key(id), 'leaseUntil', int(now + ctl.lease_ms))
+  end
 end
-local ids = redis.call('ZRANGEBYSCORE', live, '-inf', int(now), 'LIMIT', 0, ctl.limit)
-for _, id in ipairs(ids) do
-  local r = read(id)
+local found = entries(live, '-inf', int(now), ctl.limit, read)
+for _, one in ipairs(found) do
+  local id, r = one[1], one[2]
   if not r or r.state ~= 'live' then
     redis.call('ZREM', live, id)
   else
@@ -55,4 +57,4 @@ for _, id in ipairs(ids) do
   end
 end
 wake_if_work(ctl.destination)
-return #ids
+return #found

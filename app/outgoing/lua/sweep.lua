@@ -11,14 +11,15 @@ local d = redis.call('HMGET', destination_key(destination), 'paused', 'breaker',
 -- What a paused destination or an open breaker holds isn't swept: a tick costs the same however much that is.
 if d[1] or d[2] then return { 0, int(till) } end
 local failed, due = P .. 'failed:' .. destination, P .. 'due:' .. destination
-local ids = redis.call('ZRANGEBYSCORE', failed, '-inf', int(till), 'LIMIT', 0, ctl.limit)
+local found = entries(failed, '-inf', int(till), ctl.limit, read_place)
 local swept, urgent = {}, {}
-for i, id in ipairs(ids) do
+for i, one in ipairs(found) do
+  local id, place = one[1], one[2]
   swept[#swept + 1] = int(NEVER)
   swept[#swept + 1] = id
-  urgent[#urgent + 1] = redis.call('HGET', request_key(id), 'urgency') or int(now)
+  urgent[#urgent + 1] = int(place and place.urgency or now)
   urgent[#urgent + 1] = id
-  if #swept >= 1000 or i == #ids then
+  if #swept >= 1000 or i == #found then
     redis.call('ZADD', failed, unpack(swept))
     redis.call('ZADD', due, unpack(urgent))
     swept, urgent = {}, {}
@@ -28,14 +29,14 @@ end
 if not ctl.until_ms then
   for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', failed, '(' .. int(NEVER), '(' .. int(till), 'LIMIT', 0, ctl.limit)) do
     local r = redis.call('HMGET', request_key(id), 'claimedAt', 'ageFrom', 'urgency')
-    if (tonumber(r[1]) or 0) > now or (tonumber(r[2]) or 0) > now then
+    if read_place(id) and ((tonumber(r[1]) or 0) > now or (tonumber(r[2]) or 0) > now) then
       redis.call('ZADD', failed, int(NEVER), id)
       redis.call('ZADD', due, r[3] or int(now), id)
     end
   end
 end
-if d[3] and #ids == 0 and redis.call('EXISTS', due) == 0 then
+if d[3] and #found == 0 and redis.call('EXISTS', due) == 0 then
   redis.call('HDEL', destination_key(destination), 'recoveringFrom', 'released') -- all that the outage left is released
 end
 wake_if_work(destination)
-return { #ids, int(till) }
+return { #found, int(till) }

@@ -5,9 +5,9 @@
 -- Result  how many were removed: called again while that is `limit`
 -- include: _lib.lua
 
-local ids = redis.call('ZRANGEBYSCORE', P .. 'finished', '-inf', int(now - ctl.keep_ms), 'LIMIT', 0, ctl.limit)
-for _, id in ipairs(ids) do
-  local r = read(id)
+local found = entries(P .. 'finished', '-inf', int(now - ctl.keep_ms), ctl.limit, read)
+for _, one in ipairs(found) do
+  local id, r = one[1], one[2]
   if r then
     leave(r)
     if r.media then redis.call('ZREM', media_key(r.media, 'requests'), id) end
@@ -16,4 +16,4 @@ for _, id in ipairs(ids) do
   redis.call('ZREM', P .. 'requests', id)
   redis.call('UNLINK', request_key(id), attempts_key(id))
 end
-return #ids
+return #found

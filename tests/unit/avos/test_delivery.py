@@ -360,6 +360,15 @@ def test_an_attempt_ends_within_its_deadline(
     assert store.error.code == "timeout"
 
 
+def test_a_ticket_of_another_release_may_hold_more_than_this_one_knows(transport: Transport) -> None:
+    store = MemoryStore()
+    delivery = Delivery(store, AvosClient(transport, Credentials(TOKEN)), timeout_s=5)
+    ticket = delivery.get_last_modified("r1")
+    assert ticket is not None
+    ticket["claim"]["learntSince"] = 1
+    assert delivery.send_patch(ticket | {"alsoNew": {}}) == "delivered"
+
+
 def test_the_second_link_has_what_the_first_left_over(avos: AvosStandIn, transport: Transport) -> None:
     delivery = Delivery(store := MemoryStore(), AvosClient(transport, Credentials(TOKEN)), timeout_s=5)
     ticket: Ticket | None = delivery.get_last_modified("r1")

@@ -9,7 +9,9 @@
 -- Awake, taken and resting ones stand in `feeds:due` with the time at which the tick has to look; so does a listening
 -- one that has something to try again later.
 -- include: _log.lua
+-- include: _hash.lua
 
+local SCHEMA = 1 -- of the feeds that this release makes
 local NEVER = 9000000000000000 -- score in `open` of what a worker holds: whoever takes the feed over finds it there
 local AT_ONCE = 0 -- whatever the clock says
 local LONGEST_MISSED = 20
@@ -24,14 +26,15 @@ local FIELDS = { 'state', 'owner', 'revision', 'ordered', 'slots', 'queue', 'wak
 local NUMBERS = { revision = true, slots = true, wake = true, wakes = true, leaseUntil = true, leasedAt = true, turn = true,
   notBefore = true, notBeforeAt = true, errorAt = true, failures = true, failingSince = true }
 
--- Its fields, without those that are empty; nil where there is no such feed.
+-- Its fields, without those that are empty; nothing and 'absent' or 'newer' as `load_hash` has it. A replay is as new as the
+-- feed that it belongs to.
 local function load(id)
-  local values = redis.call('HMGET', feed_key(id), unpack(FIELDS))
-  if not values[1] then return nil end
-  local f = { id = id }
-  for i, name in ipairs(FIELDS) do
-    local value = values[i]
-    if value and value ~= '' then f[name] = NUMBERS[name] and tonumber(value) or value end
+  local f, why = load_hash(feed_key(id), FIELDS, NUMBERS, SCHEMA)
+  if not f then return nil, why end
+  f.id = id
+  if f.owner ~= id then
+    local _, of_owner = load_hash(feed_key(f.owner), { 'state' }, {}, SCHEMA)
+    if of_owner == 'newer' then return nil, 'newer' end
   end
   if f['until'] then f.bound = cjson.decode(f['until']) end
   f.replaying = f.owner ~= id
@@ -157,9 +160,11 @@ local function stop(f, state, reason)
   if not f.replaying then stop_listening(f, wanted(f)) end
 end
 
--- The replay of a subscription that isn't over, if there is one.
+-- The replay of a subscription that isn't over, if there is one; nothing and 'newer' where only a newer release knows.
 local function open_replay(f)
-  local replay = f.replay and load(f.replay)
+  if not f.replay then return nil end
+  local replay, why = load(f.replay)
+  if why == 'newer' then return nil, why end
   if replay and replay.state ~= 'done' and replay.state ~= 'cancelled' then return replay end
   return nil
 end

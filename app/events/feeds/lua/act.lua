@@ -2,12 +2,14 @@
 -- Act: what operators do to a feed. Its replay stops and goes on with it.
 --
 -- ARGV[1] {id, verb: pause | resume | cancel, reason, replay?}
--- Result  1 where that changed anything, 0 where not; nothing: no such feed (cancel: replay)
+-- Result  an error where a newer release made it; 1 where that changed anything, 0 where not; nothing: no such feed (cancel: replay)
 -- include: _feeds.lua
 
-local f = load(ctl.id)
+local f, why = load(ctl.id)
+if why == 'newer' then return refuse_newer() end
 if not f then return nil end
-local replay = open_replay(f)
+local replay, of_replay = open_replay(f)
+if of_replay == 'newer' then return refuse_newer() end
 
 if ctl.verb == 'cancel' then
   if f.replay ~= ctl.replay then return nil end

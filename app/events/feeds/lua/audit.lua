@@ -57,12 +57,12 @@ local function audit(f)
 end
 
 for _, id in ipairs(ids) do
-  local f = load(id)
+  local f, why = load(id)
   if f then
     audit(f)
     local replay = open_replay(f)
     if replay then audit(replay) end
-  else
+  elseif why == 'absent' then
     redis.call('ZREM', P .. 'feeds', id)
   end
 end

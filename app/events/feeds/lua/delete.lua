@@ -2,14 +2,14 @@
 -- Delete: a feed with all its keys and its replay, and whatever else belongs to it.
 --
 -- ARGV[1] {id, also: [[n, …], …]}; ARGV[2…4] unused; ARGV[5…] arguments of the commands of `also`
--- Result  1, or 0 where there is no such feed
+-- Result  an error where a newer release made it; 1, or 0 where there is no such feed
 -- include: _changing.lua
 
-local f = load(ctl.id)
+local f, why = load(ctl.id)
+if why == 'newer' then return refuse_newer() end
 if not f then return 0 end
 stop_listening(f, wanted(f))
-local replay = f.replay and load(f.replay)
-if replay then forget_feed(replay) end
+if f.replay then forget_feed({ id = f.replay }) end
 forget_feed(f)
 redis.call('ZREM', P .. 'feeds', f.id)
 run_also()

@@ -2,17 +2,17 @@
 -- Replay: a second feed that delivers once more what the subscription has handled since a place in the log.
 --
 -- ARGV[1] {id, replay, start: {topic: sequence}, since (ms), messages}
--- Result  "ok" | "busy": one is under way | "stopped": the subscription is paused or disabled | nothing: there is none
+-- Result  an error where a newer release made it; "ok" | "busy": one is under way | "stopped": the subscription is paused or disabled | nothing: there is none
 -- include: _feeds.lua
 
-local f = load(ctl.id)
+local f, why = load(ctl.id)
+if why == 'newer' then return refuse_newer() end
 if not f then return nil end
 if f.state ~= 'active' then return 'stopped' end
-local before = f.replay and load(f.replay)
-if before then
-  if open_replay(f) then return 'busy' end
-  forget_feed(before)
-end
+local before, of_before = open_replay(f)
+if of_before == 'newer' then return refuse_newer() end
+if before then return 'busy' end
+if f.replay then forget_feed({ id = f.replay }) end
 
 -- What the live delivery hasn't handled yet is delivered by it anyway.
 local from, bound, id = {}, {}, f.id .. '.replay.' .. ctl.replay

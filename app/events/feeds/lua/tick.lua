@@ -42,18 +42,18 @@ local function look_after(f)
   end
 end
 
-local due
+local due = {}
 if back then
   due = redis.call('ZRANGE', P .. 'feeds:due', 0, -1)
 else
-  due = redis.call('ZRANGEBYSCORE', P .. 'feeds:due', '-inf', int(now), 'LIMIT', 0, ctl.limit)
+  for i, one in ipairs(entries(P .. 'feeds:due', '-inf', int(now), ctl.limit, load)) do due[i] = one[1] end
 end
 for _, id in ipairs(due) do
-  local f = load(id)
+  local f, why = load(id) -- as it is now: what was looked after before it may have woken it
   if f then
     if back then set_back(f) end
     look_after(f)
-  else
+  elseif why == 'absent' then
     redis.call('ZREM', P .. 'feeds:due', id)
   end
 end

@@ -2,10 +2,11 @@
 -- Unpark: parked events are delivered once more, outside of any order, or given up.
 --
 -- ARGV[1] {id, verb: retry | discard, keys: [topic|sequence, …] (empty: the oldest `limit`), limit, before (ms)}
--- Result  how many
+-- Result  an error where a newer release made it; how many
 -- include: _feeds.lua
 
-local f = load(ctl.id)
+local f, why = load(ctl.id)
+if why == 'newer' then return refuse_newer() end
 if not f then return 0 end
 local parked, why = feed_key(f.id, 'parked'), feed_key(f.id, 'parked:why')
 local keys = ctl.keys

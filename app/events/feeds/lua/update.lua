@@ -2,10 +2,11 @@
 -- Update: another configuration, from the next call on. Topics that stay keep their place.
 --
 -- ARGV    as create has them
--- Result  1, or 0 where there is no such feed
+-- Result  an error where a newer release made it; 1, or 0 where there is no such feed
 -- include: _changing.lua
 
-local f = load(ctl.id)
+local f, why = load(ctl.id)
+if why == 'newer' then return refuse_newer() end
 if not f then return 0 end
 
 -- What it has let by under its old filter isn't wanted by the new one either.
