@@ -107,6 +107,67 @@ def test_no_queue_waits_for_another(connection: Connection) -> None:
     assert {1000, 1001, 1002} <= set(fetched.bodies)
 
 
+def test_what_cannot_be_read_is_dropped_alone(
+    connection: Connection, redis_client: Redis, tenant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(connection, "live", range(2))
+    queue = Envelope(tenant).queue_key("live")
+    last, first = redis_client.lrange(queue, 0, -1)
+    half = b'{"properties":{"delivery_tag":"t","body_encoding":"base64"},"body":"x"}'
+    bad = [b"{no json", b"\xff", b'"text"', b"null", b"[]", b"{}", b"[" * 100_000, half]
+    redis_client.delete(queue)
+    redis_client.lpush(queue, first, *bad, last)
+    fetched = Fetched(connection, prefetch=100)
+    fetched.until(2)
+    assert fetched.bodies == [0, 1]
+    assert capsys.readouterr().out.count("a message can't be read and is dropped") == len(bad)
+
+
+def test_a_message_that_breaks_its_consumer_takes_no_other_with_it(
+    connection: Connection, redis_client: Redis, tenant: str
+) -> None:
+    publish(connection, "live", range(4))
+    fetched = Fetched(connection, prefetch=100)
+
+    def broken(body: Any, message: Any) -> None:
+        fetched.bodies.append(body)
+        if body == 1:
+            raise RuntimeError("a fault of ours")
+
+    fetched.consumer.callbacks = [broken]
+    with pytest.raises(RuntimeError):
+        fetched.until(4)
+    assert fetched.bodies == [0, 1]
+    assert redis_client.llen(Envelope(tenant).queue_key("live")) == 2
+
+
+def test_what_was_popped_for_who_stops_goes_back_as_it_was(
+    connection: Connection, redis_client: Redis, tenant: str
+) -> None:
+    fetched = Fetched(connection, prefetch=100)
+    for _ in range(3):
+        next(fetched._loop)  # it asks, and is answered by nobody
+    queue = Envelope(tenant).queue_key("live")
+    messages = [Envelope(tenant).canary("live", "live", at) for at in range(20)]
+    redis_client.lpush(queue, *messages)
+    assert redis_client.llen(queue) < len(messages), "the question was open"
+    fetched.consumer.cancel()
+    assert redis_client.lrange(queue, 0, -1) == [message.encode() for message in reversed(messages)]
+    assert fetched.bodies == []
+    assert redis_client.keys(f"{tenant}:unblock*") == []
+
+
+def test_who_has_stopped_pops_nothing_more(connection: Connection, redis_client: Redis, tenant: str) -> None:
+    fetched = Fetched(connection, prefetch=100)
+    for _ in range(3):
+        next(fetched._loop)
+    fetched.consumer.cancel()
+    queue = Envelope(tenant).queue_key("live")
+    redis_client.lpush(queue, "a message")
+    assert redis_client.lrange(queue, 0, -1) == [b"a message"]
+    assert redis_client.keys(f"{tenant}:unblock*") == []
+
+
 def test_what_is_replaced_is_still_what_kombu_calls() -> None:
     """For the pinned version: the two halves of asking, with the arguments that they have here."""
     for name in ("_brpop_start", "_brpop_read"):
