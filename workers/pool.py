@@ -1,0 +1,62 @@
+"""Celery's pool of threads, which at an orderly end gives back at once what it hasn't begun.
+
+Celery's own drops that, and its message comes back only when everything that is under way has ended: a lane would wait for a
+whole attempt of somebody else's, or for its lease.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from celery import concurrency
+from celery.concurrency.thread import TaskPool
+
+from app.platform import log
+from app.platform.errors import Unavailable
+from app.platform.redis import store_errors
+from workers.fetching import Payload, put_back
+from workers.parts import system
+
+_log = log.get_logger()
+
+# Typed loosely: celery-types has other signatures for some of its methods than Celery.
+_TaskPool: Any = TaskPool
+
+
+class Pool(_TaskPool):  # type: ignore[misc]
+    """See `install`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._unbegun: list[Payload] = []
+
+    def on_apply(
+        self, target: Any, args: Any = None, kwargs: Any = None, callback: Any = None, **options: Any
+    ) -> Any:
+        result = super().on_apply(target, args, kwargs, callback, **options)
+        request = getattr(callback, "__self__", None)  # the callback is its `on_success`
+        result.f.add_done_callback(partial(self._note, getattr(request, "message", None)))
+        return result
+
+    def _note(self, message: Any, future: Any) -> None:
+        payload = getattr(message, "_raw", None)
+        if future.cancelled() and isinstance(payload, Payload):
+            self._unbegun.append(payload)
+
+    def on_stop(self) -> None:
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        try:
+            with store_errors():
+                put_back(system().redis, self._unbegun)
+        except Unavailable as error:
+            _log.warning(
+                "messages not put back; leases make them good", count=len(self._unbegun), error=error.detail
+            )
+        super().on_stop()  # waits for what is under way
+
+
+def install() -> None:
+    """Take the place of the pool `threads`."""
+    aliases: dict[str, str] = vars(concurrency)["ALIASES"]
+    aliases["threads"] = f"{__name__}:{Pool.__qualname__}"
