@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
+# What the environment was made from, and where, as one word.
+MADE_OF := $(shell { cat requirements.lock pyproject.toml; echo '$(CURDIR) $(abspath $(VENV))'; } | cksum | tr ' ' -)
 ARGS   ?=
 # Two at a time is steady on a small machine: the tests start real servers and workers.
 JOBS   ?= 2
@@ -12,6 +14,12 @@ JOBS   ?= 2
 # No address of a registry in the lock: whoever installs uses their own.
 COMPILE := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+PIP   := $(PY) -m pip install --disable-pip-version-check --progress-bar off --no-deps
+COUNT := /^FAILED$$/ { exit 1 } /^Collecting / && ++n % 10 == 0 { print "  " n " packages" } \
+  /^Installing / { print "  installing them" } { fflush() }
+# An environment's scripts name its interpreter by path: one that was moved here doesn't work.
+IN_PLACE := $(PY) -c '' 2>/dev/null && head -n 2 $(VENV)/bin/pip | grep -q '[!"]$(abspath $(VENV))/bin/python'
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench chaos lock clean
@@ -47,13 +55,17 @@ lock: $(STAMP) ## pin pyproject.toml's dependencies again, with hashes (needs th
 clean: ## remove the environment and caches (not .data)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# The stamp holds the lock's content, so that a checkout that only touches the file installs nothing. An environment
-# that was broken off halfway, or moved here from another path, is made afresh.
-$(STAMP): requirements.lock
-	@if ! cmp -s requirements.lock $(STAMP) || ! $(PY) -c '' 2>/dev/null; then \
-	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 …")' && \
-	  echo "Making the environment in $(VENV) …" && \
-	  rm -f $(STAMP) && { $(PY) -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV); } && \
-	  $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock; \
-	fi
-	@cp requirements.lock $(STAMP)
+# By content, not by time: a checkout that only touches the files installs nothing. An environment that was broken off
+# halfway, or moved here from another path, is made afresh; one that is linked here is somebody else's, and used as it is.
+ifeq (,$(shell test -L $(VENV) && echo linked)$(filter $(MADE_OF),$(shell cat $(STAMP) 2>/dev/null)))
+.PHONY: $(STAMP)
+endif
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 …")'
+	@test ! -L $(VENV) && mkdir -p $(VENV) 2>/dev/null && test -w $(VENV) || { echo "Nothing can be written to $(VENV). Name a directory of yours: make VENV=/somewhere/else …" >&2; exit 1; }
+	@echo "Making the environment in $(VENV); it takes a minute or two …"
+	@rm -f $(STAMP) && { $(IN_PLACE) || $(PYTHON) -m venv --clear $(VENV); }
+	@# pip says nothing readable about a hundred packages: count them.
+	@{ $(PIP) --require-hashes -r requirements.lock || echo FAILED; } | awk '$(COUNT)'
+	@$(PIP) --quiet --no-build-isolation --editable .
+	@echo '$(MADE_OF)' > $(STAMP)

@@ -9,6 +9,7 @@ import click
 from app.cli.output import ago, clean, print_json, table
 from app.cli.session import Session, json_option, pass_session
 from app.client import segment
+from app.settings import own_command
 
 DESTINATIONS: Final = "/api/custom/destinations"
 TOKENS: Final = "/api/tokens"
@@ -52,7 +53,7 @@ def list_destinations(session: Session, *, as_json: bool) -> None:
 def pause(session: Session, name: str) -> None:
     """Send nothing more to NAME until it is resumed; nothing is lost or grows old."""
     session.client.post(f"{DESTINATIONS}/{segment(name)}/pause")
-    session.say(f"{clean(name)} is paused; `mediaops-sync destinations resume {clean(name)}` goes on.")
+    session.say(f"{clean(name)} is paused; `{own_command('destinations resume')} {clean(name)}` goes on.")
 
 
 @destinations.command()

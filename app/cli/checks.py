@@ -16,7 +16,7 @@ from app.platform.dispatch import QUEUES, Envelope
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.platform.redis import RedisError, connect, store_errors
-from app.settings import Settings
+from app.settings import Settings, own_command
 from app.watch.canaries import watch
 from app.watch.durability import durability, server_facts
 from app.watch.judging import Finding, findings
@@ -53,7 +53,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
             yield _clocks(apart)
     except (Unavailable, RedisError) as error:
         way_out = (
-            "Start it: `mediaops-sync up` runs an embedded one."
+            f"Start it: `{own_command('up')}` runs an embedded one."
             if settings.redis_embedded
             else "Check MEDIAOPS_REDIS_URL."
         )
@@ -97,7 +97,7 @@ def check_queues(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"queue {queue}", "ok", f"consumed by {workers} worker process(es)")
         else:
             way_out = (
-                f"Start one: `celery -A workers.app worker -Q {queue} …` (`mediaops-sync up` starts all)."
+                f"Start one: `celery -A workers.app worker -Q {queue} …` (`{own_command('up')}` starts all)."
             )
             yield Finding(f"queue {queue}", "bad", "no worker answered", way_out)
 
@@ -133,7 +133,7 @@ def check_api(url: str) -> Finding:
     except Refused as error:
         return Finding("api", "bad", f"{url}: {error}", "Its store is away: see redis above.")
     except Unreachable as error:
-        return Finding("api", "bad", str(error), "Start it (`mediaops-sync up`), or name it with --url.")
+        return Finding("api", "bad", str(error), f"Start it (`{own_command('up')}`), or name it with --url.")
     finally:
         client.close()
     return Finding("api", "ok", f"ready at {url}")
@@ -146,7 +146,7 @@ def check_avos(settings: Settings) -> Finding:
             "avos",
             "bad",
             "MEDIAOPS_AVOS_URL isn't set",
-            "Set it: nothing can be delivered without it. (`mediaops-sync up` runs a stand-in where it isn't set.)",
+            f"Set it: nothing can be delivered without it. (`{own_command('up')}` runs a stand-in where it isn't set.)",
         )
     ca_file = None if settings.avos_ca_file is None else str(settings.avos_ca_file)
     through = " through a proxy" if settings.avos_proxy else ""

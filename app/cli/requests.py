@@ -12,6 +12,7 @@ import click
 from app.cli.output import ago, clean, facts, print_json, table
 from app.cli.session import Session, json_option, pass_session
 from app.client import Params, Refused, segment
+from app.settings import own_command
 
 REQUESTS: Final = "/api/custom/requests"
 OPERATIONS: Final = "/api/custom/operations"
@@ -141,7 +142,7 @@ def _verb(name: str, text: str, dangerous: str | None = None) -> None:
             print_json(session.out, operation)
         elif no_wait:
             session.out.print(operation["id"])
-            session.say(f"`mediaops-sync requests operation {operation['id']}` shows how far it is.")
+            session.say(f"`{own_command('requests operation')} {operation['id']}` shows how far it is.")
         else:
             session.out.print(facts({"changed": operation["changed"], "refused": operation["refused"]}))
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from app.cli.admin import destinations, tokens
+from app.cli.completion import completion
 from app.cli.doctor import doctor
 from app.cli.drift import drift, preview
 from app.cli.events import events
@@ -24,7 +25,7 @@ from app.cli.status import status
 from app.cli.subscriptions import subscriptions
 from app.client import Refused, Unreachable
 from app.local.up import up
-from app.settings import InvalidSettings
+from app.settings import InvalidSettings, own_command
 
 
 class _Failing(click.Group):
@@ -34,11 +35,11 @@ class _Failing(click.Group):
         try:
             return super().invoke(ctx)
         except InvalidSettings as error:
-            _end(ctx, str(error), "`mediaops-sync doctor` checks them.", 2)
+            _end(ctx, str(error), f"`{own_command('doctor')}` checks them.", 2)
         except Unreachable as error:
             hint = (
-                "Is it running? `mediaops-sync up` (or `make run`) starts everything; --url names another address; "
-                "`mediaops-sync doctor` looks closer."
+                f"Is it running? `{own_command('up')}` (or `make run`) starts everything; --url names another address; "
+                f"`{own_command('doctor')}` looks closer."
             )
             _end(ctx, f"The API isn't reachable at {error}.", hint, 2)
         except Refused as error:
@@ -57,9 +58,9 @@ def _hint(error: Refused) -> str | None:
     if error.status == 401:
         return "Give a token that this API knows: --token-file FILE or MEDIAOPS_API_TOKEN."
     if error.status == 403:
-        return "`mediaops-sync tokens create NAME --scope …`, with an admin's token, makes one that may."
+        return f"`{own_command('tokens create')} NAME --scope …`, with an admin's token, makes one that may."
     if error.status == 503:
-        return f"Try again in {error.retry_after_s or 2:g} s; `mediaops-sync doctor` looks closer."
+        return f"Try again in {error.retry_after_s or 2:g} s; `{own_command('doctor')}` looks closer."
     if error.status >= 500 and error.request_id:
         return f"Request id {error.request_id}: look for it in the API's log."
     return None
@@ -99,5 +100,6 @@ for command in (
     subscriptions,
     tokens,
     doctor,
+    completion,
 ):
     main.add_command(command)

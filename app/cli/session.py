@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 
 from app.client import Client
-from app.settings import Settings
+from app.settings import Settings, own_command
 
 WRITTEN_TOKEN: Final = "api-token"  # noqa: S105 - a file name, in the data directory, beside what `up` has chosen
 _PIPED_WIDTH: Final = 200  # columns where nobody's terminal says how many there are
@@ -60,7 +60,7 @@ class Session:
             return _read(written)
         raise click.ClickException(
             "No token for the API. Give --token-file FILE, or set MEDIAOPS_API_TOKEN (or …_FILE); on the machine that runs "
-            "`mediaops-sync up`, MEDIAOPS_DATA_DIR must name its data directory "
+            f"`{own_command('up')}`, MEDIAOPS_DATA_DIR must name its data directory "
             f"(looked in {self.settings.data_dir})."
         )
 

@@ -12,6 +12,7 @@ from app.cli.output import ago, clean, facts, print_json, span, table
 from app.cli.session import Session, json_option, pass_session
 from app.cli.subscribing import config_of, config_options
 from app.client import segment
+from app.settings import own_command
 
 SUBSCRIPTIONS: Final = "/api/subscriptions"
 STATES: Final = ("active", "failing", "paused", "disabled")
@@ -191,7 +192,7 @@ def pause(session: Session, subscription_id: str) -> None:
     """Deliver nothing until it is resumed; its place is kept."""
     session.client.post(path_of(subscription_id, "pause"))
     name = clean(subscription_id)
-    session.say(f"{name} is paused; `mediaops-sync subscriptions resume {name}` goes on.")
+    session.say(f"{name} is paused; `{own_command('subscriptions resume')} {name}` goes on.")
 
 
 @subscriptions.command()

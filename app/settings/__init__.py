@@ -10,16 +10,26 @@ directory), so that `mediaops-sync status` in another terminal finds the embedde
 """
 
 from app.settings.model import Settings
-from app.settings.places import RUNNING_FILE, embedded_socket, environment, proxy_for, without_password
+from app.settings.places import (
+    COMMAND,
+    RUNNING_FILE,
+    embedded_socket,
+    environment,
+    own_command,
+    proxy_for,
+    without_password,
+)
 from app.settings.reader import PREFIX, InvalidSettings
 
 __all__ = [
+    "COMMAND",
     "PREFIX",
     "RUNNING_FILE",
     "InvalidSettings",
     "Settings",
     "embedded_socket",
     "environment",
+    "own_command",
     "proxy_for",
     "without_password",
 ]

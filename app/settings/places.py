@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
+import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +16,33 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
 RUNNING_FILE: Final = "running.json"
+COMMAND: Final = "mediaops-sync"
 _LONGEST_SOCKET_PATH = 100  # the kernel allows 107 bytes (103 on macOS)
 
 
 def environment(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment with `chosen` in it, for processes that it starts."""
     return dict(os.environ) | dict(chosen or {})
+
+
+def own_command(words: str = "") -> str:
+    """The command line as whoever reads this can type it here: its name where the PATH has it, else with the path of
+    the environment that runs now."""
+    return f"{_command()} {words}".rstrip()
+
+
+def _command() -> str:
+    if shutil.which(COMMAND):
+        return COMMAND
+    beside = Path(sys.executable).with_name(COMMAND)
+    if not beside.is_file():
+        return f"{_from_here(Path(sys.executable))} -m app"
+    return _from_here(beside)
+
+
+def _from_here(path: Path) -> str:
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
 
 
 def without_password(url: str) -> str:

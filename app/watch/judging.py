@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.platform.dispatch import EVENTS, QUEUES
+from app.settings import own_command
 from app.watch.model import ROUND_S, Pulse, Reading, Worker
 
 QUEUE_ROUNDS: Final = 3  # so many rounds without a run, and a queue counts as stalled
@@ -131,7 +132,7 @@ def findings(report: Report) -> list[Finding]:
             f"worker {name}",
             "bad",
             f"process {one.worker.pid} has run nothing for {one.age_s:.0f} s though a canary waits for it",
-            f"`mediaops-sync up`, and in containers the health check, starts it again; elsewhere kill -9 {one.worker.pid} "
+            f"`{own_command('up')}`, and in containers the health check, starts it again; elsewhere kill -9 {one.worker.pid} "
             "and start it again.",
         )
         for name, one in sorted(report.workers.items())
@@ -158,7 +159,7 @@ def _beat_finding(report: Report) -> Finding:
 def _queue_finding(name: str, queue: QueueState, report: Report) -> Finding:
     what = f"canary {name}"
     if queue.stalled and not queue.workers:
-        way_out = f"Start one: `celery -A workers.app worker -Q {name} …` (`mediaops-sync up` starts all)."
+        way_out = f"Start one: `celery -A workers.app worker -Q {name} …` (`{own_command('up')}` starts all)."
         return Finding(
             what, "bad", f"nobody consumes the queue; a canary has waited {queue.waiting_s:.0f} s", way_out
         )
