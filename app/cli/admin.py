@@ -6,8 +6,9 @@ from typing import Final
 
 import click
 
-from app.cli.output import ago, clean, print_json, table
+from app.cli.output import ago, clean, print_json
 from app.cli.session import Session, json_option, pass_session
+from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import segment
 from app.settings import own_command
 
@@ -22,15 +23,25 @@ def destinations() -> None:
 
 
 @destinations.command("list")
+@view_options
 @json_option
 @pass_session
-def list_destinations(session: Session, *, as_json: bool) -> None:
+def list_destinations(session: Session, view: View, *, as_json: bool) -> None:
     """Each destination: open or paused, what waits, is live and has failed."""
     found = list(session.client.pages(DESTINATIONS, "destinations"))
     if as_json:
         print_json(session.out, found)
         return
-    columns = ("name", "state", "why", "runnable", "live", "failed", "at most live", "paused")
+    columns = (
+        identifier("name"),
+        Column("state"),
+        prose("why", 1, least=8),
+        Column("runnable", 2),
+        Column("live", 2),
+        Column("failed", 2),
+        Column("at most live", 4),
+        prose("paused", 3),
+    )
     rows = (
         (
             one["name"],
@@ -44,7 +55,7 @@ def list_destinations(session: Session, *, as_json: bool) -> None:
         )
         for one in found
     )
-    session.out.print(table(columns, rows))
+    listing(session, columns, rows, view)
 
 
 @destinations.command()
@@ -93,16 +104,18 @@ def create(session: Session, name: str, scopes: tuple[str, ...], *, as_json: boo
 
 
 @tokens.command("list")
+@view_options
 @json_option
 @pass_session
-def list_tokens(session: Session, *, as_json: bool) -> None:
+def list_tokens(session: Session, view: View, *, as_json: bool) -> None:
     """All tokens, without their secrets."""
     found = list(session.client.pages(TOKENS, "tokens"))
     if as_json:
         print_json(session.out, found)
         return
     rows = ((one["id"], one["name"], ", ".join(one["scopes"]), ago(one["createdAt"])) for one in found)
-    session.out.print(table(("id", "name", "scopes", "made"), rows))
+    columns = (identifier("id"), prose("name"), prose("scopes", 1), Column("made", 2))
+    listing(session, columns, rows, view)
 
 
 @tokens.command()

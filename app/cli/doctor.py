@@ -18,8 +18,9 @@ from app.cli.checks import (
     check_settings,
     check_work,
 )
-from app.cli.output import clean, print_json, table
+from app.cli.output import clean, print_json
 from app.cli.session import Session, json_option, pass_session
+from app.cli.tables import Column, listing, prose
 from app.settings import InvalidSettings, Settings
 from app.watch.judging import Finding
 
@@ -37,10 +38,12 @@ def doctor(session: Session, *, as_json: bool) -> None:
         print_json(session.out, [dataclasses.asdict(one) for one in findings])
     else:
         rows = ((one.what, one.state, one.detail) for one in findings)
-        session.out.print(table(("check", "state", "what was seen"), rows))
+        listing(session, (Column("check"), Column("state"), prose("what was seen")), rows)
         for one in findings:
             if one.way_out:
-                session.out.print(f"\n{clean(one.what)}: {clean(one.way_out)}", markup=False)
+                session.out.print(
+                    f"\n{clean(one.what)}: {clean(one.detail)}. {clean(one.way_out)}", markup=False
+                )
     click.get_current_context().exit(1 if any(one.state == "bad" for one in findings) else 0)
 
 

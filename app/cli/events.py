@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import click
 
-from app.cli.output import ago, clean, print_json, table
+from app.cli.output import ago, clean, print_json
 from app.cli.session import Session, json_option, pass_session
 from app.cli.streaming import Message, messages
+from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import Patience, Refused, Unreachable, segment
 
 EVENTS: Final = "/api/events"
@@ -32,9 +33,10 @@ def events() -> None:
 
 
 @events.command()
+@view_options
 @json_option
 @pass_session
-def catalogue(session: Session, *, as_json: bool) -> None:
+def catalogue(session: Session, view: View, *, as_json: bool) -> None:
     """Every topic and event name, and what is gone since 2.x."""
     found = session.client.get(f"{EVENTS}/catalogue")
     if as_json:
@@ -45,7 +47,8 @@ def catalogue(session: Session, *, as_json: bool) -> None:
         for topic in found["topics"]
         for event in topic["events"]
     ]
-    session.out.print(table(("topic", "event", "family", "published by"), rows))
+    columns = (identifier("topic"), identifier("event"), Column("family", 1), Column("published by", 2))
+    listing(session, columns, rows, view)
     for gone in found["gone"]:
         session.say(f"Gone: {gone['topic']} ({', '.join(gone['eventNames'])})")
 
@@ -85,7 +88,7 @@ def publish(session: Session, topic: str, file: Any, *, as_json: bool) -> None:
         print_json(session.out, results)
     else:
         taken = [(one["sequence"], one["guid"]) for one in results if "sequence" in one]
-        session.out.print(table(("sequence", "guid"), taken))
+        listing(session, (Column("sequence"), identifier("guid")), taken)
         for one in refused:
             session.say("\n".join(clean(error["detail"]) for error in one["errors"]))
     if refused:
@@ -117,10 +120,11 @@ def _batches(text: bytes) -> Iterator[tuple[int, bytes]]:
 @_since
 @_names
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@view_options
 @json_option
 @pass_session
 def read(
-    session: Session, topic: str, after: int | None, since: str | None, names: tuple[str, ...], limit: int, *, as_json: bool
+    session: Session, topic: str, after: int | None, since: str | None, names: tuple[str, ...], limit: int, view: View, *, as_json: bool
 ) -> None:  # fmt: skip
     """The log of TOPIC, oldest first."""
     found: list[dict[str, Any]] = []
@@ -142,7 +146,14 @@ def read(
         (one["sequence"], ago(one["publishedAt"]), one["event"]["eventName"], one["event"]["guid"], _brief(one["event"]))
         for one in found
     ]  # fmt: skip
-    session.out.print(table(("sequence", "published", "event", "guid", "about"), rows))
+    columns = (
+        Column("sequence"),
+        Column("published", 1),
+        identifier("event"),
+        identifier("guid", 2),
+        prose("about", 1),
+    )
+    listing(session, columns, rows, view)
     if page["next"] < page["last"]:
         session.say(f"The first {limit}; --limit shows more, --after {page['next']} goes on.")
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import click
 
-from app.cli.output import ago, clean, print_json, table
+from app.cli.output import ago, clean, print_json
 from app.cli.requests import REQUESTS
 from app.cli.session import Session, json_option, pass_session
+from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import segment
 
 MEDIA: Final = "/api/custom/contentmedia"
@@ -30,6 +31,7 @@ def contentmedia() -> None:
 @click.option("--event", "event", metavar="E", help="Only those of this event.")
 @click.option("--name", help="Only where the event's name holds this.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@view_options
 @json_option
 @pass_session
 def list_media(
@@ -39,6 +41,7 @@ def list_media(
     event: str | None,
     name: str | None,
     limit: int,
+    view: View,
     *,
     as_json: bool,
 ) -> None:
@@ -54,7 +57,14 @@ def list_media(
     if as_json:
         print_json(session.out, found)
         return
-    columns = ("content media", "state", "held", "livestream", "event", "pre-kick-off")
+    columns = (
+        identifier("content media"),
+        Column("state"),
+        Column("held", 1),
+        identifier("livestream", 3),
+        prose("event", 2),
+        Column("pre-kick-off", 2),
+    )
     rows = (
         (
             one["contentMediaId"],
@@ -66,7 +76,7 @@ def list_media(
         )
         for one in found
     )
-    session.out.print(table(columns, rows))
+    listing(session, columns, rows, view)
     if len(found) == limit:
         session.say(f"The first {limit}; --limit shows more.")
 
@@ -92,9 +102,10 @@ def release(session: Session, content_media_id: str) -> None:
 @click.command()
 @click.argument("content_media_id")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@view_options
 @json_option
 @pass_session
-def timeline(session: Session, content_media_id: str, limit: int, *, as_json: bool) -> None:
+def timeline(session: Session, content_media_id: str, limit: int, view: View, *, as_json: bool) -> None:
     """What happened to CONTENT_MEDIA_ID, newest first."""
     pages = session.client.pages(
         f"{MEDIA}/{segment(content_media_id)}/timeline", "timeline", {"limit": min(limit, 1000)}
@@ -104,7 +115,7 @@ def timeline(session: Session, content_media_id: str, limit: int, *, as_json: bo
         print_json(session.out, found)
         return
     rows = ((one["at"], one["what"], _detail(one["detail"])) for one in found)
-    session.out.print(table(("at", "what", "detail"), rows))
+    listing(session, (Column("at"), Column("what"), prose("detail")), rows, view)
 
 
 def _detail(detail: dict[str, Any]) -> str:
@@ -128,7 +139,7 @@ def update(session: Session, content_media_id: str, wait: float, *, as_json: boo
     if as_json:
         print_json(session.out, records if wait else answer)
         return
-    session.out.print(table(("id", "state"), ((one["id"], one["state"]) for one in records)))
+    listing(session, (identifier("id"), Column("state")), ((one["id"], one["state"]) for one in records))
 
 
 @click.command()

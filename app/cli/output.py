@@ -1,9 +1,9 @@
-"""How the command line shows things: a table for people, one JSON document for programs."""
+"""How the command line shows things: facts for people (lists are in `tables`), one JSON document for programs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -33,19 +33,9 @@ def clean(value: Any) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
-def cell(value: Any) -> Text:
-    """One cell; words for states get their colour."""
-    text = clean(value)
-    return Text(text, style=_STYLES.get(text, ""))
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(cell(value) for value in row))
-    return made
+def style_of(text: str) -> str:
+    """The colour of a word for a state."""
+    return _STYLES.get(text, "")
 
 
 def facts(pairs: Mapping[str, Any]) -> Table:
@@ -54,7 +44,7 @@ def facts(pairs: Mapping[str, Any]) -> Table:
     made.add_column(style="bold")
     made.add_column(overflow="fold")
     for name, value in pairs.items():
-        made.add_row(name, cell(value))
+        made.add_row(name, Text(text := clean(value), style=style_of(text)))
     return made
 
 

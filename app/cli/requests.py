@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from app.cli.output import ago, clean, facts, print_json, table
+from app.cli.output import ago, clean, facts, print_json
 from app.cli.session import Session, json_option, pass_session
+from app.cli.tables import Column, View, identifier, listing, view_options
 from app.client import Params, Refused, segment
 from app.settings import own_command
 
@@ -57,16 +58,26 @@ def requests() -> None:
 @requests.command("list")
 @filter_options
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@view_options
 @json_option
 @pass_session
-def list_(session: Session, /, limit: int, *, as_json: bool, **given: str | None) -> None:
+def list_(session: Session, /, limit: int, view: View, *, as_json: bool, **given: str | None) -> None:
     """Requests, the newest first."""
     params: Params = {**_filter(given), "limit": min(limit, 1000)}
     found = list(islice(session.client.pages(REQUESTS, "requests", params), limit))
     if as_json:
         print_json(session.out, found)
         return
-    columns = ("id", "state", "kind", "content media / path", "tries", "created", "next try", "error")
+    columns = (
+        identifier("id"),
+        Column("state"),
+        Column("kind", 2),
+        identifier("content media / path"),
+        Column("tries", 3),
+        Column("created", 2),
+        Column("next try", 1),
+        Column("error", 1),
+    )
     rows = (
         (
             one["id"],
@@ -80,7 +91,7 @@ def list_(session: Session, /, limit: int, *, as_json: bool, **given: str | None
         )
         for one in found
     )
-    session.out.print(table(columns, rows))
+    listing(session, columns, rows, view)
     if len(found) == limit:
         session.say(f"The newest {limit}; --limit shows more.")
 
@@ -198,5 +209,5 @@ def _each(session: Session, verb: str, request_ids: tuple[str, ...], *, as_json:
     if as_json:
         print_json(session.out, done)
     else:
-        session.out.print(table(("id", "state"), ((one["id"], one["state"]) for one in done)))
+        listing(session, (identifier("id"), Column("state")), ((one["id"], one["state"]) for one in done))
     click.get_current_context().exit(1 if refused else 0)

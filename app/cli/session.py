@@ -13,18 +13,18 @@ import click
 from rich.console import Console
 
 from app.client import Client
-from app.settings import Settings, own_command
+from app.settings import Settings, environment, own_command
 
 WRITTEN_TOKEN: Final = "api-token"  # noqa: S105 - a file name, in the data directory, beside what `up` has chosen
-_PIPED_WIDTH: Final = 200  # columns where nobody's terminal says how many there are
+_UNBOUNDED: Final = 10_000
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _console(*, stderr: bool) -> Console:
+    """As wide as the terminal; where none says how wide it is, nor COLUMNS does, lines are as long as they are."""
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(
-        stderr=stderr, width=None if terminal else _PIPED_WIDTH, highlight=False, soft_wrap=not terminal
-    )
+    unknown = not terminal and not environment().get("COLUMNS", "").isdecimal()
+    return Console(stderr=stderr, width=_UNBOUNDED if unknown else None, highlight=False, soft_wrap=unknown)
 
 
 @dataclass

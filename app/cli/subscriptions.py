@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import click
 
-from app.cli.output import ago, clean, facts, print_json, span, table
+from app.cli.output import ago, clean, facts, print_json, span
 from app.cli.session import Session, json_option, pass_session
 from app.cli.subscribing import config_of, config_options
+from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import segment
 from app.settings import own_command
 
@@ -39,16 +40,27 @@ def subscriptions() -> None:
 @subscriptions.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
 @_limit
+@view_options
 @json_option
 @pass_session
-def list_(session: Session, state: str | None, limit: int, *, as_json: bool) -> None:
+def list_(session: Session, state: str | None, limit: int, view: View, *, as_json: bool) -> None:
     """All subscriptions with their state and how far they are behind."""
     params = {"state": state, "limit": min(limit, 1000)}
     found = list(islice(session.client.pages(SUBSCRIPTIONS, "subscriptions", params), limit))
     if as_json:
         print_json(session.out, found)
         return
-    columns = ("id", "name", "state", "to", "topics", "behind", "delivered", "parked", "last error")
+    columns = (
+        identifier("id"),
+        prose("name", 1, least=12),
+        Column("state"),
+        prose("to", 3),
+        prose("topics", 3),
+        Column("behind", 1),
+        Column("delivered", 2),
+        Column("parked", 2),
+        prose("last error", 1, least=12),
+    )
     rows = (
         (
             one["id"],
@@ -63,7 +75,7 @@ def list_(session: Session, state: str | None, limit: int, *, as_json: bool) -> 
         )
         for one in found
     )
-    session.out.print(table(columns, rows))
+    listing(session, columns, rows, view)
 
 
 @subscriptions.command()
@@ -84,10 +96,11 @@ def show(session: Session, subscription_id: str, *, as_json: bool) -> None:
 @_subscription
 @click.option("--outcome", type=click.Choice(OUTCOMES), help="Only attempts that ended so.")
 @_limit
+@view_options
 @json_option
 @pass_session
 def deliveries(
-    session: Session, subscription_id: str, outcome: str | None, limit: int, *, as_json: bool
+    session: Session, subscription_id: str, outcome: str | None, limit: int, view: View, *, as_json: bool
 ) -> None:
     """The last attempts, the newest first: what was sent, what came back, how long it took."""
     params = {"outcome": outcome, "limit": min(limit, 1000)}
@@ -96,7 +109,17 @@ def deliveries(
     if as_json:
         print_json(session.out, found)
         return
-    columns = ("when", "outcome", "topic", "sequence", "event", "attempt", "status", "ms", "error")
+    columns = (
+        Column("when"),
+        Column("outcome"),
+        identifier("topic", 2),
+        Column("sequence", 1),
+        identifier("event", 2),
+        Column("attempt", 3),
+        Column("status", 1),
+        Column("ms", 3),
+        prose("error", 1),
+    )
     rows = (
         (
             ago(one["at"]),
@@ -111,7 +134,7 @@ def deliveries(
         )
         for one in found
     )
-    session.out.print(table(columns, rows))
+    listing(session, columns, rows, view)
 
 
 # Changing ------------------------------------------------------------------------------------------------------------
@@ -257,6 +280,7 @@ def replay(
 @click.option("--discard", "verb", flag_value="discard", help="Give them up.")
 @click.option("--all", "everything", is_flag=True, help="Everything that is parked.")
 @_limit
+@view_options
 @json_option
 @pass_session
 def parked(
@@ -265,6 +289,7 @@ def parked(
     parked_ids: tuple[str, ...],
     verb: str | None,
     limit: int,
+    view: View,
     *,
     everything: bool,
     as_json: bool,
@@ -273,7 +298,7 @@ def parked(
     if verb is None:
         if parked_ids or everything:
             raise click.UsageError("Say what to do with them: --retry or --discard.")
-        _list_parked(session, subscription_id, limit, as_json=as_json)
+        _list_parked(session, subscription_id, limit, view, as_json=as_json)
         return
     if bool(parked_ids) == everything:
         raise click.UsageError("Give PARKED_IDS, or --all.")
@@ -287,7 +312,7 @@ def parked(
         session.say(f"{changed} {'will be delivered again' if verb == 'retry' else 'given up'}.")
 
 
-def _list_parked(session: Session, subscription_id: str, limit: int, *, as_json: bool) -> None:
+def _list_parked(session: Session, subscription_id: str, limit: int, view: View, *, as_json: bool) -> None:
     params = {"limit": min(limit, 1000)}
     pages = session.client.pages(path_of(subscription_id, "parked"), "parked", params)
     found = list(islice(pages, limit))
@@ -298,7 +323,14 @@ def _list_parked(session: Session, subscription_id: str, limit: int, *, as_json:
         (one["id"], ago(one["parkedAt"]), one.get("eventName"), one.get("guid"), _error(one.get("error")))
         for one in found
     )
-    session.out.print(table(("id", "parked", "event", "guid", "why"), rows))
+    columns = (
+        identifier("id"),
+        Column("parked", 2),
+        identifier("event", 1),
+        identifier("guid", 3),
+        prose("why"),
+    )
+    listing(session, columns, rows, view)
 
 
 def _follow(session: Session, subscription_id: str, operation: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from pytest_httpserver import HTTPServer
 
 from app.cli.root import main
+from app.settings import own_command
 from tests.unit.cli.conftest import TOKEN
 
 Run = Callable[..., Result]
@@ -245,7 +246,7 @@ def test_a_refusal_says_what_to_do(run: Run, httpserver: HTTPServer) -> None:
 
 def test_an_api_that_is_not_there_says_what_to_do(run: Run, httpserver: HTTPServer) -> None:
     result = run("--url", "http://127.0.0.1:1", "status")
-    assert (result.exit_code, "mediaops-sync up" in result.stderr) == (2, True)
+    assert (result.exit_code, f"`{own_command('up')}`" in result.stderr) == (2, True)
 
 
 def test_without_a_token_it_says_where_one_is_looked_for(
