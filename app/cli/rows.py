@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
 from app.platform.errors import MediaopsError
-from app.platform.inputs import strict_json
+from app.platform.json_text import strict_json
 
 LONGEST_ROW: Final = 8 * 1024 * 1024  # what the API takes in one call, by default
 _CHUNK: Final = 256 * 1024

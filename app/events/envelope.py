@@ -15,7 +15,8 @@ from app.events.catalogue import GONE_REASON, Topic, is_gone, name_fault
 from app.events.families import SCHEMAS
 from app.platform.clock import utcnow
 from app.platform.errors import BadRequest, InvalidInput, MediaopsError, TooLarge
-from app.platform.inputs import load, strict_json
+from app.platform.inputs import load
+from app.platform.json_text import MOST_BULK_VALUES, check_values, strict_json
 
 MAX_EVENT: Final = 1024 * 1024
 MAX_EVENTS: Final = 1_000
@@ -105,6 +106,7 @@ def _append(raw: bytes, members: dict[str, Any]) -> bytes:
 
 def split(body: bytes) -> tuple[list[bytes], bool]:
     """The texts of the events in a body, and whether it is an array (one object otherwise). Raises BadRequest, TooLarge."""
+    check_values(body, MOST_BULK_VALUES)
     try:
         text = body.decode().strip(_BLANK)
     except UnicodeDecodeError as error:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import marshmallow as ma
 
 from app.platform.clock import check_time
-from app.platform.inputs import Flag, Instant, Schema, Whole
+from app.platform.inputs import Flag, Instant, List, Members, Schema, Whole
 
 USER_TYPES: Final = (
     "CREATE", "UPDATE", "DELETE", "CHANGE_PASSWORD", "CHANGE_PASSWORD_BY_ADMIN", "RESET_PASSWORD", "SET_PINCODE",
@@ -27,6 +27,8 @@ ORDER_TYPES: Final = (
     "CONVERTED_EXPIRED", "FREEZE", "UNFREEZE", "COMMENT", "FROZEN_EXPIRED", "SINGLE_ACCESS_EXPIRED", "ACCESS_EXPIRED",
 )  # fmt: skip
 MEDIA_TYPES: Final = ("video", "subtitle")
+MAX_ITEMS: Final = 1_000  # of a list
+MAX_MEMBERS: Final = 2_000  # of an object with any names
 _GUID: Final = re.compile(r"[\x21-\x7e]{1,256}\Z")
 
 
@@ -69,23 +71,27 @@ class MediaTypes(ma.fields.Field[Any]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         kinds = value if isinstance(value, list) else [value]
+        if len(kinds) > len(MEDIA_TYPES):
+            raise ma.ValidationError(f"At most {len(MEDIA_TYPES)} media types.")
         if any(kind not in MEDIA_TYPES for kind in kinds):
             raise ma.ValidationError(f"Must be a list of: {', '.join(MEDIA_TYPES)}.")
         return value
 
 
-class _Object(ma.fields.Dict):
+class _Object(Members):
     """Any JSON object."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(most=MAX_MEMBERS, **kwargs)
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if not isinstance(value, dict):
-            raise ma.ValidationError("Not a JSON object.")
         try:
-            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
+            return super()._deserialize(value, attr, data, **kwargs)
         except ma.ValidationError as error:  # it puts "value" between a member and what is wrong with it
-            messages = error.messages if isinstance(error.messages, dict) else {}
+            if not isinstance(error.messages, dict):
+                raise
             raise ma.ValidationError(
-                {name: told.get("value", told) for name, told in messages.items()}
+                {name: told.get("value", told) for name, told in error.messages.items()}
             ) from error
 
 
@@ -110,7 +116,7 @@ class EnvelopeSchema(Schema):
     eventName = ma.fields.String(required=True)
     originator = ma.fields.String(metadata={"description": "The service that created the event."})
     tenant = ma.fields.String()
-    versions = ma.fields.List(ma.fields.String())
+    versions = List(ma.fields.String(), most=MAX_ITEMS)
     timestamp = Instant()
     guid = Guid(metadata={"description": "Unique; one that comes again on its topic within 24 hours is answered as the first time."})  # fmt: skip
 
@@ -123,13 +129,13 @@ class AssetEvent(EnvelopeSchema):
         values=_Object(metadata={"description": 'Such as {"*": value}.'}),
         metadata={"description": 'Name → {"*": value}.'},
     )
-    platforms = ma.fields.List(ma.fields.Raw(allow_none=True), allow_none=True)
+    platforms = List(ma.fields.Raw(allow_none=True), most=MAX_ITEMS, allow_none=True)
     assetCreationDate = Written(allow_none=True)
 
 
 class CategoryEvent(EnvelopeSchema):
     categoryId = Whole(required=True)
-    platforms = ma.fields.List(ma.fields.Raw(allow_none=True), allow_none=True)
+    platforms = List(ma.fields.Raw(allow_none=True), most=MAX_ITEMS, allow_none=True)
 
 
 class ContentPanelEvent(EnvelopeSchema):
@@ -230,7 +236,7 @@ class DriftEvent(EnvelopeSchema):
     requestId = _string(required=False)
     path = _string(required=False)
     cause = _one_of(("late_write", "audit"), required=False)
-    members = ma.fields.List(ma.fields.Dict(), required=True)
+    members = List(ma.fields.Dict(), most=MAX_ITEMS, required=True)
     healed = Flag()
 
 

@@ -22,6 +22,7 @@ from app.platform.errors import MediaopsError, Unavailable, Unprocessable
 from app.platform.keys import Keys
 from app.platform.redis import store_errors, typed
 from app.platform.scripts import ScriptFolder
+from app.platform.turns import in_turns
 
 SCRIPTS: Final = Path(__file__).parent / "lua"
 GUIDS_KNOWN: Final = timedelta(hours=24)
@@ -115,7 +116,7 @@ class EventLog:
         tenant = self.keys.prefix[:-1]
         answers: list[Published | Refused | None] = [None] * len(events)
         checked: list[tuple[int, Checked]] = []
-        for index, raw in enumerate(events):
+        for index, raw in in_turns(enumerate(events)):
             guid = repeatable.guid(index) if repeatable else str(uuid.uuid4())
             try:
                 checked.append((index, complete(there, raw, Filling(tenant, originator, guid))))

@@ -25,6 +25,7 @@ from app.planning.settling import Acceptor, answered_before, settle
 from app.planning.snapshot import Snapshot
 from app.planning.store import PlanningStore
 from app.platform.errors import InvalidInput, MediaopsError, Unavailable
+from app.platform.turns import in_turns
 
 BLOCK: Final = 100  # read ahead together; below the depth that the store reads of each set
 GROUP: Final = 25  # accepted together, and no more requests than this: a script of a few milliseconds
@@ -56,7 +57,7 @@ def run(
         if earlier is not None:
             return cast("list[Answer]", json.loads(earlier))
     work = _Work(changes={})
-    for index, message in enumerate(messages):
+    for index, message in in_turns(enumerate(messages)):
         try:
             work.changes[index] = read_message(message, index)
         except MediaopsError as error:
@@ -143,7 +144,7 @@ def _block(
     snapshot = Snapshot(store)
     prefetch(snapshot, [work.changes[index] for index in waiting])
     group = _Group(work, snapshot, outgoing)
-    for index in waiting:
+    for index in in_turns(waiting):
         livestreams = reach(snapshot, work.changes[index])
         if not group.takes(livestreams):
             group.accept()

@@ -17,8 +17,8 @@ import marshmallow as ma
 from app.planning.changes import Change
 from app.planning.records import SourceVersion
 from app.platform.clock import parse_time, rfc3339
-from app.platform.errors import InvalidInput
-from app.platform.inputs import Flag, Identifier, Instant, Schema, Text, Whole, problems_of
+from app.platform.inputs import Flag, Identifier, Instant, List, Schema, Text, Whole, invalid
+from app.platform.json_text import MOST_BULK_VALUES
 
 MAX_LIVESTREAMS: Final = 100
 MAX_NODES: Final = 1_000
@@ -120,8 +120,8 @@ class PlanSchema(Schema):
         return {name: value for name, value in data.items() if value is not None}
 
 
-def _list_of(schema: type[Schema], most: int, **kwargs: Any) -> ma.fields.List[Any]:
-    return ma.fields.List(ma.fields.Nested(schema), validate=ma.validate.Length(max=most), **kwargs)
+def _list_of(schema: type[Schema], most: int, **kwargs: Any) -> List:
+    return List(ma.fields.Nested(schema), most=most, **kwargs)
 
 
 def _refuse_twice(entries: Any, field: str, name: str) -> None:
@@ -200,10 +200,12 @@ class JobSchema(PlanSchema):
 class MessagesSchema(Schema):
     """Items are read one by one: a bad one spoils none of the others."""
 
-    messages = ma.fields.List(
+    most_values = MOST_BULK_VALUES
+
+    messages = List(
         ma.fields.Raw(metadata={"type": "object", "description": "{type: event or job, id, body}"}),
+        most=MAX_MESSAGES,
         required=True,
-        validate=ma.validate.Length(max=MAX_MESSAGES),
     )
 
 
@@ -292,6 +294,6 @@ def read_message(message: Any, index: int) -> Change:
         except ma.ValidationError as error:
             raise ma.ValidationError({"body": error.messages}) from error
     except ma.ValidationError as error:
-        raise InvalidInput(list(problems_of(error.messages, f"messages[{index}]"))[:20]) from error
+        raise invalid(error, f"messages[{index}]") from error
     body, version = split_version(loaded)
     return Change(outer["type"], outer["id"], body, version)

@@ -17,7 +17,8 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app.platform.errors import InvalidInput
-from app.platform.inputs import invalid, strict_json
+from app.platform.inputs import invalid
+from app.platform.json_text import MOST_VALUES, strict_json
 
 View = TypeVar("View", bound=Callable[..., Any])
 SchemaOrClass = ma.Schema | type[ma.Schema]
@@ -26,19 +27,16 @@ SchemaOrClass = ma.Schema | type[ma.Schema]
 class StrictParser(FlaskParser):
     """Reads a request's input for a schema, or says exactly what is wrong with it.
 
-    A schema class with `optional_body = True` may be sent no body at all; the query parameters that it names in
-    `repeatable` may stand more than once.
+    A schema class with `optional_body = True` may be sent no body at all; one with `most_values` takes bodies of so many
+    JSON values; the query parameters that it names in `repeatable` may stand more than once.
     """
 
     DEFAULT_VALIDATION_STATUS = 400
 
-    def _raw_load_json(self, req: flask.Request) -> Any:
-        return strict_json(json_body(req))
-
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
         if getattr(schema, "optional_body", False) and _no_body(req):
             return ma.missing
-        return super().load_json(req, schema)
+        return strict_json(json_body(req), getattr(schema, "most_values", MOST_VALUES))
 
     def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
         for name, values in req.args.lists():

@@ -1,34 +1,29 @@
-"""What comes from outside is checked here first: JSON text, ids, times. No Flask; marshmallow only.
+"""What comes from outside is checked here first: ids, texts, times, lists. No Flask; marshmallow only.
 
 Rooms build their schemas from `Schema` and the fields below: unknown members are refused, a number is no
-string, and a string is no number.
+string, a string is no number, and how long something is counts before what is in it.
 """
 
 # ruff: noqa: ARG002 - the fields below have marshmallow's signatures
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from itertools import islice
+from typing import Any, Final
 
 import marshmallow as ma
 
 from app.platform.clock import parse_time, rfc3339
-from app.platform.errors import BadRequest, InvalidInput
+from app.platform.errors import InvalidInput
+from app.platform.turns import in_turns
 
 MAX_ID: Final = 256
 MAX_TEXT: Final = 2_000
-MAX_DEPTH: Final = 32
-_SHOWN_PROBLEMS: Final = 20
+SHOWN_PROBLEMS: Final = 20
 # C0, DEL, C1, lone surrogates, and what a decoder puts where bytes weren't UTF-8.
 _BAD_CHARACTER: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
-# Possessive and with the closing quote optional, so that no text can make it go back over itself.
-_BAD_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-_JSON_STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-_SUSPECT_ESCAPE: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
 def identifier_fault(value: str) -> str | None:
@@ -52,74 +47,6 @@ def check_identifier(value: str, field: str) -> str:
     return value
 
 
-def strict_json(raw: bytes) -> Any:
-    """Read JSON as RFC 8259 has it: UTF-8, no NaN or Infinity, no member twice, at most 32 levels, no NUL
-    and no half surrogate in a string. Raises BadRequest."""
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"The body is not UTF-8 (byte {error.start}).", code="invalid_json") from error
-    if _deeper_than(text, MAX_DEPTH):
-        raise BadRequest(f"The JSON is nested deeper than {MAX_DEPTH} levels.", code="json_too_deep")
-    try:
-        value = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise BadRequest(
-            f"The body is not valid JSON ({where}: {error.msg}).", code="invalid_json"
-        ) from error
-    except ValueError as error:  # an integer of more than 4,300 digits
-        raise BadRequest("The JSON holds a number that is too long.", code="invalid_json") from error
-    if _SUSPECT_ESCAPE.search(text) or "\x00" in text:
-        for path, string in _strings(value, ""):
-            if "\x00" in string or _BAD_SURROGATE.search(string):
-                raise InvalidInput([(path or None, "Text can't hold NUL or half a surrogate pair.")])
-    return value
-
-
-def _deeper_than(text: str, limit: int) -> bool:
-    if text.count("[") + text.count("{") <= limit:
-        return False
-    depth = 0
-    for bracket in re.findall(r"[\[\]{}]", _JSON_STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        if depth > limit:
-            return True
-    return False
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise BadRequest(f"The member {twice[:80]!r} stands twice in one object.", code="duplicate_member")
-    return members
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise BadRequest(f"{name} is not JSON.", code="invalid_json")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise BadRequest("The JSON holds a number that is too large.", code="invalid_json")
-    return number
-
-
-def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for name, member in value.items():
-            yield path, name
-            yield from _strings(member, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _strings(item, f"{path}[{index}]")
-
-
 def problems_of(messages: Any, path: str = "") -> Iterator[tuple[str | None, str]]:
     """marshmallow's nested messages as (path, text): `livestreams[0].preKoUtc`."""
     if isinstance(messages, Mapping):
@@ -137,9 +64,9 @@ def problems_of(messages: Any, path: str = "") -> Iterator[tuple[str | None, str
         yield path[:MAX_ID] or None, str(messages)
 
 
-def invalid(error: ma.ValidationError) -> InvalidInput:
-    """The answerable form of a marshmallow error."""
-    return InvalidInput(list(problems_of(error.messages))[:_SHOWN_PROBLEMS])
+def invalid(error: ma.ValidationError, path: str = "") -> InvalidInput:
+    """The answerable form of a marshmallow error, of what stands at `path`."""
+    return InvalidInput(list(islice(problems_of(error.messages, path), SHOWN_PROBLEMS)))
 
 
 def load(schema: ma.Schema, data: Any) -> Any:
@@ -218,6 +145,36 @@ class Flag(ma.fields.Boolean):
         if not isinstance(value, bool):
             raise ma.ValidationError("Neither true nor false.")
         return value
+
+
+class List(ma.fields.List[Any]):
+    """A list of at most `most` items. A longer one is refused before any item is looked at, and long ones are read in turns."""
+
+    def __init__(self, inner: ma.fields.Field[Any], *, most: int, least: int = 0, **kwargs: Any) -> None:
+        super().__init__(inner, **kwargs)
+        self._length = ma.validate.Length(min=least or None, max=most)
+        self.validators.insert(0, self._length)  # for the description of the API
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, list):
+            self._length(value)
+            value = in_turns(value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Members(ma.fields.Dict):
+    """An object of any names, at most `most` of them: more are refused before any is looked at."""
+
+    def __init__(self, *, most: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._length = ma.validate.Length(max=most)
+        self.validators.insert(0, self._length)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ma.ValidationError("Not a JSON object.")
+        self._length(value)
+        return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
 
 
 class PageSchema(Schema):

@@ -10,7 +10,7 @@ import marshmallow as ma
 from app.outgoing.service import RequestService
 from app.platform.api import Blueprint
 from app.platform.auth import principal, requires, service
-from app.platform.inputs import Identifier, Instant, Schema, Text
+from app.platform.inputs import Identifier, Instant, List, Schema, Text
 from app.platform.tokens import SCOPES, Principal, TokenStore
 
 tokens_blueprint = Blueprint(
@@ -20,11 +20,7 @@ tokens_blueprint = Blueprint(
 
 class NewTokenSchema(Schema):
     name = Text(required=True, longest=100, validate=ma.validate.Length(min=1))
-    scopes = ma.fields.List(
-        ma.fields.String(validate=ma.validate.OneOf(SCOPES)),
-        required=True,
-        validate=ma.validate.Length(min=1),
-    )
+    scopes = List(ma.fields.String(validate=ma.validate.OneOf(SCOPES)), most=20, least=1, required=True)
 
 
 class TokenSchema(Schema):

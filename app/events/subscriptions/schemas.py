@@ -15,7 +15,7 @@ from app.events import catalogue
 from app.events.feeds.model import OUTCOMES
 from app.events.subscriptions.model import STATES
 from app.platform.errors import BadRequest
-from app.platform.inputs import Flag, Instant, PageSchema, Schema, Text, Whole
+from app.platform.inputs import Flag, Instant, List, Members, PageSchema, Schema, Text, Whole
 
 MAX_TOPICS: Final = 50
 MAX_NAMES: Final = 50
@@ -29,7 +29,7 @@ class TopicSchema(Schema):
     """A topic of the catalogue; without `eventNames` all of it."""
 
     topic = Text(required=True, longest=100, metadata={"enum": list(catalogue.TOPICS)})
-    eventNames = ma.fields.List(Text(longest=100), validate=ma.validate.Length(min=1, max=MAX_NAMES))
+    eventNames = List(Text(longest=100), most=MAX_NAMES, least=1)
 
     @ma.validates_schema
     def in_the_catalogue(self, data: dict[str, Any], **_: Any) -> None:
@@ -50,10 +50,10 @@ class WebhookSinkSchema(Schema):
     url = Text(
         required=True, metadata={"description": "http or https; a public address, or one that is allowed."}
     )
-    headers = ma.fields.Dict(
+    headers = Members(
+        most=MAX_HEADERS,
         keys=Text(longest=100, validate=ma.validate.Length(min=1)),
         values=Text(longest=4_000, allow_none=True),
-        validate=ma.validate.Length(max=MAX_HEADERS),
         metadata={
             "description": "Sent with each POST. Values are never shown again; null keeps the one that is stored."
         },
@@ -114,9 +114,7 @@ class ConfigSchema(Schema):
     """A subscription as its owner writes it."""
 
     name = Text(longest=200, load_default=None, allow_none=True)
-    topics = ma.fields.List(
-        ma.fields.Nested(TopicSchema), required=True, validate=ma.validate.Length(min=1, max=MAX_TOPICS)
-    )
+    topics = List(ma.fields.Nested(TopicSchema), most=MAX_TOPICS, least=1, required=True)
     sink = Sink(required=True)
     ordered = Flag(
         load_default=True,

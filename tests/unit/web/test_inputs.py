@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from app.platform.errors import BadRequest
-from app.platform.inputs import check_identifier, identifier_fault, strict_json
+from app.platform.errors import BadRequest, TooLarge
+from app.platform.inputs import check_identifier, identifier_fault
+from app.platform.json_text import MOST_BULK_VALUES, MOST_VALUES, strict_json
 
 
 @pytest.mark.parametrize(
@@ -49,15 +50,42 @@ def test_what_others_would_read_differently_is_refused(raw: bytes, code: str, fi
     assert (refused.value.code, refused.value.field) == (code, field)
 
 
+DEEP = b"[1," * 30 + b"1" + b"]" * 30
+
+
 @pytest.mark.parametrize(
     "raw",
-    [b'\\"' * 2_000_000, b'"' + b'\\"' * 2_000_000, b"[" * 4_000_000, b'"a",[' * 600_000, b'{"a":' * 800_000],
+    [
+        b'\\"' * 2_000_000,
+        b'"' + b'\\"' * 2_000_000,
+        b"[" * 4_000_000,
+        b'"a",[' * 600_000,
+        b'{"a":' * 800_000,
+        b"[" + b"0," * 150_000 + b"\\" * 4_000_000,
+        b"[" + b",".join([DEEP] * 3_000) + rb',"\u0000"]',
+        b'{"' + b"n" * 4_000_000 + b'":[' + b"[1]," * 90_000 + rb'"\u0000"]}',
+    ],
 )
 def test_no_text_takes_long(raw: bytes) -> None:
     began = time.process_time()
-    with pytest.raises(BadRequest):
-        strict_json(raw)
+    with pytest.raises((BadRequest, TooLarge)):
+        strict_json(raw, MOST_BULK_VALUES)
     assert time.process_time() - began < 2
+
+
+def zeros(count: int) -> bytes:
+    return b"[" + b",".join([b"0"] * count) + b"]"
+
+
+def test_values_are_counted_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(strict_json(zeros(MOST_VALUES - 10))) == MOST_VALUES - 10
+    assert strict_json(b'["' + b"[,{" * MOST_VALUES + b'"]')[0].startswith("[,{")  # text is one value
+    assert len(strict_json(b"[" + b'"\\"[,", ' * 100 + b"{}]")) == 101
+    monkeypatch.setattr("json.loads", lambda *_, **__: pytest.fail("it was read"))
+    for raw in (zeros(MOST_VALUES + 10), b"[" * (MOST_VALUES + 10), b'{"a":[' * MOST_VALUES):
+        with pytest.raises(TooLarge) as refused:
+            strict_json(raw)
+        assert refused.value.code == "too_many_values"
 
 
 @pytest.mark.parametrize("value", ["", " ", ".", "..", "a\0", "\n", "x" * 257, "\ud800", chr(0xFFFD), "\x85"])

@@ -67,7 +67,7 @@ def changed(**members: Any) -> dict[str, Any]:
         (b'{"name": 1e999}', "invalid_json", None),
         (b'{"name": "a", "name": "b"}', "duplicate_member", None),
         (b'{"name": "\xff"}', "invalid_json", None),
-        (b"[" * 200_000, "json_too_deep", None),
+        (b"[" * 40_000, "json_too_deep", None),
         (b'{"name":' * 40 + b"1" + b"}" * 40, "json_too_deep", None),
         (b"9" * 5000, "invalid_json", None),
     ],
