@@ -65,7 +65,7 @@ def view_options(command: F) -> F:
         if parameter.name == "wide":
             ctx.params["view"] = View(bool(value), before.columns)
         else:
-            names = tuple(_plain(name) for name in (value or "").split(",") if name.strip())
+            names = tuple(name.strip() for name in (value or "").split(",") if name.strip())
             ctx.params["view"] = View(before.wide, names)
         return value
 
@@ -161,15 +161,15 @@ def _chosen(
         return columns, cells
     known = {_plain(column.name): number for number, column in enumerate(columns)}
     for name in view.columns:
-        if name not in known:
+        if _plain(name) not in known:
             raise click.UsageError(
                 f"There is no column '{name}'; there are: {', '.join(one.name for one in columns)}."
             )
-    return _only(columns, cells, [known[name] for name in view.columns])
+    return _only(columns, cells, [known[_plain(name)] for name in view.columns])
 
 
 def _plain(name: str) -> str:
-    return name.strip().lower().replace("_", " ").replace("-", " ")
+    return name.lower().replace("_", " ").replace("-", " ")
 
 
 def _without_empty(
