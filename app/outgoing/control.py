@@ -68,6 +68,7 @@ def _request(request: NewRequest, grace: timedelta, payloads: _Payloads) -> Cont
         "path": request.path,
         "versionPath": version_path(request),
         "forced": request.forced,
+        "generation": request.generation,
         "fields": _fields(request, grace),
     }
     if request.urgent_at is not None:

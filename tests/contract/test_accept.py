@@ -157,6 +157,26 @@ class TestRegistrationGeneration:
         assert [bench.state(i) for i in (failed, waiting, generic)] == ["superseded", "superseded", "pending"]
         assert bench.record(waiting)["reason"] == "unregistered"
 
+    def test_what_a_live_request_of_an_earlier_registration_wants_is_asked_for_anew(self, bench: Bench) -> None:
+        self.register(bench, 1)
+        [old] = bench.accept(bench.patch(generation=1, forced=False))
+        bench.take()
+        claim = bench.claim(old)
+        bench.accept(unregistered=("CM1",))
+        self.register(bench, 2)
+        [new] = bench.accept(bench.patch(generation=2, forced=False))
+        assert bench.accept(bench.patch(generation=2, forced=False)) == [], "that one is wanted now"
+        assert bench.store.begin(claim, "lm") is None
+        assert bench.take() == [new]
+        assert bench.send(new) == {"a": "1"}
+
+    def test_what_an_earlier_registration_has_delivered_stands(self, bench: Bench) -> None:
+        self.register(bench, 1)
+        bench.accept(bench.patch(generation=1, forced=False))
+        bench.run()
+        self.register(bench, 2)
+        assert bench.accept(bench.patch(generation=2, forced=False)) == []
+
     @pytest.mark.parametrize("moment", ["claim", "begin"])
     def test_an_ended_or_newer_registration_refuses_an_old_request(self, bench: Bench, moment: str) -> None:
         self.register(bench, 1)

@@ -28,6 +28,16 @@ for _, guard in ipairs(ctl.guards) do
   if (answer or '') ~= guard[1] then return { 'again' } end
 end
 
+-- May the request that asked for a value last still deliver it, or has it? One of an earlier registration is refused when
+-- it wants to send.
+local ENDED_UNDELIVERED = { rejected = true, expired = true, discarded = true, superseded = true }
+local function stands(id, q)
+  local by = redis.call('HMGET', request_key(id), 'state', 'generation')
+  if not by[1] or ENDED_UNDELIVERED[by[1]] then return false end
+  local generation = tonumber(by[2] or 0)
+  return by[1] == 'delivered' or generation == 0 or generation == q.generation
+end
+
 -- Is each member's newest desired value this one already, and not ended undelivered? (A→B→A must queue
 -- A, so the comparison is with what was asked for last, never with what was delivered last.)
 local function changes_nothing(q)
@@ -40,12 +50,7 @@ local function changes_nothing(q)
     else
       local _, id, digest = string.match(entry, '^(%d+)|([^|]*)|(.*)$')
       if digest ~= member[2] then return false end
-      if id ~= '' and not q.rejected then
-        local state = redis.call('HGET', request_key(id), 'state')
-        if not state or state == 'rejected' or state == 'expired' or state == 'discarded' or state == 'superseded' then
-          return false
-        end
-      end
+      if id ~= '' and not q.rejected and not stands(id, q) then return false end
     end
   end
   return true

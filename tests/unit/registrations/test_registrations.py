@@ -8,7 +8,7 @@ import threading
 import pytest
 from redis import Redis
 
-from app.outgoing.model import Idempotency
+from app.outgoing.model import AVOS, Idempotency
 from app.platform.errors import BadRequest, MediaopsError, NotFound, Unprocessable
 from app.platform.redis import connect, typed
 from app.registrations.records import Pair
@@ -50,6 +50,19 @@ def test_the_same_pair_again_is_an_update_and_queues_nothing_new(rooms: Rooms) -
     assert again.registration.created_at == first.registration.created_at
     assert again.registration.content_media_id == "C1"
     assert again.registration.generation == first.registration.generation
+
+
+@pytest.mark.parametrize("livestream_id", ["L1", "L2"])
+def test_registering_again_while_an_old_request_is_live_asks_for_both_patches(
+    rooms: Rooms, livestream_id: str
+) -> None:
+    """The live one will be refused when it wants to send: it is of a registration that has ended."""
+    planned(rooms, "L1", "L2")
+    rooms.register("L1", "C1")
+    rooms.outgoing.store.promote(AVOS)
+    rooms.registrations.unregister(Pair("L1", "C1"))
+    again = rooms.register(livestream_id, "C1")
+    assert [one["kind"] for one in rooms.requests(again.request_ids)] == ["booking", "source"]
 
 
 def test_refusals_come_in_their_order_with_the_exact_texts(rooms: Rooms) -> None:
