@@ -100,7 +100,7 @@ class Snapshot:
         return Registered(livestream_id, state.content_media_id, state.generation or 0)
 
     def planned(self, livestream_id: str) -> Planned:
-        """The event that owns the livestream, and its job that counts; guarded."""
+        """The event that owns the livestream, and its job that counts; each guarded by its own revision."""
         self.guard_owner(livestream_id)
         owners = self.livestream(livestream_id).owners
         if not owners:
@@ -108,8 +108,11 @@ class Snapshot:
         self.guard_event(owners[0])
         state = self.event(owners[0])
         job_id = state.jobs[0] if state.jobs else None
-        job = self.job(job_id) if job_id is not None else None
-        return Planned(owners[0], state.record.body, job_id, job.body if job else None)
+        if job_id is None:
+            return Planned(owners[0], state.record.body)
+        # The event's counter says that its jobs are as they were when it was read; a batch may have read this one before.
+        self.guard_job(job_id)
+        return Planned(owners[0], state.record.body, job_id, self.job(job_id).body)
 
     # Guards: each notes what stands in Redis, so it comes before the change ------------------------
 
