@@ -148,6 +148,7 @@ def test_an_idempotency_key_gives_the_same_answer_and_refuses_another_body(desk:
     with pytest.raises(Unprocessable):
         desk.publish(event("asset-created", 3), repeatable=Repeatable("key", "other body"))
     assert desk.take()[0] == [1, 2]
+    assert 86_000_000 < desk.client.pttl(desk.keys.idempotency("key")) <= 86_400_000
 
 
 def test_a_full_store_takes_no_events(desk: Desk) -> None:

@@ -155,6 +155,20 @@ def test_a_log_that_began_anew_is_delivered_from_its_start(feeds: FeedBench) -> 
     assert [(one.sequence, one.previous) for one in sink.taken[5:]] == [(1, 0), (2, 1)]
 
 
+def test_a_log_that_began_anew_and_lost_its_beginning_is_delivered_from_what_there_is(
+    feeds: FeedBench,
+) -> None:
+    sink = feeds.feed()
+    feeds.publish(9)
+    feeds.work()
+    feeds.client.delete(feeds.keys.log(TOPIC), feeds.keys.log_sequence(TOPIC))
+    feeds.publish(4)
+    trim(feeds, 3)
+    feeds.work()
+    assert [(one.sequence, one.previous) for one in sink.taken[9:]] == [(3, 0), (4, 3)]
+    assert (feeds.status().missed, feeds.told()) == ((), [])
+
+
 def test_large_events_are_read_a_few_at_a_time_and_one_always_goes(feeds: FeedBench) -> None:
     sink = feeds.feed(sink=FakeSink(MANY))
     feeds.publish(30, pad=100_000, about=[*range(30)])
