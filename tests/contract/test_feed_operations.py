@@ -71,6 +71,54 @@ def test_a_new_topic_begins_now_one_that_stays_keeps_its_place_and_one_that_goes
     feeds.is_settled()
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_topic_put_back_during_a_delivery_begins_where_it_is_told_to(
+    feeds: FeedBench, *, ordered: bool
+) -> None:
+    sink = feeds.feed(ordered=ordered)
+    feeds.publish(3)
+
+    def meanwhile() -> None:
+        if not sink.calls:
+            feeds.store.update(feeds.spec(topics={OTHER: ()}, ordered=ordered))
+            feeds.store.update(feeds.spec(topics={TOPIC: (), OTHER: ()}, start={TOPIC: 0}, ordered=ordered))
+
+    sink.during = meanwhile
+    feeds.work()
+    assert sink.sequences == [1, 1, 2, 3], "the first of them under the configuration before"
+    assert feeds.status().cursor == {TOPIC: 3, OTHER: 0}
+    feeds.is_settled()
+
+
+@pytest.mark.parametrize("said_again", [True, False])
+def test_what_was_delivered_ahead_of_a_topic_put_back_comes_again(
+    feeds: FeedBench, *, said_again: bool
+) -> None:
+    sink = feeds.feed()
+    feeds.publish(3)
+    feeds.messages()
+    claimed = feeds.machine.claim("s1", 0, READ)
+    assert claimed is not None
+    ahead = [f"{TOPIC}|3"]
+    assert feeds.machine.ack(claimed, 1, Ack(cursor={TOPIC: (1, 1)}, ahead=ahead, read=READ)).going_on
+    feeds.store.update(feeds.spec(topics={OTHER: ()}))
+    feeds.store.update(feeds.spec(topics={TOPIC: ()}, start={TOPIC: 0}))
+    last = Ack(cursor={TOPIC: (2, 2)}, ahead=ahead if said_again else None, read=READ)
+    assert not feeds.machine.ack(claimed, 2, last).going_on
+    feeds.work()
+    assert sink.sequences == [1, 2, 3]
+
+
+def test_what_a_call_has_delivered_under_a_configuration_before_counts_for_topics_that_stayed(
+    feeds: FeedBench,
+) -> None:
+    sink = feeds.feed(topics={TOPIC: (), OTHER: ()})
+    feeds.publish(2)
+    sink.during = lambda: None if sink.calls else feeds.store.update(feeds.spec(topics={TOPIC: ()}))
+    feeds.work()
+    assert sink.sequences == [1, 2]
+
+
 def test_a_feed_begins_where_it_was_told_to(feeds: FeedBench) -> None:
     feeds.publish(5)
     starts = {"now": {}, "beginning": {TOPIC: 0}, "later": {TOPIC: 3}, "wrong": {TOPIC: 99}}

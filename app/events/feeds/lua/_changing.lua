@@ -1,6 +1,23 @@
 -- What creating and changing a feed have in common.
 -- include: _feeds.lua
 
+-- Nothing is left that belongs to a topic's place: should it be put back, it begins anew.
+local function forget_topics(f, kept)
+  local function keep_of(part, command, members)
+    for _, member in ipairs(members) do
+      if not kept[string.match(member, '^[^|]+')] then redis.call(command, feed_key(f.id, part), member) end
+    end
+  end
+  for _, topic in ipairs(redis.call('HKEYS', feed_key(f.id, 'cursor'))) do
+    if not kept[topic] then redis.call('HDEL', feed_key(f.id), 'began:' .. topic) end
+  end
+  keep_of('cursor', 'HDEL', redis.call('HKEYS', feed_key(f.id, 'cursor')))
+  keep_of('previous', 'HDEL', redis.call('HKEYS', feed_key(f.id, 'previous')))
+  keep_of('ahead', 'SREM', redis.call('SMEMBERS', feed_key(f.id, 'ahead')))
+  keep_of('attempts', 'HDEL', redis.call('HKEYS', feed_key(f.id, 'attempts')))
+  keep_of('open', 'ZREM', redis.call('ZRANGE', feed_key(f.id, 'open'), 0, -1))
+end
+
 local function configure(f)
   redis.call('HSET', feed_key(f.id), 'topics', ARGV[2], 'sink', ARGV[3], 'secrets', ARGV[4], 'ordered', ctl.ordered,
     'slots', int(ctl.slots))
@@ -10,20 +27,12 @@ local function configure(f)
     local topic = one[1]
     kept[topic] = true
     -- What was gone before it began it hasn't missed.
-    local start = math.max(ctl.start[topic] or NEVER, before_oldest(topic))
-    redis.call('HSETNX', cursor, topic, int(math.min(start, last_of(topic))))
+    local start = math.max(ctl.start[topic] or NEVER, (before_oldest(topic)))
+    local new = redis.call('HSETNX', cursor, topic, int(math.min(start, last_of(topic)))) == 1
+    -- From which revision on what a worker says of its place counts: one before meant another place.
+    if new and f.revision then redis.call('HSET', feed_key(f.id), 'began:' .. topic, int(f.revision)) end
   end
-  for _, topic in ipairs(redis.call('HKEYS', cursor)) do
-    if not kept[topic] then redis.call('HDEL', cursor, topic) end
-  end
-  for _, topic in ipairs(redis.call('HKEYS', feed_key(f.id, 'previous'))) do
-    if not kept[topic] then redis.call('HDEL', feed_key(f.id, 'previous'), topic) end
-  end
-  -- What was to be tried again of a topic that isn't wanted any more.
-  local open = feed_key(f.id, 'open')
-  for _, member in ipairs(redis.call('ZRANGE', open, 0, -1)) do
-    if not kept[string.match(member, '^[^|]+')] then redis.call('ZREM', open, member) end
-  end
+  forget_topics(f, kept)
 end
 
 local function run_also()

@@ -28,19 +28,38 @@ if f.replaying then owner = load(f.owner) end
 
 local function payload(n) return ARGV[n + 1] end
 
+local changed = owner and owner.revision ~= ctl.revision
+
+-- A topic that was taken out and put back since the worker read its configuration has another place by now.
+local function is_anew(topic)
+  return changed and (tonumber(redis.call('HGET', key, 'began:' .. topic)) or 0) > ctl.revision
+end
+
+-- What was delivered beyond the cursor, of topics that have kept their place.
+local function still_ahead()
+  if not changed then return ctl.ahead end
+  local kept = {}
+  for _, one in ipairs(ctl.ahead) do
+    local topic = string.match(one, '^[^|]+')
+    if redis.call('HEXISTS', feed_key(f.id, 'cursor'), topic) == 1 and not is_anew(topic) then kept[#kept + 1] = one end
+  end
+  return kept
+end
+
 local function move_cursor()
   local cursor = feed_key(f.id, 'cursor')
   for topic, way in pairs(ctl.cursor) do
     local at = tonumber(redis.call('HGET', cursor, topic))
     -- One that is gone was unsubscribed meanwhile; one that is further on was overtaken by retention.
-    if at and way[1] > at then
+    if at and way[1] > at and not is_anew(topic) then
       redis.call('HSET', cursor, topic, int(way[1]))
       if way[2] > 0 then redis.call('HSET', feed_key(f.id, 'previous'), topic, int(way[2])) end
     end
   end
   if ctl.ahead then
     redis.call('DEL', feed_key(f.id, 'ahead'))
-    if #ctl.ahead > 0 then redis.call('SADD', feed_key(f.id, 'ahead'), unpack(ctl.ahead)) end
+    local ahead = still_ahead()
+    if #ahead > 0 then redis.call('SADD', feed_key(f.id, 'ahead'), unpack(ahead)) end
   end
 end
 
@@ -118,7 +137,7 @@ if f.state == 'active' and ctl.rest_ms then
   redis.call('HSET', key, 'notBefore', int(f.notBefore), 'notBeforeAt', int(now))
 end
 -- A new configuration counts from the next call on.
-if f.state ~= 'active' or owner.revision ~= ctl.revision or ctl.rest_ms or not ctl.read then return { settle(f) } end
+if f.state ~= 'active' or changed or ctl.rest_ms or not ctl.read then return { settle(f) } end
 
 f.ordered, f.slots = owner.ordered, owner.slots
 take_lease(f)

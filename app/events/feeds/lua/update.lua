@@ -16,8 +16,8 @@ for _, one in ipairs(wanted(f)) do
   end
 end
 stop_listening(f, wanted(f))
+f.revision = redis.call('HINCRBY', feed_key(f.id), 'revision', 1)
 configure(f)
-redis.call('HINCRBY', feed_key(f.id), 'revision', 1)
 run_also()
 local replay = open_replay(f)
 if replay then
