@@ -13,6 +13,7 @@ from app.cli.session import Session, json_option, pass_session
 from app.cli.subscribing import config_of, config_options
 from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import segment
+from app.events.subscriptions.telling import lost_of
 from app.settings import own_command
 
 SUBSCRIPTIONS: Final = "/api/subscriptions"
@@ -270,7 +271,11 @@ def replay(
     elif no_wait:
         session.out.print(operation["id"], markup=False)
     else:
-        session.out.print(facts({name: operation[name] for name in ("id", "state", "done", "total")}))
+        shown = {name: operation[name] for name in ("id", "state", "done", "total")}
+        missed = operation.get("missedEvents")
+        session.out.print(facts(shown | ({"missed": missed} if missed else {})))
+        for sentence in lost_of(operation):
+            session.say(sentence)
 
 
 @subscriptions.command()

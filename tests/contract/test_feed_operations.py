@@ -265,6 +265,65 @@ def test_a_replays_successes_are_written_down_together(
     assert (int(counters[b"calls"]), int(counters[b"delivered"])) == (120, 120)
 
 
+def test_a_replay_says_which_of_its_events_retention_has_removed(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    feeds.publish(5)
+    feeds.work()
+    sink.taken.clear()
+    progress = feeds.store.replay("s1", 0)
+    assert (progress.missed, progress.missed_events, progress.reaches_back_to_ms) == ((), 0, None)
+    feeds.client.xtrim(feeds.keys.log(TOPIC), minid="4-0", approximate=False)
+    assert feeds.work() == ["done"]
+    after = feeds.store.replay_progress("s1", progress.id)
+    assert after is not None
+    assert (after.state, after.done, after.total, after.missed_events) == (FeedState.DONE, 2, 5, 3)
+    assert [(one.topic, one.first, one.last) for one in after.missed] == [(TOPIC, 1, 3)]
+    assert (sink.sequences, feeds.status().missed, feeds.status().replay) == ([4, 5], (), after)
+
+
+def test_a_replay_says_how_far_back_the_log_reaches(feeds: FeedBench) -> None:
+    sink = feeds.feed()
+    began = feeds.now_ms
+    for _ in range(5):
+        feeds.publish()
+        feeds.pass_time(60)
+    feeds.work()
+    sink.taken.clear()
+    feeds.client.xtrim(feeds.keys.log(TOPIC), minid="4-0", approximate=False)
+    progress = feeds.store.replay("s1", began + 60_000)
+    assert (progress.total, progress.reaches_back_to_ms) == (2, began + 3 * 60_000)
+    assert feeds.work() == ["done"]
+    assert sink.sequences == [4, 5]
+    whole = feeds.store.replay("s1", began + 4 * 60_000)
+    assert (whole.total, whole.reaches_back_to_ms) == (1, None)
+    feeds.work()
+    feeds.client.xtrim(feeds.keys.log(TOPIC), maxlen=0, approximate=False)
+    nothing = feeds.store.replay("s1", began)
+    assert (nothing.total, nothing.reaches_back_to_ms) == (0, feeds.now_ms)
+
+
+def test_what_retention_removes_while_a_replay_begins_is_missed_by_it(
+    feeds: FeedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feeds.feed()
+    feeds.publish(5)
+    feeds.work()
+    first_after = feeds.log.first_after
+
+    def then_removed(topic: str, since_ms: int) -> int:
+        found = first_after(topic, since_ms)
+        feeds.client.xtrim(feeds.keys.log(TOPIC), minid="3-0", approximate=False)
+        return found
+
+    monkeypatch.setattr(feeds.log, "first_after", then_removed)
+    progress = feeds.store.replay("s1", 0)
+    assert feeds.work() == ["done"]
+    after = feeds.store.replay_progress("s1", progress.id)
+    assert after is not None
+    assert (after.done, after.total) == (3, 3)
+    assert after.reaches_back_to_ms == feeds.now_ms
+
+
 def test_a_failure_in_a_replay_writes_down_what_went_before_it(feeds: FeedBench) -> None:
     sink = feeds.feed()
     feeds.publish(10)

@@ -82,7 +82,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of a replay: sequences handled so far, and in all. `state`: active, paused, disabled, done or cancelled."""
+    """Of a replay: sequences handled so far, and in all. `state`: active, paused, disabled, done or cancelled.
+
+    `missed` (the newest of them) and `missed_events` (how many) were removed by retention before the replay came to them;
+    `reaches_back_to_ms`: how far the log went back at the beginning, where that may be less far than was asked for.
+    """
 
     id: str
     state: FeedState
@@ -92,6 +96,9 @@ class Progress:
     started_ms: int
     ended_ms: int | None
     failure: Failure | None
+    missed: tuple[Missed, ...] = ()
+    missed_events: int = 0
+    reaches_back_to_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How feeds are doing, read in two round trips for any number of them."""
+"""How feeds are doing, read in three round trips for any number of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from app.platform.redis import Client, store_errors
 
 _FIELDS: Final = (
     "state", "reason", "wake", "token", "notBefore", "failures", "failingSince", "told", "missed", "errorCode",
-    "errorDetail", "errorAt", "deliveredAt", "replay", "from", "until", "since", "createdAt", "endedAt",
+    "errorDetail", "errorAt", "deliveredAt", "replay", "from", "until", "since", "reaches", "createdAt",
+    "endedAt",
 )  # fmt: skip
 _OPEN: Final = 2000
 Fields = Mapping[str, str]
@@ -31,14 +32,33 @@ class StatusReader:
         now_ms, rows = first[0], dict(zip(ids, first[1], strict=True))
         rows = {feed_id: row for feed_id, row in rows.items() if row["fields"]["state"]}
         ways = self._ways(rows)
-        return {feed_id: self._status(feed_id, row, ways, now_ms) for feed_id, row in rows.items()}
+        replays = self._progresses(
+            [row["fields"]["replay"] for row in rows.values() if row["fields"]["replay"]]
+        )
+        return {
+            feed_id: self._status(feed_id, row, ways, replays.get(row["fields"]["replay"]), now_ms)
+            for feed_id, row in rows.items()
+        }
 
     def progress(self, replay_id: str) -> Progress | None:
         """Of the replay that is this feed."""
+        return self._progresses([replay_id])[replay_id]
+
+    def _progresses(self, ids: Sequence[str]) -> dict[str, Progress | None]:
+        if not ids:
+            return {}
+        pipe = self._client.pipeline(transaction=False)
+        for replay_id in ids:
+            pipe.hmget(self._keys.feed(replay_id), *_FIELDS)
+            pipe.hgetall(self._keys.feed_part(replay_id, "cursor"))
+            pipe.hget(self._keys.feed_part(replay_id, "counters"), "missed")
         with store_errors():
-            fields = self._fields(self._client.hmget(self._keys.feed(replay_id), *_FIELDS))
-            cursor = _numbers(self._client.hgetall(self._keys.feed_part(replay_id, "cursor")))
-        return _progress(replay_id, fields, cursor)
+            answers = pipe.execute()
+        rows = zip(ids, answers[::3], answers[1::3], answers[2::3], strict=True)
+        return {
+            replay_id: _progress(replay_id, self._fields(fields), _numbers(cursor), int(missed or 0))
+            for replay_id, fields, cursor, missed in rows
+        }
 
     def _first(self, ids: Sequence[str]) -> tuple[int, list[dict[str, Any]]]:
         pipe = self._client.pipeline(transaction=False)
@@ -81,21 +101,20 @@ class StatusReader:
                 wanted.append((feed_id, topic))
                 pipe.get(self._keys.log_sequence(topic))
                 pipe.xrange(self._keys.log(topic), f"{sequence}-0", "+", count=1)
-            pipe.hgetall(self._keys.feed_part(row["fields"]["replay"] or "-", "cursor"))
-            pipe.hmget(self._keys.feed(row["fields"]["replay"] or "-"), *_FIELDS)
-            wanted.append((feed_id, ""))
         with store_errors():
             answers = pipe.execute()
-        found: dict[tuple[str, str], Any] = {}
-        for key, (one, other) in zip(wanted, zip(answers[::2], answers[1::2], strict=True), strict=True):
-            if key[1]:
-                found[key] = (int(one or 0), int(other[0][1][b"at"]) if other else None)
-            else:
-                found[key] = (_numbers(one), self._fields(other))
-        return found
+        return {
+            key: (int(last or 0), int(oldest[0][1][b"at"]) if oldest else None)
+            for key, last, oldest in zip(wanted, answers[::2], answers[1::2], strict=True)
+        }
 
     def _status(
-        self, feed_id: str, row: Mapping[str, Any], ways: Mapping[Any, Any], now_ms: int
+        self,
+        feed_id: str,
+        row: Mapping[str, Any],
+        ways: Mapping[tuple[str, str], tuple[int, int | None]],
+        replay: Progress | None,
+        now_ms: int,
     ) -> FeedStatus:
         fields: Fields = row["fields"]
         # One that listens has handled all that it wants; what its filter lets by isn't behind it.
@@ -109,7 +128,6 @@ class StatusReader:
             if oldest_ms is not None and (not idle or row["open"]):
                 ages.append(now_ms - oldest_ms)
         counters = row["counters"]
-        cursor, replay = ways[feed_id, ""]
         return FeedStatus(
             id=feed_id,
             state=FeedState.FAILING
@@ -129,25 +147,30 @@ class StatusReader:
             last_error=_failure(fields),
             next_try_ms=int(fields["notBefore"] or 0) or None,
             last_delivered_ms=int(fields["deliveredAt"] or 0) or None,
-            replay=_progress(fields["replay"], replay, cursor) if fields["replay"] else None,
+            replay=replay,
         )
 
 
-def _progress(replay_id: str, fields: Fields, cursor: Mapping[str, int]) -> Progress | None:
+def _progress(replay_id: str, fields: Fields, cursor: Mapping[str, int], missed: int) -> Progress | None:
     if not fields["state"]:
         return None
     start, end = json.loads(fields["from"] or "{}"), json.loads(fields["until"] or "{}")
     # A topic that was unsubscribed meanwhile counts as done.
-    done = sum(min(cursor.get(topic, int(end[topic])), int(end[topic])) - int(start[topic]) for topic in end)
+    gone_through = sum(
+        min(cursor.get(topic, int(end[topic])), int(end[topic])) - int(start[topic]) for topic in end
+    )
     return Progress(
         id=replay_id.rpartition(".")[2],
         state=FeedState(fields["state"]),
-        done=done,
+        done=max(0, gone_through - missed),
         total=sum(int(end[topic]) - int(start[topic]) for topic in end),
         since_ms=int(fields["since"] or 0),
         started_ms=int(fields["createdAt"] or 0),
         ended_ms=int(fields["endedAt"] or 0) or None,
         failure=_failure(fields),
+        missed=_missed(fields["missed"]),
+        missed_events=missed,
+        reaches_back_to_ms=int(fields["reaches"] or 0) or None,
     )
 
 

@@ -43,12 +43,30 @@ class ReplayProgressSchema(Shown):
     waiting = ma.fields.String(
         required=True, allow_none=True, metadata={"description": "Why it stands still: paused or disabled."}
     )
-    done = ma.fields.Integer(required=True, metadata={"description": "Events gone through so far."})
+    done = ma.fields.Integer(
+        required=True, metadata={"description": "Events gone through so far, without those that were missed."}
+    )
     total = ma.fields.Integer(required=True)
     since = Instant(required=True)
     startedAt = Instant(required=True)
     endedAt = Instant(required=True, allow_none=True)
     lastError = ma.fields.Nested(DeliveryFailureSchema, required=True, allow_none=True)
+    missedEvents = ma.fields.Integer(
+        required=True,
+        metadata={"description": "Those that the log's retention removed before the replay came to them."},
+    )
+    missed = ma.fields.List(
+        ma.fields.Nested(MissedEventsSchema),
+        required=True,
+        metadata={"description": "Which, the newest last."},
+    )
+    reachesBackTo = Instant(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "Where the log went less far back than `since`: the replay began with what was published then."
+        },
+    )
 
 
 class SubscriptionSchema(Shown):

@@ -37,6 +37,17 @@ def sentences(view: View) -> Iterator[str]:
     replay = view["replay"]
     if replay and replay["state"] == "running":
         yield f"A replay since {replay['since']} is under way: {replay['done']} of {replay['total']} events."
+    if replay:
+        yield from lost_of(replay)
+
+
+def lost_of(replay: View) -> Iterator[str]:
+    """What a replay couldn't deliver because the log doesn't have it any more."""
+    if replay.get("missedEvents"):
+        spans = ", ".join(f"{gap['from']} to {gap['to']} of {gap['topic']}" for gap in replay["missed"])
+        yield f"The replay has missed {replay['missedEvents']} events that the log's retention had removed: {spans}."
+    if replay.get("reachesBackTo"):
+        yield f"The log went back to {replay['reachesBackTo']} only when the replay began."
 
 
 def _state(view: View) -> str:

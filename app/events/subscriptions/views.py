@@ -48,6 +48,9 @@ def operation(progress: Progress) -> dict[str, Any]:
         "startedAt": instant(progress.started_ms),
         "endedAt": instant(progress.ended_ms),
         "lastError": _failure(progress.failure),
+        "missedEvents": progress.missed_events,
+        "missed": [_missed(one) for one in progress.missed],
+        "reachesBackTo": instant(progress.reaches_back_to_ms),
     }
 
 

@@ -179,6 +179,17 @@ def test_a_replay_is_followed_to_its_end_or_cancelled(run: Run, httpserver: HTTP
     assert json.loads(run("replay", ID, "--since", since["since"], "--json").stdout)["done"] == 9
     assert run("replay", ID, "--since", since["since"], "--no-wait").stdout.strip() == "op"
     assert "cancelled" in run("replay", ID, "--cancel", "op").stdout
+    lost = {
+        "missedEvents": 3, "missed": [{"topic": "asset-operations", "from": 4, "to": 6}], "reachesBackTo": "2026-11-21T20:00:00Z"
+    }  # fmt: skip
+    httpserver.clear()
+    httpserver.expect_request(f"{API}/{ID}/replay", method="POST").respond_with_json(
+        operation | {"state": "done", "done": 6} | lost, 202
+    )
+    told = run("replay", ID, "--since", since["since"])
+    assert "missed" in told.stdout
+    assert "4 to 6 of asset-operations" in told.stderr
+    assert "20:00:00Z only" in told.stderr
     run("replay", ID, exits=2)
 
 

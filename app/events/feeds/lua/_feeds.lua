@@ -57,10 +57,21 @@ local function last_of(topic) return tonumber(redis.call('GET', P .. 'log:' .. t
 
 local function sequence_of(entry) return tonumber(string.match(entry[1], '^%d+')) end
 
--- The sequence before the oldest entry that there is: what lies at or before it is gone.
+-- An entry's event, name, guid and time: as `append` writes them, or wherever else they stand.
+local function values_of(entry)
+  local v = entry[2]
+  if v[1] == 'event' and v[3] == 'name' and v[5] == 'guid' and v[7] == 'at' then return v[2], v[4], v[6], v[8] end
+  local values = {}
+  for i = 1, #v, 2 do values[v[i]] = v[i + 1] end
+  return values.event, values.name, values.guid, values.at
+end
+
+-- The sequence before the oldest entry that there is: what lies at or before it is gone. And when that entry was published.
 local function before_oldest(topic)
   local oldest = redis.call('XRANGE', P .. 'log:' .. topic, '-', '+', 'COUNT', 1)[1]
-  return oldest and sequence_of(oldest) - 1 or last_of(topic)
+  if not oldest then return last_of(topic), nil end
+  local _, _, _, at = values_of(oldest)
+  return sequence_of(oldest) - 1, tonumber(at)
 end
 
 -- Where a feed's way on a topic ends for now.

@@ -7,15 +7,6 @@ local MOST_READ = 500 -- events in one call: it may not hold the server for long
 local MOST_OPEN = 2000 -- events of an unordered feed that are under way or wait for a retry: then nothing new is begun
 local FAILING = 5 -- failures in a row, and one event finds out whether it is over
 
--- An entry's event, name, guid and time: as `append` writes them, or wherever else they stand.
-local function values_of(entry)
-  local v = entry[2]
-  if v[1] == 'event' and v[3] == 'name' and v[5] == 'guid' and v[7] == 'at' then return v[2], v[4], v[6], v[8] end
-  local values = {}
-  for i = 1, #v, 2 do values[v[i]] = v[i + 1] end
-  return values.event, values.name, values.guid, values.at
-end
-
 -- The tries of an event so far, `n|first failed at`, or nothing.
 local function tries_of(f, topic, sequence)
   if f.tried == nil then f.tried = redis.call('EXISTS', feed_key(f.id, 'attempts')) == 1 end

@@ -15,17 +15,21 @@ if before then return 'busy' end
 if f.replay then forget_feed({ id = f.replay }) end
 
 -- What the live delivery hasn't handled yet is delivered by it anyway.
-local from, bound, id = {}, {}, f.id .. '.replay.' .. ctl.replay
+local from, bound, id, reaches = {}, {}, f.id .. '.replay.' .. ctl.replay, nil
 local cursor = pairs_of(feed_key(f.id, 'cursor'))
 for topic, at in pairs(cursor) do
   local start = ctl.start[topic]
   if start then
-    from[topic], bound[topic] = math.min(math.max(start, before_oldest(topic)), at), at
+    local gone, oldest_at = before_oldest(topic)
+    -- How far the log goes back, where that may be less far than was asked for.
+    if start <= gone and gone > 0 then reaches = math.max(reaches or 0, oldest_at or now) end
+    from[topic], bound[topic] = math.min(math.max(start, gone), at), at
     redis.call('HSET', feed_key(id, 'cursor'), topic, int(from[topic]))
   end
 end
 redis.call('HSET', feed_key(id), 'schema', '1', 'state', 'active', 'owner', f.id, 'revision', '0', 'queue', 'deliveries-slow',
-  'from', cjson.encode(from), 'until', cjson.encode(bound), 'since', int(ctl.since), 'createdAt', int(now))
+  'from', cjson.encode(from), 'until', cjson.encode(bound), 'since', int(ctl.since), 'createdAt', int(now),
+  'reaches', reaches and int(reaches) or '')
 redis.call('HSET', feed_key(f.id), 'replay', id)
 settle(load(id))
 return 'ok'

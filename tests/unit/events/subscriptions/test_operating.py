@@ -136,10 +136,25 @@ def test_a_replay_shows_how_far_it_is_and_leaves_the_live_delivery_alone(
     deliver(system, f"{made['id']}.replay.{operation['id']}", made["id"])
     done = desk.caller.get(answer.headers["Location"]).json
     assert (done["state"], done["done"], done["total"]) == ("done", 3, 3)
+    assert (done["missedEvents"], done["missed"], done["reachesBackTo"]) == (0, [], None)
     assert receiver.sequences == [1, 2, 3, 1, 2, 3, 4]
     marks = [request.headers.get("X-Mediaops-Redelivery") for request in receiver.got]
     assert marks == [None] * 3 + [operation["id"]] * 3 + [None]
     assert desk.get(made["id"])["replay"]["state"] == "done"
+
+
+def test_a_replay_of_what_is_gone_says_so(desk: Desk, system: System, receiver: Receiver) -> None:
+    made = desk.create()
+    publish(desk.caller, 5)
+    deliver(system, made["id"])
+    operation = desk.post(made["id"], "replay", status=202, json={"since": "2000-01-01T00:00:00Z"})
+    topic = next(iter(made["cursor"]))
+    system.redis.xtrim(system.keys.log(topic), minid="6-0", approximate=False)
+    deliver(system, f"{made['id']}.replay.{operation['id']}")
+    done = desk.caller.get(f"{API}/{made['id']}/replay/{operation['id']}").json
+    assert (done["state"], done["done"], done["total"], done["missedEvents"]) == ("done", 0, 5, 5)
+    assert receiver.sequences == [1, 2, 3, 4, 5]
+    assert [(gap["topic"], gap["from"], gap["to"]) for gap in done["missed"]] == [(topic, 1, 5)]
 
 
 def test_a_replay_is_cancelled(desk: Desk, system: System, receiver: Receiver) -> None:

@@ -40,6 +40,17 @@ FAILING = {"state": "failing", "failuresInARow": 7, "failingSince": AT, "lastErr
             ("Events 4 to 9 of asset-operations",),
         ),
         ({"replay": {"state": "running", "since": AT, "done": 1, "total": 8}}, ("1 of 8",)),
+        (
+            {
+                "replay": {
+                    "state": "done",
+                    "missedEvents": 6,
+                    "reachesBackTo": AT,
+                    "missed": [{"topic": "asset-operations", "from": 4, "to": 9, "foundAt": AT}],
+                }
+            },
+            ("replay has missed 6 events", "4 to 9 of asset-operations", f"back to {AT} only"),
+        ),
     ],
 )
 def test_what_it_says(changes: dict[str, Any], parts: tuple[str, ...]) -> None:
