@@ -136,3 +136,17 @@ def test_the_page_loads_nothing_from_elsewhere(anonymous: FlaskClient) -> None:
 @pytest.mark.parametrize("path", ["../wsgi.py", "%2e%2e/wsgi.py", "..%2Fwsgi.py", "nothing.js"])
 def test_static_files_are_only_those(anonymous: FlaskClient, path: str) -> None:
     assert anonymous.get(f"/docs/static/{path}").status_code in {400, 404}
+
+
+def test_the_root_says_where_things_are(anonymous: FlaskClient) -> None:
+    browser = anonymous.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert browser.mimetype == "text/html"
+    targets = re.findall(r'href="([^"]+)"', browser.text)
+    for given in ({}, {"Accept": "*/*"}, {"Accept": "application/json"}):
+        program = anonymous.get("/", headers=given)
+        assert program.json is not None
+        assert set(program.json["links"].values()) == {f"/{target}" for target in targets}
+    for target in targets:
+        with anonymous.get(f"/{target}") as answer:
+            assert answer.status_code == 200
+    assert anonymous.post("/").status_code == 405
