@@ -47,7 +47,7 @@ class Refused(ApiError):
         self.code = str(body.get("code") or "")
         self.detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")
         self.field = _text(body.get("field"))
-        self.request_id = _text(body.get("requestId"))
+        self.call_id = _text(body.get("callId"))
         self.problems = problems_in(body) or [(self.field, self.detail)]
         self.retry_after_s = retry_after_s
         super().__init__(self.detail)

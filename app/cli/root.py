@@ -61,8 +61,8 @@ def _hint(error: Refused) -> str | None:
         return f"`{own_command('tokens create')} NAME --scope …`, with an admin's token, makes one that may."
     if error.status == 503:
         return f"Try again in {error.retry_after_s or 2:g} s; `{own_command('doctor')}` looks closer."
-    if error.status >= 500 and error.request_id:
-        return f"Request id {error.request_id}: look for it in the API's log."
+    if error.status >= 500 and error.call_id:
+        return f"Call id {error.call_id}: look for it in the API's log."
     return None
 
 

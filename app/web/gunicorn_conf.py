@@ -73,7 +73,7 @@ def write_problem(sock: socket.socket, status: int, reason: str, _detail: str) -
     its detail can quote the request, so it isn't repeated."""
     code = "query_too_long" if status == 414 else reason.lower().replace(" ", "_")
     title = "URI Too Long" if status == 414 else HTTPStatus(status).phrase
-    request_id = uuid.uuid4().hex
+    call_id = uuid.uuid4().hex
     text = f"The request can't be read: {reason.lower()}."
     body = json.dumps(
         {
@@ -82,13 +82,13 @@ def write_problem(sock: socket.socket, status: int, reason: str, _detail: str) -
             "status": status,
             "detail": text,
             "code": code,
-            "requestId": request_id,
+            "callId": call_id,
             "errors": [{"title": title, "detail": text}],
         }
     ).encode()
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
-        f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"X-Request-ID: {call_id}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     util.write_nonblock(sock, head.encode("latin-1") + body)
     _linger(sock)

@@ -1,4 +1,4 @@
-"""What holds for every call: request id, size limits, refused query parameters, headers, one log line."""
+"""What holds for every call: call id, size limits, refused query parameters, headers, one log line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.settings import Settings
 SMALL_BODY: Final = 1024 * 1024
 LONGEST_QUERY: Final = 4_000
 BULK_PATHS: Final = re.compile(r"/api/custom/messages|/api/events/[^/]+")
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z", re.ASCII)
+_CALL_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z", re.ASCII)
 _CSP: Final = "default-src 'none'; frame-ancestors 'none'"
 _log = get_logger()
 
@@ -47,12 +47,12 @@ def register(app: Flask, settings: Settings) -> None:
 
 def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    g.call_id = given if _CALL_ID.match(given) else uuid.uuid4().hex
     g.began = time.monotonic()
     g.patience = patience()
     g.patience.__enter__()
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    structlog.contextvars.bind_contextvars(call_id=g.call_id)
 
 
 def _let_go(error: BaseException | None) -> None:  # noqa: ARG001 - Flask's signature
@@ -104,7 +104,7 @@ def _declared_query(view: Any) -> set[str]:
 
 def _end(response: Response) -> Response:
     headers = response.headers
-    headers["X-Request-ID"] = g.get("request_id", "")
+    headers["X-Request-ID"] = g.get("call_id", "")
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "DENY"
     headers["Referrer-Policy"] = "no-referrer"

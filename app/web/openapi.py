@@ -38,7 +38,7 @@ class ProblemSchema(Schema):
     detail = ma.fields.String(required=True)
     code = ma.fields.String(required=True, metadata={"description": "Stable; for programs."})
     field = ma.fields.String(metadata={"description": "What is wrong, such as livestreams[0].preKoUtc."})
-    requestId = ma.fields.String(required=True)
+    callId = ma.fields.String(required=True)
     errors = ma.fields.List(ma.fields.Nested(ErrorItemSchema), required=True)
 
 

@@ -30,7 +30,7 @@ _HTTP: Final[dict[int, tuple[str, str | None]]] = {
     415: ("unsupported_media_type", "The body must be application/json."),
     429: ("rate_limited", None),
 }
-_UNEXPECTED: Final = "Something went wrong on our side; quote the request id when you report it."
+_UNEXPECTED: Final = "Something went wrong on our side; quote the call id (X-Request-ID) when you report it."
 
 
 def problem(
@@ -55,7 +55,7 @@ def problem(
     }
     if field:
         body["field"] = field
-    body["requestId"] = g.get("request_id")
+    body["callId"] = g.get("call_id")
     body["errors"] = [{"title": shown, "detail": text} for text in details or [detail]]
     response = Response(json.dumps(body | more), status=status, content_type=MEDIA_TYPE)
     response.headers.update(headers or {})

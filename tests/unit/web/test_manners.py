@@ -17,7 +17,7 @@ EVENT = {
     "eventEnd": "2026-11-21T21:45:00Z",
     "livestreams": [{"livestreamId": "l-1", "preKoUtc": "2026-11-21T19:30:00Z", "txEventType": "Update"}],
 }
-OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/static/<path:filename>"}
+OPEN = {"/", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/static/<path:filename>"}
 
 
 def check_problem(answer: Any, status: int, *, code: str | None = None, field: str | None = None) -> Any:
@@ -29,7 +29,7 @@ def check_problem(answer: Any, status: int, *, code: str | None = None, field: s
     assert body["detail"] == body["errors"][0]["detail"]
     assert body["title"] == body["errors"][0]["title"]
     assert body["type"].endswith(body["code"])
-    assert body["requestId"] == answer.headers["X-Request-ID"]
+    assert body["callId"] == answer.headers["X-Request-ID"]
     if code is not None:
         assert body["code"] == code
     if field is not None:
@@ -209,13 +209,13 @@ def test_a_fault_of_ours_says_nothing_about_the_inside(app: Flask) -> None:
     answer = app.test_client().get("/boom", headers={"X-Request-ID": "find-me"})
     body = check_problem(answer, 500, code="internal")
     assert secret not in answer.text
-    assert body["requestId"] == "find-me"
+    assert body["callId"] == "find-me"
 
 
 @pytest.mark.parametrize(
     ("given", "kept"), [("abc-1.2:3_4", True), ("", False), ("a b", False), ("x" * 129, False)]
 )
-def test_a_request_id_goes_in_and_out(anonymous: FlaskClient, given: str, kept: bool) -> None:
+def test_a_call_id_goes_in_and_out(anonymous: FlaskClient, given: str, kept: bool) -> None:
     answer = anonymous.get("/healthz", headers={"X-Request-ID": given})
     shown = answer.headers["X-Request-ID"]
     assert (shown == given) is kept
@@ -234,7 +234,9 @@ def test_headers_that_keep_browsers_safe(anonymous: FlaskClient) -> None:
 def test_the_access_line_holds_no_secrets(caller: Caller, capsys: pytest.CaptureFixture[str]) -> None:
     caller.get("/api/custom/requests?error=hunter2", headers={"X-Request-ID": "line-1"})
     line = capsys.readouterr().out
-    assert "line-1" in line
+    # A record's id is `request_id`; this is the call's.
+    assert "call_id=line-1" in line
+    assert "request_id" not in line
     assert "bootstrap" in line
     assert BOOTSTRAP not in line
     assert "hunter2" not in line
