@@ -20,6 +20,11 @@ class GenericRequestSchema(Schema):
             "description": "One leading slash, under an allowed prefix; no scheme, host or dot segments."
         },
     )
-    body = ma.fields.Raw(allow_none=True, metadata={"description": "JSON; an object for a PATCH."})
+    body = ma.fields.Raw(
+        allow_none=True,
+        metadata={
+            "description": "JSON; an object for a PATCH, whose lastModified is replaced by a fresh one."
+        },
+    )
     lane = Identifier(metadata={"description": "Requests of one lane go one at a time, in order."})
     deadline = Instant(metadata={"description": "After it, a request that was tried and failed expires."})

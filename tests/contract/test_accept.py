@@ -157,7 +157,9 @@ class TestRegistrationGeneration:
         assert [bench.state(i) for i in (failed, waiting, generic)] == ["superseded", "superseded", "pending"]
         assert bench.record(waiting)["reason"] == "unregistered"
 
-    def test_what_a_live_request_of_an_earlier_registration_wants_is_asked_for_anew(self, bench: Bench) -> None:
+    def test_what_a_live_request_of_an_earlier_registration_wants_is_asked_for_anew(
+        self, bench: Bench
+    ) -> None:
         self.register(bench, 1)
         [old] = bench.accept(bench.patch(generation=1, forced=False))
         bench.take()

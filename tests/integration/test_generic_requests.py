@@ -43,6 +43,18 @@ def test_other_methods_are_sent_as_they_are_in_the_order_of_their_lane(house: Ho
         assert before["answered"] <= after["arrived"], "one at a time"
 
 
+def test_the_requirements_own_patch_is_sent_with_a_fresh_last_modified(house: House) -> None:
+    match = Match(house.api).in_step()
+    before = house.avos.journal()[-1]["seq"]
+    body = {"bookingStartTime": "2026-11-21T18:00:00Z", "lastModified": "2020-01-01T00:00:00Z"}
+    answer = send(house, "PATCH", f"/external/contentMedia/live/{match.media}", body=body)
+    house.api.all_become(answer.expect(202)["requestIds"], "delivered")
+    read, patch = house.avos.journal(match.media, before)
+    assert (read["method"], patch["method"]) == ("GET", "PATCH")
+    assert patch["body"]["bookingStartTime"] == body["bookingStartTime"]
+    assert patch["body"]["lastModified"] not in (None, body["lastModified"])
+
+
 def test_a_generic_patch_joins_the_lane_of_its_content_media(house: House) -> None:
     match = Match(house.api).in_step()
     before = house.avos.journal()[-1]["seq"]

@@ -18,6 +18,8 @@ from tests.unit.planning.test_batch import event, job
 
 
 EARLY, LATE = "2026-11-21T16:00:00Z", "2026-11-21T17:00:00Z"
+
+
 def move_the_job(rooms: Rooms) -> None:
     rooms.planning.put("job", "j-1", job_body(start=LATE), source_version=10)
 

@@ -73,13 +73,24 @@ def test_a_path_under_a_content_media_takes_its_lane(caller: Caller) -> None:
         ({"method": "PATCH"}, "body"),
         ({"method": "PATCH", "body": []}, "body"),
         ({"method": "PATCH", "body": {}}, "body"),
-        ({"method": "PATCH", "body": {"lastModified": "now"}}, "body.lastModified"),
+        ({"method": "PATCH", "body": {"lastModified": "now"}}, "body"),
         ({"surprise": 1}, "surprise"),
     ],
 )
 def test_what_can_not_be_sent_is_refused_by_name(caller: Caller, body: dict[str, Any], field: str) -> None:
     check_problem(ask(caller, **body), 400, field=field)
     assert caller.get("/api/custom/requests").json == {"requests": [], "next": None}
+
+
+def test_a_patch_may_bring_a_last_modified_which_is_no_value_of_its_own(caller: Caller) -> None:
+    body = {
+        "lastModified": "2020-01-01T00:00:00Z",
+        "LASTMODIFIED": "x",
+        "bookingStartTime": "2026-11-21T18:00:00Z",
+    }
+    accepted = ask(caller, method="PATCH", path="/external/contentMedia/live/C1", body=body)
+    shown = caller.get(f"/api/custom/requests/{accepted.json['requestIds'][0]}").json
+    assert shown["body"] == {"bookingStartTime": "2026-11-21T18:00:00Z"}
 
 
 def test_the_same_key_and_body_give_the_same_answer(caller: Caller) -> None:
