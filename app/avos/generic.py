@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from app.avos.paths import canonical_generic_path, content_media_of
 from app.outgoing.model import AVOS, Acceptance, Accepted, Idempotency, NewRequest, encode, new_id
@@ -13,6 +13,8 @@ from app.outgoing.store import OutgoingStore
 from app.platform.clock import utcnow
 from app.platform.errors import InvalidInput
 from app.platform.keys import fold
+
+MAX_MEMBERS: Final = 500  # of a PATCH: each has a version of its own in the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +71,6 @@ def _members(call: GenericCall) -> Mapping[str, Any]:
         raise InvalidInput(
             [("body", "A PATCH needs an object with at least one member beside lastModified.")]
         )
+    if len(members) > MAX_MEMBERS:
+        raise InvalidInput([("body", f"A PATCH has at most {MAX_MEMBERS} members.")])
     return members

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +10,7 @@ from typing import Any, Final
 
 from app.outgoing.model import State
 from app.platform.clock import from_ms, rfc3339, to_ms
-from app.platform.cursors import Page
-from app.platform.errors import BadRequest
+from app.platform.cursors import Page, decode_number, encode_number
 from app.platform.keys import Keys, fold
 from app.platform.redis import Client, store_errors
 
@@ -31,22 +28,6 @@ class RequestFilter:
     method: str | None = None
     error: str | None = None
     created_after: datetime | None = None
-
-
-def encode_cursor(sequence: int) -> str:
-    """A position in a listing, opaque to callers."""
-    return base64.urlsafe_b64encode(str(sequence).encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> int:
-    """The inverse; raises BadRequest for what was never a cursor of ours."""
-    try:
-        position = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, binascii.Error) as error:
-        raise BadRequest("This cursor is not one that a listing returned.", field="cursor") from error
-    if not 0 <= position < 1 << 63:
-        raise BadRequest("This cursor is not one that a listing returned.", field="cursor")
-    return position
 
 
 class RecordReader:
@@ -78,10 +59,10 @@ class RecordReader:
 
     def page(self, wanted: RequestFilter, limit: int, cursor: str | None = None) -> Page:
         """The newest first. Looks at a bounded number of records, so a page may be short and not the last."""
-        before = decode_cursor(cursor) if cursor else None
+        before = decode_number(cursor) if cursor else None
         matches, last = self.matching(wanted, limit, before)
         items = self.get_many(matches)
-        return Page(items, None if last is None else encode_cursor(last))
+        return Page(items, None if last is None else encode_number(last))
 
     def matching(
         self, wanted: RequestFilter, limit: int, before: int | None = None

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from app.outgoing.errors import NotAllowedInState
 from app.outgoing.model import AVOS, State
-from app.outgoing.records import RecordReader, RequestFilter, decode_cursor, encode_cursor
+from app.outgoing.records import RecordReader, RequestFilter
 from app.outgoing.store import OutgoingStore
 from app.platform.audit import AuditTrail
 from app.platform.clock import from_ms, rfc3339
-from app.platform.cursors import Page
+from app.platform.cursors import Page, decode_number, encode_number
 from app.platform.errors import NotFound
 from app.platform.keys import Keys, fold
 from app.platform.redis import Client, store_errors
@@ -207,9 +207,9 @@ def _known(name: str) -> None:
 
 def _stream_cursor(entry_id: str) -> str:
     milliseconds, _, count = entry_id.partition("-")
-    return f"{encode_cursor(int(milliseconds))}.{encode_cursor(int(count))}"
+    return f"{encode_number(int(milliseconds))}.{encode_number(int(count))}"
 
 
 def _stream_position(cursor: str) -> str:
     milliseconds, _, count = cursor.partition(".")
-    return f"{decode_cursor(milliseconds)}-{decode_cursor(count)}"
+    return f"{decode_number(milliseconds)}-{decode_number(count)}"

@@ -27,6 +27,7 @@ from app.planning.service import PlanningService
 from app.planning.store import Kind
 from app.platform.api import Blueprint
 from app.platform.auth import requires, service
+from app.platform.etags import check_if_match
 from app.platform.idempotency import idempotency
 from app.platform.inputs import check_identifier
 
@@ -141,9 +142,12 @@ def _put(kind: Kind, identifier: str, loaded: dict[str, Any]) -> Response:
 def _get(kind: Kind, identifier: str) -> Response:
     check_identifier(identifier, _ID_NAMES[kind])
     record = service(PlanningService).get(kind, identifier)
+    current = etag(record)
+    check_if_match(current, request.headers.get("If-Match"))
     answer = jsonify(shown_record(_ID_NAMES[kind], identifier, record))
-    answer.set_etag(etag(record))
-    answer.make_conditional(request)
+    answer.set_etag(current)
+    if request.if_none_match.contains_weak(current):
+        answer.status_code = 304
     return answer
 
 

@@ -23,6 +23,6 @@ def check_if_match(current: str | None, if_match: str | None) -> None:
     if not fits:
         now = "that there is no such record" if current is None else f'"{current}"'
         raise PreconditionFailed(
-            f"If-Match doesn't name the current revision, which is {now}; nothing was changed.",
+            f"If-Match doesn't name the current revision, which is {now}.",
             field="If-Match",
         )

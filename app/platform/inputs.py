@@ -21,6 +21,7 @@ from app.platform.turns import in_turns
 
 MAX_ID: Final = 256
 MAX_TEXT: Final = 2_000
+LAST_YEAR: Final = 2999  # deadlines are computed from times; and some senders write 9999 for "never"
 SHOWN_PROBLEMS: Final = 20
 # C0, DEL, C1, lone surrogates, and what a decoder puts where bytes weren't UTF-8.
 _BAD_CHARACTER: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
@@ -115,7 +116,7 @@ class Identifier(ma.fields.String):
 
 
 class Instant(ma.fields.Field[datetime]):
-    """An RFC 3339 time: an aware datetime inside, UTC with `Z` outside."""
+    """An RFC 3339 time from 1970 to `LAST_YEAR`: an aware datetime inside, UTC with `Z` outside."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return rfc3339(value) if isinstance(value, datetime) else value
@@ -124,9 +125,12 @@ class Instant(ma.fields.Field[datetime]):
         if not isinstance(value, str):
             raise ma.ValidationError("A time is a string such as 2026-11-21T19:30:00Z.")
         try:
-            return parse_time(value)
+            time = parse_time(value)
         except (ValueError, OverflowError) as error:
             raise ma.ValidationError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+        if time.year > LAST_YEAR:
+            raise ma.ValidationError(f"A time after the year {LAST_YEAR}; leave it out where there is none.")
+        return time
 
 
 class Whole(ma.fields.Integer):

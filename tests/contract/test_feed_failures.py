@@ -142,7 +142,7 @@ def test_parked_events_can_be_given_up(feeds: FeedBench) -> None:
     feeds.publish(5)
     feeds.work()
     found, following = feeds.store.parked("s1", 2)
-    assert ([one.sequence for one in found], following) == ([1, 2], "2")
+    assert ([one.sequence for one in found], following) == ([1, 2], 2)
     assert feeds.store.discard_parked("s1", found[0].key) == 1
     assert feeds.store.discard_parked("s1") == 4
     assert (feeds.work(), feeds.status().parked) == ([], 0)

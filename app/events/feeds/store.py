@@ -132,9 +132,8 @@ class FeedStore:
 
     # Parked events ----------------------------------------------------------------------------------------------------
 
-    def parked(self, feed_id: str, limit: int, cursor: str | None = None) -> tuple[list[Parked], str | None]:
+    def parked(self, feed_id: str, limit: int, start: int = 0) -> tuple[list[Parked], int | None]:
         """Refused for good, the oldest first, and where to go on."""
-        start = int(cursor) if cursor and cursor.isascii() and cursor.isdecimal() else 0
         with store_errors():
             keys = self._client.zrange(self._keys.feed_part(feed_id, "parked"), start, start + limit - 1)
             pipe = self._client.pipeline(transaction=False)
@@ -149,7 +148,7 @@ class FeedStore:
             for at, key in enumerate(keys)
             if rows[at * 3] is not None
         ]
-        return found, str(start + limit) if len(keys) == limit else None
+        return found, start + limit if len(keys) == limit else None
 
     def retry_parked(self, feed_id: str, key: str | None = None) -> int:
         """Deliver once more, outside of any order: one, or all there are now; how many."""

@@ -21,7 +21,7 @@ from app.events.subscriptions.settling import settled, with_values
 from app.events.subscriptions.store import Listed, SubscriptionStore, cursor_of, entry_of, place_of
 from app.platform.audit import AuditTrail
 from app.platform.clock import to_ms
-from app.platform.cursors import Page, decode_text, encode_text
+from app.platform.cursors import Page, decode_number, encode_number, encode_text
 from app.platform.errors import Conflict, NotFound, Unprocessable
 from app.platform.etags import check_if_match
 
@@ -181,8 +181,10 @@ class SubscriptionService:
     def parked(self, subscription_id: str, limit: int, cursor: str | None) -> Page:
         """What the destination has refused for good, the oldest first."""
         self._known(subscription_id)
-        found, following = self._feeds.parked(subscription_id, limit, decode_text(cursor) if cursor else None)
-        return Page([views.parked_entry(one) for one in found], encode_text(following) if following else None)
+        found, following = self._feeds.parked(subscription_id, limit, decode_number(cursor) if cursor else 0)
+        return Page(
+            [views.parked_entry(one) for one in found], encode_number(following) if following else None
+        )
 
     # Operating ------------------------------------------------------------------------------------
 

@@ -16,8 +16,7 @@ from typing import Any, Final
 from app.events.feeds.model import Command
 from app.events.subscriptions.model import Subscription, decode, encode
 from app.platform.clock import from_ms, rfc3339
-from app.platform.cursors import decode_text, encode_text
-from app.platform.errors import BadRequest
+from app.platform.cursors import decode_text, encode_text, no_cursor
 from app.platform.keys import Keys
 from app.platform.redis import Client, store_errors
 
@@ -146,7 +145,7 @@ def place_of(cursor: str) -> Listed:
     """The inverse; raises BadRequest for what was never a cursor of ours."""
     match = _PLACE.match(decode_text(cursor))
     if not match:
-        raise BadRequest("This cursor is not one that a listing returned.", field="cursor")
+        raise no_cursor()
     return Listed(int(match[1]), match[2])
 
 
@@ -154,5 +153,5 @@ def entry_of(cursor: str) -> str:
     """The entry of a delivery log that a cursor names; raises BadRequest."""
     text = decode_text(cursor)
     if not _ENTRY_ID.match(text):
-        raise BadRequest("This cursor is not one that a listing returned.", field="cursor")
+        raise no_cursor()
     return text

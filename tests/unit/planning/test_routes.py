@@ -195,3 +195,30 @@ def test_bodies_come_back_byte_for_byte_where_json_could_be_mangled(api: Caller)
     assert api("GET", EVENT).json["livestreams"] == []
     assert api("GET", EVENT).json["name"] == body["name"]
     assert api("GET", JOB).json["nodes"] == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"If-Match": '"1"'}, 200),
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": '"2", "1"'}, 200),
+        ({"If-Match": 'W/"1"'}, 412),
+        ({"If-Match": '"2"'}, 412),
+        ({"If-Match": "1"}, 412),
+        ({"If-None-Match": '"1"'}, 304),
+        ({"If-None-Match": 'W/"1"'}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": '"2"'}, 200),
+    ],
+)
+def test_reading_under_a_condition(api: Caller, headers: dict[str, str], status: int) -> None:
+    api("PUT", EVENT, json=event_body())
+    answer = api("GET", EVENT, headers=headers)
+    assert answer.status_code == status
+    if status == 412:
+        assert answer.content_type == "application/problem+json"
+        assert (answer.json["code"], answer.json["field"]) == ("precondition_failed", "If-Match")
+    else:
+        assert answer.headers["ETag"] == '"1"'
+    assert (answer.data == b"") == (status == 304)
