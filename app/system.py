@@ -119,7 +119,12 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         feeds=feeds,
         feed_ticks=FeedTicks(machine),
         runner=Runner(
-            machine, sinks, DeliveryPolicy(disable_after_s=settings.webhook_disable_after_h * 3600)
+            machine,
+            sinks,
+            DeliveryPolicy(
+                disable_after_s=settings.webhook_disable_after_h * 3600,
+                first_try_s=settings.events_first_try_s,
+            ),
         ),
         subscriptions=SubscriptionService(
             SubscriptionStore(typed(redis), keys), feeds, events, sinks, AuditTrail(typed(redis), keys)

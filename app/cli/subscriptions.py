@@ -18,7 +18,7 @@ from app.settings import own_command
 
 SUBSCRIPTIONS: Final = "/api/subscriptions"
 STATES: Final = ("active", "failing", "paused", "disabled")
-OUTCOMES: Final = ("delivered", "failed", "parked", "disabled")
+OUTCOMES: Final = ("delivered", "failed", "handed_over", "parked", "disabled")
 _POLL_S: Final = 0.5
 _limit = click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many."

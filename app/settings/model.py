@@ -74,6 +74,7 @@ class Settings:
     # events
     allowed_cidrs: tuple[str, ...] = ()
     webhook_disable_after_h: float = 72
+    events_first_try_s: float = 1.0
     sns_topics: tuple[str, ...] = ("*",)
     kinesis_streams: tuple[str, ...] = ("*",)
 

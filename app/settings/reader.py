@@ -178,6 +178,7 @@ class Reader(FileAwareEnv):
             "webhook_disable_after_h": self.float(
                 "WEBHOOK_DISABLE_AFTER_H", 72.0, validate=between(0.001, 8784)
             ),
+            "events_first_try_s": self.float("EVENTS_FIRST_TRY_S", 1.0, validate=between(0.1, 15)),
             "sns_topics": self._words("SNS_TOPICS", no_blanks, "*"),
             "kinesis_streams": self._words("KINESIS_STREAMS", no_blanks, "*"),
         }

@@ -38,9 +38,15 @@ def test_an_ordered_feed_stops_at_what_fails_and_goes_on_from_there(feeds: FeedB
     assert feeds.work() == ["listening"]
     assert sink.sequences == [1, 2, 3, 4]
     assert [one.attempt for one in sink.taken] == [1, 2, 1, 1]
-    assert (feeds.field("queue"), feeds.status().failures_in_a_row) == ("deliveries", 0)
+    assert (feeds.field("queue"), feeds.status().failures_in_a_row) == ("deliveries-slow", 0)
     assert names(feeds) == []
     assert [word for word, _ in feeds.journal()] == ["delivered", "failed", *["delivered"] * 3]
+    feeds.publish(16)  # nineteen have gone through since
+    feeds.work()
+    assert feeds.field("queue") == "deliveries-slow"
+    feeds.publish()
+    feeds.work()
+    assert feeds.field("queue") == "deliveries"
 
 
 def test_the_waits_grow_and_a_retry_after_is_kept(feeds: FeedBench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,6 +93,7 @@ class FeedBench:
     now_ms: int = START_MS
     disable_after_s: float = 72 * 3600
     slice_s: float = 60.0
+    clock: Callable[[], float] = time.monotonic
     log_length: int = 1_000_000
 
     def __post_init__(self) -> None:
@@ -120,7 +122,9 @@ class FeedBench:
         )
         self.machine = FeedMachine(shared)
         self.store = FeedStore(shared, self.log, self.sinks)
-        policy = Policy(disable_after_s=self.disable_after_s, slice_s=self.slice_s, rand=lambda: 0.5)
+        policy = Policy(
+            disable_after_s=self.disable_after_s, slice_s=self.slice_s, clock=self.clock, rand=lambda: 0.5
+        )
         self.runner = Runner(self.machine, self.sinks, policy, Keeper(self.machine))
 
     def pass_time(self, seconds: float) -> None:

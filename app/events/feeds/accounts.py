@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.events.feeds.model import Ack, Item
-from app.events.sinks.base import Kind, Outcome, SinkError
+from app.events.sinks.base import HANDED_OVER, Kind, Outcome, SinkError
 
 DELAY_BOUNDS_MS: Final = (50, 100, 250, 500, 1000, 5000, 30_000, 300_000)
 _LISTED: Final = 20  # events that an entry of the delivery log names one by one
@@ -25,6 +25,7 @@ class Sorted:
     parked: list[tuple[Item, SinkError]] = field(default_factory=list)
     failed: list[tuple[Item, SinkError]] = field(default_factory=list)
     unsent: list[Item] = field(default_factory=list)
+    handed_over: list[Item] = field(default_factory=list)
     gone: SinkError | None = None
 
     @property
@@ -42,6 +43,8 @@ def sort(items: Sequence[Item], outcomes: Sequence[Outcome]) -> Sorted:
             found.done.append(item)
         elif not outcome.tried:
             found.unsent.append(item)
+        elif error.code == HANDED_OVER:
+            found.handed_over.append(item)
         elif error.kind is Kind.REFUSED:
             found.parked.append((item, error))
         else:
@@ -62,10 +65,13 @@ def account(ack: Ack, found: Sorted, outcomes: Sequence[Outcome], now_ms: int) -
         _count(ack, "bytes", len(item.delivery.event))
         _count(ack, "delayMs", delay)
         _count(ack, f"delay:{_bound(delay)}", 1)
-        if item.delivery.attempt > 1:
+        if item.first_failed_ms is not None:
             ack.forget.append(item.key)
     for item, error in found.parked:
         park(ack, item, error)
+    for item in found.handed_over:
+        # Not a try yet, but whoever sends it again has to know of it.
+        ack.attempts.append((item.key, item.delivery.attempt - 1, item.first_failed_ms or now_ms))
     for item, _ in found.failed:
         _count(ack, "failures", 1)
         ack.attempts.append((item.key, item.delivery.attempt, item.first_failed_ms or now_ms))
@@ -87,7 +93,7 @@ def park(ack: Ack, item: Item, error: SinkError) -> None:
     }
     ack.park.append((item.key, json.dumps(why)))
     _count(ack, "parked", 1)
-    if item.delivery.attempt > 1:
+    if item.first_failed_ms is not None:
         ack.forget.append(item.key)
 
 
@@ -133,6 +139,8 @@ def line(outcome: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 def _word(outcome: Outcome) -> str:
     if outcome.error is None:
         return "delivered"
+    if outcome.error.code == HANDED_OVER:
+        return "handed_over"
     return {Kind.RETRY: "failed", Kind.REFUSED: "parked", Kind.GONE: "disabled"}[outcome.error.kind]
 
 

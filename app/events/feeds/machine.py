@@ -106,7 +106,7 @@ class FeedMachine:
         word, *rest = self._scripts.run("claim", control)
         if word != b"ok":
             return None
-        (at, owner, revision, ordered, slots, failures, failing_since, pace, queue, ahead, items, position, more, sink, secrets) = rest  # fmt: skip
+        (at, owner, revision, ordered, slots, failures, failing_since, pace, queue, probation, waiting, ahead, items, position, more, sink, secrets) = rest  # fmt: skip
         replay = None if owner.decode() == feed_id else feed_id.rpartition(".")[2]
         return Claimed(
             id=feed_id,
@@ -120,6 +120,8 @@ class FeedMachine:
             failing_since_ms=int(failing_since) or None,
             pace_ms=float(pace),
             queue=queue.decode(),
+            probation=int(probation),
+            waiting=int(waiting),
             ahead=frozenset(key.decode() for key in ahead),
             items=self._items(items, replay),
             position=_position(position),
@@ -135,9 +137,9 @@ class FeedMachine:
         word, *rest = self._scripts.run("ack", control, *payloads)
         if word != b"ok":
             return Acked(going_on=False, word=word.decode())
-        items, position, more = rest
+        items, position, more, waiting = rest
         found = self._items(items, claimed.redelivery)
-        return Acked(going_on=True, word="ok", items=found, position=_position(position), more=bool(more))
+        return Acked(True, "ok", found, _position(position), bool(more), int(waiting))
 
     def renew(self, held: Sequence[tuple[str, str]]) -> list[bool]:
         """Renew leases, (feed, token) each; which of them are still this worker's."""
@@ -234,7 +236,7 @@ def _ack_control(ack: Ack) -> tuple[dict[str, Any], list[str]]:
         control["delivered"] = True
     if ack.failure is not None:
         control["failure"] = [ack.failure[0], text(ack.failure[1])]
-    for name in ("ahead", "disable", "pace", "queue", "rest_ms"):
+    for name in ("ahead", "disable", "pace", "probation", "queue", "rest_ms", "retry_rest_ms"):
         value = getattr(ack, "pace_ms" if name == "pace" else name)
         if value is not None:
             control[name] = value

@@ -17,7 +17,8 @@ FEED_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}\Z")
 FAST: Final = "deliveries"  # queue of the feeds that keep up
 SLOW: Final = "deliveries-slow"  # of those that fail, are slow, or have a backlog to work off
 MAX_IN_FLIGHT: Final = 50
-OUTCOMES: Final = ("delivered", "failed", "parked", "disabled")  # of an entry of the delivery log
+# Of an entry of the delivery log.
+OUTCOMES: Final = ("delivered", "failed", "handed_over", "parked", "disabled")
 Command = Sequence[str | bytes | int]  # a Redis command that is run in the same script
 
 
@@ -153,12 +154,17 @@ class Item:
 
     delivery: Delivery
     member: str = ""
-    first_failed_ms: int | None = None
+    first_failed_ms: int | None = None  # or handed over
 
     @property
     def key(self) -> str:
         """`topic|sequence`."""
         return f"{self.delivery.topic}|{self.delivery.sequence}"
+
+    @property
+    def again(self) -> bool:
+        """Whether it has failed before. A call that was handed over doesn't count."""
+        return self.delivery.attempt > 1 or self.delivery.redelivery == "parked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +182,8 @@ class Claimed:
     failing_since_ms: int | None
     pace_ms: float  # how long calls take, smoothed
     queue: str
+    probation: int  # quick calls until it is trusted again
+    waiting: int  # events that wait for a retry
     ahead: frozenset[str]  # keys of what was delivered beyond the cursor
     items: list[Item]
     position: dict[str, tuple[int, int]]  # topic → (sequence read up to, last matching one)
@@ -222,9 +230,11 @@ class Ack:
     failed_calls: int = 0
     disable: str | None = None  # code of the reason
     pace_ms: float | None = None
+    probation: int | None = None
     queue: str | None = None
     read: Read | None = None
     rest_ms: int | None = None
+    retry_rest_ms: int | None = None  # of its retries only
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,3 +246,4 @@ class Acked:
     items: list[Item] = field(default_factory=list)
     position: dict[str, tuple[int, int]] = field(default_factory=dict)
     more: bool = False
+    waiting: int = 0

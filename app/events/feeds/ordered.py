@@ -136,6 +136,8 @@ class Ordered:
         wait_s = None
         if found.failed:
             wait_s = self._session.stop_feed(ack, found).wait_s
+        elif found.handed_over:
+            ack.rest_ms = 0  # another worker goes on
         elif found.unsent and not found.done and not found.parked:
             ack.rest_ms = 0  # the time was used up before anything was sent
         return self._finish(ack, batch, outcomes, wait_s)
@@ -154,9 +156,11 @@ class Ordered:
         self._aside = self._aside[len(batch) :]
         outcomes = self._session.send(batch)
         ack = Ack()
-        found = self._session.judge(ack, batch, outcomes)
+        found = self._session.judge(ack, batch, outcomes, tells=False)
         ack.done += [item.member for item in (*found.done, *(item for item, _ in found.parked))]
-        ack.retry += [(item.member, 0) for item in found.unsent]
+        ack.retry += [(item.member, 0) for item in (*found.unsent, *found.handed_over)]
+        if found.handed_over:
+            ack.rest_ms = 0
         # These wait for themselves; whether the order may go on, its own calls tell.
         wait_s = self._session.retry_events(ack, found)
         return self._finish(ack, batch, outcomes, wait_s)

@@ -21,6 +21,9 @@ from typing import Any, Final, Protocol
 # Code of an outcome that is no attempt: the event wasn't sent, because an earlier one of its order failed or the time
 # was used up. It counts neither as a failure nor as a try.
 NOT_SENT: Final = "not_sent"
+# Code of a call that got no answer within the short time that a first try has. It may have been taken: it is sent again with the
+# whole time, and counts as a try only then.
+HANDED_OVER: Final = "handed_over"
 # Code of what is refused before it is sent, because no call could carry it.
 TOO_LARGE: Final = "too_large"
 LONGEST_ANSWER: Final = 1_000  # characters of an answer that are shown

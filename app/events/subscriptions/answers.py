@@ -99,7 +99,7 @@ class SubscriptionSchema(Shown):
     open = ma.fields.Integer(
         required=True, metadata={"description": "Under way or waiting for a retry of their own."}
     )
-    parked = ma.fields.Integer(required=True, metadata={"description": "Refused for good; see …/parked."})
+    parked = ma.fields.Integer(required=True, metadata={"description": "Given up; see …/parked."})
     missed = ma.fields.List(
         ma.fields.Nested(MissedEventsSchema),
         required=True,

@@ -15,6 +15,9 @@ local SCHEMA = 1 -- of the feeds that this release makes
 local NEVER = 9000000000000000 -- score in `open` of what a worker holds: whoever takes the feed over finds it there
 local AT_ONCE = 0 -- whatever the clock says
 local LONGEST_MISSED = 20
+-- Events of an unordered feed that are under way or wait for a retry, while its first tries fail: then one new event at a time
+-- finds out whether it is over, and with twice as many none is begun.
+local MOST_OPEN = 2000
 
 local function feed_key(id, part)
   if part then return P .. 'feed:' .. id .. ':' .. part end
@@ -22,9 +25,10 @@ local function feed_key(id, part)
 end
 
 local FIELDS = { 'state', 'owner', 'revision', 'ordered', 'slots', 'queue', 'wake', 'wakes', 'token', 'leaseUntil', 'leasedAt',
-  'turn', 'notBefore', 'notBeforeAt', 'errorAt', 'failures', 'failingSince', 'told', 'pace', 'missed', 'until', 'replay' }
+  'turn', 'notBefore', 'notBeforeAt', 'retryFrom', 'errorAt', 'failures', 'failingSince', 'told', 'pace', 'probation', 'missed',
+  'until', 'replay' }
 local NUMBERS = { revision = true, slots = true, wake = true, wakes = true, leaseUntil = true, leasedAt = true, turn = true,
-  notBefore = true, notBeforeAt = true, errorAt = true, failures = true, failingSince = true }
+  notBefore = true, notBeforeAt = true, retryFrom = true, probation = true, errorAt = true, failures = true, failingSince = true }
 
 -- Its fields, without those that are empty; nothing and 'absent' or 'newer' as `load_hash` has it. A replay is as new as the
 -- feed that it belongs to.
@@ -96,7 +100,14 @@ local function open_due(f)
   local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   if not head[2] then return nil end
   if redis.call('ZCOUNT', key, int(NEVER), '+inf') > 0 then return now end
-  return tonumber(head[2])
+  return math.max(tonumber(head[2]), f.retryFrom or 0)
+end
+
+-- How many wait for a retry, due or not.
+local function waiting(f) return redis.call('ZCOUNT', feed_key(f.id, 'open'), '-inf', '(' .. int(NEVER)) end
+
+local function is_full(f)
+  return f.ordered ~= '1' and (f.failures or 0) > 0 and redis.call('ZCARD', feed_key(f.id, 'open')) >= 2 * MOST_OPEN
 end
 
 local function has_more(f)
@@ -124,8 +135,14 @@ local function settle(f)
     redis.call('ZADD', P .. 'feeds:due', int(f.notBefore), f.id)
     return 'resting'
   end
-  local due = open_due(f)
-  if (due and due <= now) or has_more(f) then
+  local due, more = open_due(f), has_more(f)
+  if more and due and due > now and is_full(f) then
+    -- Nothing is begun before one of those can be tried.
+    redis.call('HSET', feed_key(f.id), 'notBefore', int(due), 'notBeforeAt', int(now))
+    redis.call('ZADD', P .. 'feeds:due', int(due), f.id)
+    return 'resting'
+  end
+  if more or (due and due <= now) then
     wake_feed(f.id, f.queue or 'deliveries')
     return 'awake'
   end
@@ -155,6 +172,10 @@ local function set_back(f)
   if f.leaseUntil and f.leaseUntil > now + ctl.lease_ms then
     f.leaseUntil, f.leasedAt = now + ctl.lease_ms, now
     redis.call('HSET', key, 'leaseUntil', int(f.leaseUntil), 'leasedAt', int(now))
+  end
+  if f.retryFrom and f.retryFrom > now then
+    f.retryFrom = now
+    redis.call('HSET', key, 'retryFrom', int(now))
   end
   if f.errorAt and f.errorAt > now then redis.call('HSET', key, 'errorAt', int(now)) end
   local open = feed_key(f.id, 'open')

@@ -4,7 +4,6 @@
 local LOOKED = 1000 -- entries looked at in one call, where most are of other names
 local LONGEST_CHUNK = 128
 local MOST_READ = 500 -- events in one call: it may not hold the server for long (3 to 4 ms, on a busy machine more)
-local MOST_OPEN = 2000 -- events of an unordered feed that are under way or wait for a retry: then nothing new is begun
 local FAILING = 5 -- failures in a row, and one event finds out whether it is over
 
 -- The tries of an event so far, `n|first failed at`, or nothing.
@@ -30,11 +29,12 @@ local function hold(f, members)
   end
 end
 
--- What is to be tried again and due, each held by this worker from now on.
+-- What is to be tried again and due, each held by this worker from now on. Half of the bytes are left to what is new.
 local function read_open(f, want, got)
+  if want.open_limit <= 0 or (f.retryFrom or 0) > now then return end
   local key = feed_key(f.id, 'open')
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', int(now), 'LIMIT', 0, int(want.open_limit))) do
-    if got.bytes >= want.max_bytes then return end
+    if got.bytes * 2 >= want.max_bytes then return end
     local topic, sequence, previous = string.match(member, '^([^|]+)|(%d+)|(%d+)|')
     local entry = redis.call('XRANGE', P .. 'log:' .. topic, sequence .. '-0', sequence .. '-0')[1]
     if entry then
@@ -77,7 +77,7 @@ local function read_topic(f, want, got, way)
     for _, entry in ipairs(entries) do
       local sequence, event, name, guid, at = sequence_of(entry), values_of(entry)
       if not names or names[name] then
-        if #got.items > 0 and got.bytes + #event > want.max_bytes then return held end
+        if got.fresh > 0 and got.bytes + #event > want.max_bytes then return held end
         local member = ''
         if f.ordered ~= '1' then
           member = way.topic .. '|' .. int(sequence) .. '|' .. int(way.previous) .. '|'
@@ -85,7 +85,7 @@ local function read_topic(f, want, got, way)
         end
         add(f, got, way.topic, sequence, way.previous, member, event, name, guid, at)
         way.previous = sequence
-        taken = taken + 1
+        taken, got.fresh = taken + 1, got.fresh + 1
       end
       way.at = sequence
       looked = looked + 1
@@ -124,18 +124,10 @@ local function ways_of(f, want)
   return all, busy
 end
 
--- Without `want.position` everything before was handled, and what is passed over counts as handled at once.
-local function read(f, want)
-  local got = { items = {}, bytes = 0, position = {}, more = 0 }
-  want.limit, want.open_limit = math.min(want.limit, MOST_READ), math.min(want.open_limit, MOST_READ)
-  if f.ordered ~= '1' then want.limit = math.min(want.limit, MOST_OPEN - redis.call('ZCARD', feed_key(f.id, 'open'))) end
-  if (f.failures or 0) >= FAILING then
-    want.limit, want.open_limit = math.min(want.limit, 1), math.min(want.open_limit, 1)
-  elseif (f.failures or 0) > 0 and f.ordered ~= '1' then
-    want.limit = math.min(want.limit, f.slots or 1) -- no more than can be tried
-  end
-  if want.open_limit > 0 then read_open(f, want, got) end
-  if want.limit <= 0 then return got end
+-- New events. Without `want.position` everything before was handled, and what is passed over counts as handled at once.
+local function read_new(f, want, got)
+  if want.limit <= 0 then return end
+  want.max_bytes = got.bytes + math.max(want.max_bytes - got.bytes, want.max_bytes / 2)
   local all, busy = ways_of(f, want)
   for _, way in ipairs(busy) do
     local before = #got.items
@@ -149,6 +141,26 @@ local function read(f, want)
     end
   end
   for _, way in ipairs(all) do got.position[#got.position + 1] = { way.topic, way.at, way.previous } end
+end
+
+local function read(f, want)
+  local got = { items = {}, bytes = 0, fresh = 0, position = {}, more = 0 }
+  local failures, unordered = f.failures or 0, f.ordered ~= '1'
+  want.limit, want.open_limit = math.min(want.limit, MOST_READ), math.min(want.open_limit, MOST_READ)
+  if failures >= FAILING then
+    want.limit, want.open_limit = math.min(want.limit, 1), math.min(want.open_limit, 1)
+  elseif failures > 0 and unordered then
+    want.limit = math.min(want.limit, f.slots or 1) -- no more than can be tried
+  end
+  if failures > 0 and unordered then
+    local most = is_full(f) and 0 or redis.call('ZCARD', feed_key(f.id, 'open')) >= MOST_OPEN and 1 or want.limit
+    want.limit = math.min(want.limit, most)
+  end
+  -- Only a first try tells whether the receiver is well again: what has failed before may never be taken.
+  local first = unordered and failures >= FAILING
+  if not first then read_open(f, want, got) end
+  read_new(f, want, got)
+  if first and #got.items == 0 then read_open(f, want, got) end
   return got
 end
 

@@ -3,15 +3,16 @@
 --
 -- ARGV[1] {id, token, turn, revision, cursor: {topic: [at, previous]}, ahead?: [key], done: [member], retry: [[member, ms]],
 --          attempts: [[key, tries, first failed at]], forget: [key], park: [[key, n]], counts: {name: n},
---          journal: [[outcome, n]], delivered?, failure?: [code, n], failed_calls, disable?, pace?, queue?,
---          read?: {limit, max_bytes, open_limit, position?, hold?}, rest_ms?, lease_ms, log_length, …}
+--          journal: [[outcome, n]], delivered?, failure?: [code, n], failed_calls, disable?, pace?, probation?, queue?,
+--          read?: {limit, max_bytes, open_limit, position?, hold?}, rest_ms?, retry_rest_ms?, lease_ms, log_length, …}
 -- ARGV[2…] payloads, which `n` counts from 1
 -- Result  {"lost"}: another worker has it | {"repeated" | "listening" | "awake" | "resting" | "stopped" | "done"}: let go
---         | {"ok", items, position, more} as claim has them
+--         | {"ok", items, position, more, waiting} as claim has them
 -- include: _reading.lua
 
 local FAILING_AFTER = 5 -- failures in a row, or
-local FAILING_MS = 60000 -- so long, until it is told
+local FAILING_MS = 60000 -- so long, until it is told; where only retries were made since the first,
+local QUIET_MS = 600000 -- so long: what was tried last may be an event that is never taken
 local JOURNAL_LENGTH = 1000
 local MOST_PARKED = 10000
 
@@ -84,19 +85,22 @@ local function note_events()
 end
 
 local function note_success()
-  redis.call('HSET', key, 'deliveredAt', int(now), 'failures', '0', 'failingSince', '', 'told', '')
+  redis.call('HSET', key, 'deliveredAt', int(now), 'failures', '0', 'failingSince', '', 'told', '',
+    'retryFrom', '')
   if f.told then
     tell(f, 'subscription-recovered', { failures = f.failures, failingSince = iso(f.failingSince or now) })
   end
-  f.failures, f.failingSince, f.told = 0, nil, nil
+  f.failures, f.failingSince, f.told, f.retryFrom = 0, nil, nil, nil
 end
 
 local function note_failure()
+  redis.call('HSET', key, 'errorCode', ctl.failure[1], 'errorDetail', payload(ctl.failure[2]), 'errorAt', int(now))
   f.failures = (f.failures or 0) + ctl.failed_calls
+  if f.failures == 0 then return end -- a retry's, while first tries go through
   f.failingSince = math.min(f.failingSince or now, now)
-  redis.call('HSET', key, 'failures', int(f.failures), 'failingSince', int(f.failingSince), 'errorCode', ctl.failure[1],
-    'errorDetail', payload(ctl.failure[2]), 'errorAt', int(now))
-  if not f.told and not f.replaying and (f.failures >= FAILING_AFTER or now - f.failingSince >= FAILING_MS) then
+  redis.call('HSET', key, 'failures', int(f.failures), 'failingSince', int(f.failingSince))
+  local long = now - f.failingSince >= (ctl.failed_calls > 0 and FAILING_MS or QUIET_MS)
+  if not f.told and not f.replaying and (f.failures >= FAILING_AFTER or long) then
     redis.call('HSET', key, 'told', '1')
     tell(f, 'subscription-failing', { reason = ctl.failure[1], failures = f.failures, failingSince = iso(f.failingSince) })
   end
@@ -118,6 +122,11 @@ note_events()
 if ctl.delivered then note_success() end
 if ctl.failure then note_failure() end
 if ctl.pace then redis.call('HSET', key, 'pace', string.format('%.1f', ctl.pace)) end
+if ctl.probation then redis.call('HSET', key, 'probation', int(ctl.probation)) end
+if ctl.retry_rest_ms then
+  f.retryFrom = now + ctl.retry_rest_ms
+  redis.call('HSET', key, 'retryFrom', int(f.retryFrom))
+end
 if ctl.queue then
   f.queue = ctl.queue
   redis.call('HSET', key, 'queue', ctl.queue)
@@ -143,4 +152,4 @@ f.ordered, f.slots = owner.ordered, owner.slots
 take_lease(f)
 local got = read(f, ctl.read)
 if #got.items == 0 and got.more == 0 and not ctl.read.hold then return { settle(f) } end
-return { 'ok', got.items, got.position, got.more }
+return { 'ok', got.items, got.position, got.more, waiting(f) }

@@ -28,10 +28,10 @@ end
 -- Also out of disabled, with a clean sheet.
 local function resume(one)
   if one.state == 'active' then return 0 end
-  one.state, one.notBefore, one.queue = 'active', nil, 'deliveries'
+  one.state, one.notBefore, one.retryFrom, one.failures, one.queue = 'active', nil, nil, 0, 'deliveries'
   if one.replaying then one.queue = 'deliveries-slow' end
   redis.call('HSET', feed_key(one.id), 'state', 'active', 'reason', '', 'failures', '0', 'failingSince', '', 'told', '',
-    'notBefore', '', 'queue', one.queue)
+    'notBefore', '', 'retryFrom', '', 'probation', '', 'pace', '0', 'queue', one.queue)
   if one.token then
     -- A worker has it still, or died with it: either way the tick will see.
     redis.call('ZADD', P .. 'feeds:due', int(one.leaseUntil or now), one.id)

@@ -3,8 +3,8 @@
 --
 -- ARGV[1] {id, token, known (revision whose configuration the worker has, 0: none), read: {limit, max_bytes, open_limit}, lease_ms, seed}
 -- Result  {"no"} | {"idle"}: nothing was there, it listens again
---         | {"ok", now, owner, revision, ordered, slots, failures, failingSince, pace, queue, ahead, items, position, more,
---            sink, secrets} with the last two empty where `known` is right
+--         | {"ok", now, owner, revision, ordered, slots, failures, failingSince, pace, queue, probation, waiting, ahead, items,
+--            position, more, sink, secrets} with the last two empty where `known` is right; `waiting`: how many, for a retry
 --         items: {topic, sequence, previous, name, guid, at, member, tries, event}; position: {topic, at, previous}
 -- include: _reading.lua
 
@@ -38,5 +38,5 @@ end
 local config = { '', '' }
 if owner.revision ~= ctl.known then config = redis.call('HMGET', feed_key(f.owner), 'sink', 'secrets') end
 return { 'ok', now, f.owner, owner.revision, owner.ordered == '1' and 1 or 0, owner.slots, f.failures or 0,
-  f.failingSince or 0, f.pace or '0', f.queue or 'deliveries', redis.call('SMEMBERS', feed_key(f.id, 'ahead')), got.items,
-  got.position, got.more, config[1], config[2] }
+  f.failingSince or 0, f.pace or '0', f.queue or 'deliveries', f.probation or 0, waiting(f),
+  redis.call('SMEMBERS', feed_key(f.id, 'ahead')), got.items, got.position, got.more, config[1], config[2] }

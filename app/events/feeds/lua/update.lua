@@ -30,8 +30,8 @@ end
 -- Whatever it rested for may be mended. A worker that has it lets it go at its next word.
 for _, one in ipairs({ f, replay }) do
   if one.state == 'active' and not one.token and not one.wake then
-    one.notBefore = nil
-    redis.call('HSET', feed_key(one.id), 'notBefore', '')
+    one.notBefore, one.retryFrom = nil, nil
+    redis.call('HSET', feed_key(one.id), 'notBefore', '', 'retryFrom', '')
     settle(one)
   end
 end

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from app.events.feeds.machine import FeedMachine
 from app.events.feeds.model import Ack, Acked, Claimed, Read
-from app.events.sinks.base import Delivery, Limits, Outcome
+from app.events.sinks.base import HANDED_OVER, Delivery, Kind, Limits, Outcome, SinkError
 from app.platform.errors import Conflict
 from app.platform.keys import Keys
 from tests.support.feeds import DOWN, OK, OTHER, REFUSED, TOPIC, FakeSink, FeedBench
@@ -30,6 +30,10 @@ FEEDS: dict[str, dict[str, Any]] = {
     "batches": {"sink": MANY, "topics": {TOPIC: (), OTHER: ()}},
     "several": {"ordered": False, "in_flight": 3},
 }
+
+
+# As `Session.send` has it of a call that got the short time only.
+NO_ANSWER = Outcome(SinkError(HANDED_OVER, "No answer within 1 s.", Kind.RETRY), latency_ms=1000)
 
 
 class Killed(BaseException):
@@ -97,7 +101,7 @@ class Feeds(RuleBasedStateMachine):
             self.published[topic, sequence] = name
 
     @rule(
-        answers=st.lists(st.sampled_from([OK, OK, DOWN, REFUSED]), max_size=5),
+        answers=st.lists(st.sampled_from([OK, OK, DOWN, REFUSED, NO_ANSWER]), max_size=5),
         words=st.integers(-1, 4),
         after=st.booleans(),
         twice=st.booleans(),

@@ -1,0 +1,260 @@
+"""Receivers that take their time: a first try holds a slot of those that keep up for a second, the whole time is had among the slow,
+and trust comes back call by call."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import fakeredis
+import pytest
+
+from app.events.feeds.decide import PROBATION, RETURN
+from app.events.sinks.base import Delivery, Kind, Outcome, SinkError
+from app.platform.keys import Keys
+from tests.support.feeds import DOWN, OK, FakeSink, FeedBench
+from tests.support.wait import until
+
+FAST, SLOW = "deliveries", "deliveries-slow"
+
+
+class Clock:
+    """Stands still, but for what calls take."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def go_on(self, seconds: float) -> None:
+        with self._lock:
+            self.now += seconds
+
+
+class Slow(FakeSink):
+    """Answers after `takes_s`, where it is given so much time."""
+
+    def __init__(self, clock: Clock, takes_s: float) -> None:
+        super().__init__()
+        self.takes_s = takes_s
+        self.given_s: list[float] = []
+        self._clock = clock
+
+    def send(self, deliveries: Sequence[Delivery], deadline: float) -> list[Outcome]:
+        given_s = deadline - self._clock()
+        self.given_s.append(round(given_s, 6))
+        took_s = min(self.takes_s, given_s)
+        latency = int(took_s * 1000)
+        self._clock.go_on(took_s)
+        if took_s < self.takes_s:
+            error = SinkError("timeout", "No whole answer came in time.", Kind.RETRY)
+            self.calls.append(list(deliveries))
+            return [Outcome(error, latency_ms=latency)] * len(deliveries)
+        return [
+            Outcome(said.error, said.status, latency, said.answer)
+            for said in super().send(deliveries, deadline)
+        ]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def feeds(clock: Clock) -> FeedBench:
+    return FeedBench(fakeredis.FakeRedis(), Keys("t"), flags=False, clock=clock)
+
+
+def on(feeds: FeedBench, queue: str) -> list[str]:
+    """Run what waits in one of the queues."""
+    return [feeds.runner.run(feed_id) for feed_id in feeds.messages(queue)]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_first_try_without_an_answer_after_a_second_is_handed_over_and_counts_as_no_failure(
+    feeds: FeedBench, clock: Clock, ordered: bool
+) -> None:
+    sink = Slow(clock, takes_s=2.0)
+    feeds.sinks.sinks["s1"] = sink
+    feeds.feed(ordered=ordered, in_flight=1)
+    feeds.publish()
+    assert on(feeds, FAST) == ["awake"]
+    status = feeds.status()
+    assert (sink.given_s, status.failures_in_a_row, status.last_error) == ([1.0], 0, None)
+    assert (status.counters["calls"], status.counters.get("failures", 0)) == (1, 0)
+    [(word, entry)] = feeds.journal()
+    assert (word, entry["error"]["code"], entry["attempt"]) == ("handed_over", "handed_over", 1)
+    assert "may come twice" in entry["error"]["detail"]
+    assert feeds.messages(FAST) == []
+    assert on(feeds, SLOW) == ["listening"]
+    assert (sink.given_s, sink.sequences) == ([1.0, 15.0], [1])
+    assert (sink.taken[0].attempt, sink.taken[0].guid) == (1, "g1")
+    assert feeds.client.exists(feeds.keys.feed_part("s1", "attempts")) == 0
+    feeds.is_settled()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_who_always_takes_two_seconds_lives_among_the_slow_and_gets_each_event_once(
+    feeds: FeedBench, clock: Clock, ordered: bool
+) -> None:
+    sink = Slow(clock, takes_s=2.0)
+    feeds.sinks.sinks["s1"] = sink
+    feeds.feed(ordered=ordered, in_flight=2)
+    feeds.publish()
+    feeds.work()
+    sink.calls.clear()
+    for _ in range(PROBATION + 5):
+        feeds.publish()
+        assert feeds.messages(FAST) == []
+        on(feeds, SLOW)
+    assert len(sink.calls) == PROBATION + 5
+    assert set(sink.given_s[1:]) == {15.0}
+    assert sorted(sink.sequences) == [*range(1, PROBATION + 7)]
+    assert (feeds.status().failures_in_a_row, feeds.told()) == (0, [])
+
+
+def test_a_receiver_that_was_slow_once_comes_back_after_quick_calls(feeds: FeedBench, clock: Clock) -> None:
+    sink = Slow(clock, takes_s=1.5)
+    feeds.sinks.sinks["s1"] = sink
+    feeds.feed()
+    feeds.publish()
+    feeds.work()
+    sink.takes_s = 0.02
+    for _ in range(RETURN - 1):
+        feeds.publish()
+        assert on(feeds, FAST) == []
+        on(feeds, SLOW)
+    assert feeds.field("queue") == SLOW
+    feeds.publish()
+    feeds.work()
+    assert feeds.field("queue") == FAST
+
+
+def test_one_that_hangs_rests_the_longer_the_more_it_held(feeds: FeedBench, clock: Clock) -> None:
+    sink = Slow(clock, takes_s=99)
+    feeds.sinks.sinks["s1"] = sink
+    feeds.feed()
+    feeds.publish()
+    feeds.work()
+    waits = []
+    for _ in range(4):
+        waits.append(((feeds.status().next_try_ms or 0) - feeds.now_ms) / 1000)
+        feeds.tick(waits[-1])
+        feeds.work()
+    assert sink.given_s[:3] == [1.0, 15.0, 15.0]
+    assert waits == [15, 30, 45, 60]
+
+
+def test_a_relapse_on_probation_costs_a_second_and_one_call(feeds: FeedBench, clock: Clock) -> None:
+    sink = Slow(clock, takes_s=99)
+    feeds.sinks.sinks["s1"] = sink
+    feeds.feed(ordered=False, in_flight=4)
+    feeds.publish(40)
+    for _ in range(8):
+        feeds.work()
+        feeds.tick(301)
+    assert feeds.status().failures_in_a_row >= 5
+    sink.takes_s = 0.02
+    sink.given_s.clear()
+    clock.now += 60  # however long it took
+    threads: set[str] = set()
+
+    def note() -> None:
+        threads.add(threading.current_thread().name)
+        if len(sink.calls) >= before + 6:
+            sink.takes_s = 99
+
+    before = len(sink.calls)
+    sink.during = note
+    feeds.publish(40)
+    on(feeds, SLOW)
+    # The first had failed before and has the whole time; those that are new have the short one, one at a time.
+    assert 1.0 in sink.given_s
+    assert len(threads) == 1
+    assert feeds.field("queue") == SLOW
+
+
+def test_a_feed_that_is_not_trusted_yet_stays_on_the_slow_queue_whatever_it_was_moved_for(
+    feeds: FeedBench, clock: Clock
+) -> None:
+    sink = Slow(clock, takes_s=0.02)
+    feeds.sinks.sinks["s1"] = sink
+    feeds.feed()
+    sink.say = lambda _: DOWN
+    feeds.publish()
+    feeds.work()
+    sink.say = lambda _: OK
+    feeds.tick(2)
+    feeds.work()
+    assert feeds.field("queue") == SLOW
+    assert feeds.store.pause("s1")
+    assert feeds.store.resume("s1")  # by hand: with a clean sheet
+    feeds.publish()
+    assert on(feeds, FAST) == ["listening"]
+
+
+def test_an_answer_is_an_answer_however_late(feeds: FeedBench, clock: Clock) -> None:
+    """Only what got none is handed over."""
+    sink = Slow(clock, takes_s=1.0)
+    feeds.sinks.sinks["s1"] = sink
+    sink.say = lambda _: DOWN
+    feeds.feed()
+    feeds.publish()
+    assert feeds.work() == ["resting"]
+    assert feeds.status().failures_in_a_row == 1
+
+
+# Several calls at once ------------------------------------------------------------------------------------------------
+
+
+def test_retries_that_hang_leave_half_of_the_calls_to_what_is_new() -> None:
+    feeds = FeedBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
+    sink = feeds.feed(ordered=False, in_flight=4)
+    sink.say = lambda _: DOWN
+    feeds.publish(4)
+    feeds.work()
+    feeds.client.hset(feeds.keys.feed("s1"), mapping={"failures": "0", "probation": "0"})
+    over = threading.Event()
+    hanging: list[int] = []
+
+    def say(one: Delivery) -> Outcome:
+        if one.attempt > 1:
+            hanging.append(one.sequence)
+            assert over.wait(20)
+        return OK
+
+    sink.say = say
+    feeds.tick(400)
+    worker = threading.Thread(target=feeds.work)
+    worker.start()
+    try:
+        until(lambda: len(hanging) == 2, what="retries to hang")
+        new = feeds.publish(30)
+        until(lambda: len(sink.taken) == 30, what="what is new to go through")
+        assert sorted(sink.sequences) == new
+        assert len(hanging) == 2
+    finally:
+        over.set()
+        worker.join(20)
+    assert sorted(sink.sequences) == [*range(1, 35)]
+
+
+def test_with_one_call_at_a_time_first_tries_and_retries_take_turns() -> None:
+    feeds = FeedBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
+    sink = feeds.feed(ordered=False, in_flight=1)
+    sink.say = lambda one: DOWN if one.attempt == 1 and one.sequence <= 4 else OK
+    feeds.publish(4)
+    feeds.work()
+    feeds.store.pause("s1")
+    feeds.client.hset(feeds.keys.feed("s1"), mapping={"failures": "0"})
+    feeds.publish(4)
+    feeds.tick(400)
+    sink.calls.clear()
+    feeds.store.resume("s1")
+    feeds.work()
+    kinds = [one.attempt > 1 for call in sink.calls for one in call]
+    assert kinds[:6] in ([True, False] * 3, [False, True] * 3)
