@@ -27,9 +27,7 @@ _TICK_S: Final = 3.0  # a promote tick comes every second
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """They could be read; is anything missing or misspelt?"""
-    for name in settings.unknown:
-        yield Finding("settings", "warning", f"{name} is no setting", "Is it misspelt? It has no effect.")
+    """They could be read; is anything missing?"""
     if settings.avos_url and not settings.avos_token:
         yield Finding(
             "settings", "warning", "MEDIAOPS_AVOS_TOKEN isn't set", "AVOS is called without authorization."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,12 +56,23 @@ def lay_out(environ: dict[str, str], *, stand_ins: bool = True) -> Layout:
     """
     given = Settings.load(environ, running=False)
     data_dir = given.data_dir.absolute()
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (data_dir / "logs").mkdir(exist_ok=True)
     chosen = {"MEDIAOPS_DATA_DIR": str(data_dir)}
     notes: list[str] = []
-    _port(given.http_host, given.http_port, "HTTP_PORT", environ, chosen, notes)
-    _port(given.flower_host, given.flower_port, "FLOWER_PORT", environ, chosen, notes)
+    problems = {
+        f"MEDIAOPS_{name}": [problem]
+        for name, problem in (
+            ("DATA_DIR", _make(data_dir)),
+            ("HTTP_PORT", _port(given.http_host, given.http_port, "HTTP_PORT", environ, chosen, notes)),
+            (
+                "FLOWER_PORT",
+                _port(given.flower_host, given.flower_port, "FLOWER_PORT", environ, chosen, notes),
+            ),
+            ("AVOS_URL", None if given.avos_url or stand_ins else "Without stand-ins, name AVOS."),
+        )
+        if problem
+    }
+    if problems:
+        raise InvalidSettings(problems)
     _secret(data_dir / TOKEN_FILE, "API_TOKEN", given.api_token, chosen)
     _secret(data_dir / "flower-password", "FLOWER_PASSWORD", given.flower_password, chosen)
     server = None
@@ -70,13 +82,11 @@ def lay_out(environ: dict[str, str], *, stand_ins: bool = True) -> Layout:
         )
         chosen["MEDIAOPS_REDIS_URL"] = server.url
     stand_in_port = None
-    if given.avos_url is None and stand_ins:
+    if given.avos_url is None:
         stand_in_port = free_port()
         chosen["MEDIAOPS_AVOS_URL"] = f"http://127.0.0.1:{stand_in_port}"
         chosen["MEDIAOPS_AVOS_BYPASS_PROXY"] = "true"  # it is on this machine
         _secret(data_dir / "avos-token", "AVOS_TOKEN", given.avos_token, chosen)
-    elif given.avos_url is None:
-        raise InvalidSettings({"MEDIAOPS_AVOS_URL": ["Without stand-ins, name AVOS."]})
     settings = Settings.load(environ | chosen, running=False)
     return Layout(settings, chosen, server, stand_in_port, tuple(notes))
 
@@ -114,17 +124,27 @@ def _socket(host: str) -> socket.socket:
 
 def _port(
     host: str, port: int, name: str, environ: dict[str, str], chosen: dict[str, str], notes: list[str]
-) -> None:
-    """A port that was asked for must be free; the default one gives way."""
+) -> str | None:
+    """What is wrong, if anything: a port that was asked for must be free; the default one gives way."""
     variable = f"MEDIAOPS_{name}"
     if not is_free(host, port):
         if environ.get(variable) or environ.get(f"{variable}_FILE"):
-            raise InvalidSettings(
-                {variable: [f"Port {port} of {host} is in use, or may not be used. Choose another."]}
-            )
+            return f"Port {port} of {host} is in use, or may not be used. Choose another."
         taken, port = port, free_port(host)
         notes.append(f"Port {taken} is in use, so {port} is taken instead; {variable} chooses one.")
     chosen[variable] = str(port)
+    return None
+
+
+def _make(data_dir: Path) -> str | None:
+    """Make the data directory; what is wrong, if anything: a checkout may be read-only, or somebody else's."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (data_dir / "logs").mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=data_dir):
+            return None
+    except OSError as error:
+        return f"Nothing can be written to {data_dir} ({error.strerror}). Name a directory of yours."
 
 
 def _secret(path: Path, name: str, given: str | None, chosen: dict[str, str]) -> None:

@@ -16,7 +16,6 @@ BEAT: Final = "beat"
 FLOWER: Final = "flower"
 STAND_IN: Final = "avos-stand-in"
 GIVING_WAY: Final = ("nice", "-n", "10")
-_FEW = 4  # threads of a worker whose tasks only talk to Redis
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def stages(layout: Layout) -> list[Stage]:
         for number in range(1, settings.events_workers + 1)
     ]
     slow = worker("events-slow", "deliveries-slow", settings.events_slow_slots, deliver, gives_way=True)
-    few = [worker(name, name, _FEW, finish) for name in ("pending", "ticks")]
+    few = [worker(name, name, settings.slots, finish) for name in ("pending", "ticks")]
     found = [
         Stage(FLOWER, "Flower", (Program(FLOWER, (sys.executable, "-m", "workers.flower")),)),
         Stage("workers", "Workers", (*live, *events, slow, *few)),

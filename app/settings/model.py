@@ -80,14 +80,12 @@ class Settings:
 
     # workers
     inline_chain: bool = True
+    slots: int = 4
     live_workers: int = 2
     live_slots: int = 100
     events_workers: int = 2
     events_slots: int = 50
     events_slow_slots: int = 100
-
-    # names that look like settings of ours and aren't (a spelling mistake, most likely): shown by `doctor`
-    unknown: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, *, running: bool = True) -> Settings:
@@ -95,9 +93,9 @@ class Settings:
 
         `running` False leaves out what a running `up` has chosen.
         """
-        given = dict(os.environ if environ is None else environ)
+        given = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
         chosen = running_settings(given) if running else {}
-        return cls(**Reader(chosen | {name: value for name, value in given.items() if value}).values())
+        return cls(**Reader(chosen | given, named=sorted(given)).values())
 
     @property
     def broker_url(self) -> str:

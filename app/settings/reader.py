@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -27,6 +29,10 @@ from app.settings.checks import (
 from app.settings.places import embedded_socket, proxy_for
 
 PREFIX: Final = "MEDIAOPS_"
+_ALIKE: Final = 0.8
+_SERVICE_LINK: Final = re.compile(
+    r"_SERVICE_(HOST|PORT(_\w+)?)\Z|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?\Z"
+)
 
 
 class InvalidSettings(Exception):
@@ -42,9 +48,11 @@ class Reader(FileAwareEnv):
     """environs, reading a given mapping, with a file's trailing newline cut off and unreadable files reported with
     all other mistakes (its own raises at once)."""
 
-    def __init__(self, source: Mapping[str, str]) -> None:
+    def __init__(self, source: Mapping[str, str], named: Iterable[str] = ()) -> None:
+        """`named`: those of the names that somebody here has written; no other than settings may be among them."""
         super().__init__(eager=False, prefix=PREFIX)
         self._source = source
+        self._named = named
         self._read: set[str] = set()
 
     def _get_value(self, env_key: str, default: Any) -> Any:
@@ -73,17 +81,34 @@ class Reader(FileAwareEnv):
             | self._events()
             | self._workers()
         )
-        if not self._errors and values["avos_timeout_s"] >= values["lease_s"]:
+        if self._well("AVOS_TIMEOUT_S", "LEASE_S") and values["avos_timeout_s"] >= values["lease_s"]:
             self._errors[f"{PREFIX}AVOS_TIMEOUT_S"].append(
                 f"One whole attempt must end before its lease does (MEDIAOPS_LEASE_S, {values['lease_s']:g} s)."
             )
+        self._refuse_unknown()
         try:
             self.seal()
         except EnvValidationError as error:
             raise InvalidSettings(cast("dict[str, list[str]]", error.error_messages)) from None
-        names = self._read | {f"{name}_FILE" for name in self._read}
-        unknown = sorted(name for name in self._source if name.startswith(PREFIX) and name not in names)
-        return values | {"unknown": tuple(unknown)}
+        return values
+
+    def _well(self, *names: str) -> bool:
+        """Whether a rule across these settings can be looked at, whatever is wrong with others."""
+        return not any(f"{PREFIX}{name}" in self._errors for name in names)
+
+    def _links_a_service(self, name: str) -> bool:
+        """Kubernetes puts the addresses of a namespace's services into every container: MEDIAOPS_API_PORT_8080_TCP, …"""
+        return bool(_SERVICE_LINK.search(name)) or (name.endswith("_PORT") and "://" in self._source[name])
+
+    def _refuse_unknown(self) -> None:
+        """A misspelt setting would silently leave its default."""
+        known = self._read | {f"{name}_FILE" for name in self._read}
+        for name in self._named:
+            if name.startswith(PREFIX) and name not in known and not self._links_a_service(name):
+                close = get_close_matches(name, known, 1, _ALIKE)
+                self._errors[name].append(
+                    "There is no such setting." + "".join(f" Is {c} meant?" for c in close)
+                )
 
     def _general(self) -> dict[str, Any]:
         tenant = matches(r"[a-z0-9][a-z0-9-]{0,62}", "lower-case letters, digits and '-', 1 to 63")
@@ -186,6 +211,7 @@ class Reader(FileAwareEnv):
     def _workers(self) -> dict[str, Any]:
         return {
             "inline_chain": self.bool("INLINE_CHAIN", True),
+            "slots": self.int("SLOTS", 4, validate=between(1, 1000)),
             "live_workers": self.int("LIVE_WORKERS", 2, validate=between(1, 32)),
             "live_slots": self.int("LIVE_SLOTS", 100, validate=between(1, 1000)),
             "events_workers": self.int("EVENTS_WORKERS", 2, validate=between(1, 32)),

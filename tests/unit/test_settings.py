@@ -108,8 +108,33 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert load(AVOS_URL="", HTTP_PORT="").http_port == 8080
 
 
-def test_a_misspelt_setting_is_named() -> None:
-    assert load(HTTP_PROT="9").unknown == ("MEDIAOPS_HTTP_PROT",)
+def test_a_name_that_is_no_setting_is_refused_with_the_one_that_may_be_meant() -> None:
+    found = problems(HTTP_PROT="9", NONSENSE_FILE="/x", LEASE_S="never", API_TOKEN_FIEL="/x")
+    assert set(found) == {
+        "MEDIAOPS_HTTP_PROT",
+        "MEDIAOPS_NONSENSE_FILE",
+        "MEDIAOPS_LEASE_S",
+        "MEDIAOPS_API_TOKEN_FIEL",
+    }
+    assert "Is MEDIAOPS_HTTP_PORT meant?" in found["MEDIAOPS_HTTP_PROT"][0]
+    assert "meant" not in found["MEDIAOPS_NONSENSE_FILE"][0]
+    assert "MEDIAOPS_API_TOKEN_FILE" in found["MEDIAOPS_API_TOKEN_FIEL"][0]
+    assert load(HTTP_PROT="").http_port == 8080  # an empty one counts as unset, as everywhere
+
+
+def test_what_kubernetes_says_of_its_services_is_no_mistake() -> None:
+    service = {
+        "API_SERVICE_HOST": "10.0.0.1", "API_SERVICE_PORT": "8080", "API_SERVICE_PORT_HTTP": "8080", "API_PORT": "tcp://10.0.0.1:8080",
+        "API_PORT_8080_TCP": "tcp://10.0.0.1:8080", "API_PORT_8080_TCP_PROTO": "tcp", "API_PORT_8080_TCP_ADDR": "10.0.0.1",
+    }  # fmt: skip
+    assert load(**service).http_port == 8080
+    assert set(problems(API_PORT="8080")) == {"MEDIAOPS_API_PORT"}
+
+
+def test_a_rule_across_settings_does_not_hide_behind_another_mistake() -> None:
+    found = problems(AVOS_TIMEOUT_S="15", LEASE_S="15", HTTP_PORT="many")
+    assert set(found) == {"MEDIAOPS_AVOS_TIMEOUT_S", "MEDIAOPS_HTTP_PORT"}
+    assert set(problems(AVOS_TIMEOUT_S="15", LEASE_S="soon")) == {"MEDIAOPS_LEASE_S"}
 
 
 def test_what_a_running_up_chose_counts_where_the_environment_is_silent(tmp_path: Path) -> None:

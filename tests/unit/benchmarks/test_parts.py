@@ -91,7 +91,7 @@ def test_our_processes_get_settings_of_their_own(tmp_path: Path, monkeypatch: py
     settings = Settings.load(
         environment(tmp_path, "http://127.0.0.1:9", MEDIAOPS_INLINE_CHAIN="false"), running=False
     )
-    assert (settings.tenant, settings.inline_chain, settings.unknown) == ("default", False, ())
+    assert (settings.tenant, settings.inline_chain) == ("default", False)
     assert settings.data_dir.is_relative_to(tmp_path)
 
 

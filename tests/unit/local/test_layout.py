@@ -53,6 +53,16 @@ def test_a_port_that_was_asked_for_must_be_free(tmp_path: Path, taken: int) -> N
         lay_out(environ(tmp_path, HTTP_PORT=str(taken), FLOWER_PORT=str(free_port())))
 
 
+def test_all_that_is_wrong_with_this_machine_is_told_at_once(tmp_path: Path, taken: int) -> None:
+    (tmp_path / "data").touch()  # no directory can be made there
+    with pytest.raises(InvalidSettings) as raised:
+        lay_out(environ(tmp_path, HTTP_PORT=str(taken), FLOWER_PORT=str(taken)), stand_ins=False)
+    assert set(raised.value.problems) == {
+        "MEDIAOPS_DATA_DIR", "MEDIAOPS_HTTP_PORT", "MEDIAOPS_FLOWER_PORT", "MEDIAOPS_AVOS_URL",
+    }  # fmt: skip
+    assert "Name a directory of yours" in str(raised.value)
+
+
 def test_a_default_port_that_is_taken_gives_way(
     tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
