@@ -26,7 +26,13 @@ from app.settings import Settings
 from app.watch.canaries import Canaries, watch
 
 ENDING: Final = "--end-silent"
-WORKERS: Final = ("pending", "live", "events", "events-slow", "ticks")  # as deploy/entrypoint names them
+WORKERS: Final = (
+    "pending",
+    "live",
+    "deliveries",
+    "deliveries-slow",
+    "ticks",
+)  # as deploy/entrypoint names them
 _ANSWER_S: Final = 3.0
 _PULSE_S: Final = 6.0  # a beat that has just got its connection back
 Check = Callable[[Settings], str | None]
