@@ -103,10 +103,8 @@ TICKS: dict[str, float] = {
 beat_schedule = {
     name.replace("_", "-"): {
         "task": f"ticks.{name}",
+        # Without `expires`: of each tick one message waits at most (workers/beat.py), and whoever comes late does its work at once.
         "schedule": every_s,
-        # A tick that found no worker for several intervals is void: the next one does all its work. Not sooner, or a
-        # busy machine would throw away tick after tick; what piles up meanwhile is refused by the tick's lease.
-        "options": {"expires": max(every_s, 10.0)},
     }
     for name, every_s in TICKS.items()
 }

@@ -10,7 +10,9 @@ from typing import Any, Final
 from celery.beat import Scheduler
 
 from app.platform import log
+from app.platform.dispatch import Envelope
 from app.platform.errors import Unavailable
+from app.platform.ticks import is_waiting
 from workers.parts import system
 
 PULSE_S: Final = 2.0
@@ -29,8 +31,13 @@ class WatchedScheduler(_Scheduler):  # type: ignore[misc]
         self._name = f"beat@{socket.gethostname()}"
         super().__init__(*args, **options)
 
-    def apply_async(self, *args: Any, **options: Any) -> Any:
-        result = super().apply_async(*args, **options)
+    def apply_async(self, entry: Any, *args: Any, **options: Any) -> Any:
+        """Send a tick, unless its last message still waits. It counts as sent all the same: beat works, somebody else doesn't."""
+        found = system()
+        queue_key = Envelope(found.settings.tenant).queue_key("ticks")
+        result = None
+        if not is_waiting(found.redis, queue_key, entry.task):
+            result = super().apply_async(entry, *args, **options)
         self._sent = True
         return result
 

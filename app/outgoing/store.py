@@ -283,8 +283,17 @@ class OutgoingStore:
 
     def reclaim(self, destination: str) -> int:
         """Take back live requests whose lease has run out."""
-        control: Control = {"destination": destination, "max_reclaims": self.policy.max_reclaims}
-        return sum(self._chunks("reclaim", control, EXPIRE_CHUNK))
+        control: Control = {
+            "destination": destination,
+            "max_reclaims": self.policy.max_reclaims,
+            "limit": EXPIRE_CHUNK,
+        }
+        taken_back = 0
+        while True:
+            looked, some = self._run("reclaim", control, *self._live_messages)
+            taken_back += int(some)
+            if int(looked) < EXPIRE_CHUNK:
+                return taken_back
 
     def expire(self, destination: str = AVOS, *, seconds: float = float("inf")) -> int:
         """End what has failed, or waits behind an open breaker, and is too old or past its deadline; for so long

@@ -33,15 +33,25 @@ T = TypeVar("T")
 class Canaries:
     """All of the watch's reading and writing. Methods raise `Unavailable` while the store is away or full.
 
-    `attempt_s`: how long one task may take (MEDIAOPS_AVOS_TIMEOUT_S).
+    `attempt_s`: how long one task may take (MEDIAOPS_AVOS_TIMEOUT_S). `most_live`: messages in the queue `live`
+    (MEDIAOPS_AVOS_MAX_IN_FLIGHT), the canary's included.
     """
 
-    def __init__(self, client: Redis, keys: Keys, envelope: Envelope, *, attempt_s: float = 10) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        keys: Keys,
+        envelope: Envelope,
+        *,
+        attempt_s: float = 10,
+        most_live: int = 200,
+    ) -> None:
         self._client = typed(client)
         self._keys = keys
         self._envelope = envelope
         self._lease = TickLease(client, keys)
         self._rounds = worker_rounds(attempt_s)
+        self._most_live = most_live
 
     # Worker processes and beats say that they are there ----------------------------------------------------------------
 
@@ -81,6 +91,7 @@ class Canaries:
         targets = {name: name for name in QUEUES} | {name: direct_queue(name) for name in found.workers}
         waiting = {target: sent for target in targets if (sent := found.outstanding(target))}
         queued = self._queued(targets, waiting)
+        full = self._full()
         pipe = self._pipeline()
         for target, queue in targets.items():
             sent = waiting.get(target)
@@ -90,7 +101,7 @@ class Canaries:
                 sent = Sent(sent.at_ms, sent.missed + 1)
                 put = sent.missed >= _RESEND_AFTER and target not in queued
             pipe.hset(self._key("sent"), target, sent.encode())
-            if put:
+            if put and queue not in full:
                 pipe.lpush(self._envelope.queue_key(queue), self._envelope.canary(queue, target, sent.at_ms))
             if target in found.workers and sent.missed * ROUND_S > FORGET_S:
                 self._forget(pipe, target)
@@ -98,6 +109,12 @@ class Canaries:
             if found.now_ms - pulse.at_ms > FORGET_S * 1000:
                 pipe.hdel(self._key("beats"), name)
         self._execute(pipe)
+
+    def _full(self) -> set[str]:
+        """Queues that are as long as they may get: a canary is sent later, and nobody misses the sign that it gives."""
+        with store_errors():
+            length = self._client.llen(self._envelope.queue_key("live"))
+        return {"live"} if length >= self._most_live else set()
 
     def _queued(self, targets: dict[str, str], waiting: dict[str, Sent]) -> set[str]:
         """Whose canary is still in its queue."""
@@ -161,7 +178,11 @@ class Canaries:
 def watch(settings: Settings, client: Redis) -> Canaries:
     """The watch of the installation that these settings are of."""
     return Canaries(
-        client, Keys(settings.tenant), Envelope(settings.tenant), attempt_s=settings.avos_timeout_s
+        client,
+        Keys(settings.tenant),
+        Envelope(settings.tenant),
+        attempt_s=settings.avos_timeout_s,
+        most_live=settings.avos_max_in_flight,
     )
 
 

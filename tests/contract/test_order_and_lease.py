@@ -66,7 +66,7 @@ class TestOrderOfWork:
     def test_wake_ups_are_coalesced(self, bench: Bench) -> None:
         for n in range(20):
             bench.accept(bench.patch(f"CM{n}"))
-        assert bench.client.lrange(f"{bench.keys.prefix}pending", 0, -1) == [b"promote avos"]
+        assert bench.client.lrange(f"{bench.keys.prefix}pending", 0, -1) == [b"promote avos avos-1"]
 
     def test_a_paused_destination_is_sent_nothing(self, bench: Bench) -> None:
         bench.client.hset(bench.keys.destination(AVOS), "paused", "1")

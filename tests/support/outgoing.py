@@ -25,7 +25,8 @@ class PlainMessages:
         self._keys = keys
 
     def templates(self) -> dict[str, str]:
-        return {"promote": "promote @@ARG@@", "patch": "patch @@ARG@@", "send": "send @@ARG@@"}
+        names = ("promote", "patch", "send")
+        return {name: f"{name} @@ARG@@ @@ID1@@" for name in names}
 
     def queue_key(self, queue: str) -> str:
         return f"{self._keys.prefix}{queue}"

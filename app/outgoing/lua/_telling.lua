@@ -21,16 +21,23 @@ local function note_request(r, what, extra)
 end
 
 -- Wake-ups -----------------------------------------------------------------------------------------
--- At most one "promote this destination" is outstanding for a second; a lost one is made good by the
+-- At most one "promote this destination" waits in its queue; a lost one is made good after a second, by the
 -- next accept, finish or tick.
+local function wake_up(destination, n)
+  local name = destination .. '-' .. n
+  return fill(ARGV[2], { ['@@ID1@@'] = name, ['@@TAG@@'] = name, ['@@ARG@@'] = destination })
+end
+
 local function wake(destination)
   local d = redis.call('HMGET', P .. 'destination:' .. destination, 'paused', 'breaker')
   if d[1] then return end
   -- Behind an open breaker the ticks send the probes; with nothing failed, what is accepted next is one.
   if d[2] and redis.call('EXISTS', P .. 'failed:' .. destination) == 1 then return end
   if not redis.call('SET', P .. 'wake:' .. destination, '1', 'NX', 'PX', 1000) then return end
-  redis.call('LPUSH', ctl.pending_queue, fill(ARGV[2], { ['@@ID1@@'] = uuid(), ['@@TAG@@'] = uuid(),
-    ['@@ARG@@'] = destination }))
+  local last = redis.call('HGET', P .. 'destination:' .. destination, 'wakes')
+  if last and redis.call('LPOS', ctl.pending_queue, wake_up(destination, last)) then return end
+  local n = redis.call('HINCRBY', P .. 'destination:' .. destination, 'wakes', 1)
+  redis.call('LPUSH', ctl.pending_queue, wake_up(destination, int(n)))
 end
 
 local function wake_if_work(destination)

@@ -12,6 +12,7 @@
 -- rate. Behind an open breaker one probe goes out a tick, another lane each time; with nothing failed, what
 -- was accepted next is the probe.
 -- include: _lib.lua
+-- include: _live.lua
 
 local destination = ctl.destination
 local pending, due = P .. 'pending:' .. destination, P .. 'due:' .. destination
@@ -58,8 +59,7 @@ local function go_live(r)
   enter(r, 'live', { 'leaseUntil', int(lease_until), 'token', '', 'sendingAt', '', 'nextTryAt', '' })
   mark(lane_key(r), 'l', r.seq, r.id)
   redis.call('ZADD', live, int(lease_until), r.id)
-  redis.call('LPUSH', ctl.live_queue, fill(r.barrier and ARGV[4] or ARGV[3], { ['@@ID1@@'] = uuid(), ['@@ID2@@'] = uuid(),
-    ['@@TAG@@'] = uuid(), ['@@ARG@@'] = r.id }))
+  redis.call('LPUSH', ctl.live_queue, live_message(r, redis.call('HINCRBY', request_key(r.id), 'promotions', 1)))
 end
 
 -- An event that has ended since moves its request to the end of the order, once.
@@ -85,7 +85,8 @@ local function pass(key)
   until why ~= 'newer' or passed[key] >= MOST_PASSED
 end
 
-local room = ctl.in_flight - in_flight(destination)
+-- What nobody takes isn't added to, whatever has piled up there.
+local room = ctl.in_flight - math.max(in_flight(destination), redis.call('LLEN', ctl.live_queue))
 local promoted, released, looked = 0, 0, 0
 
 local function consider(id, retry)

@@ -1,14 +1,17 @@
 #!lua flags=allow-oom
 -- Reclaim: live requests whose lease has run out, because the message was lost or the worker died.
 --
--- ARGV[1] {destination, limit, max_reclaims, …}; ARGV[2] template "promote"
--- Result  how many were taken back
+-- ARGV[1] {destination, limit, max_reclaims, live_queue, …}; ARGV[2] template "promote", ARGV[3] template of the chain
+--         GET → PATCH, ARGV[4] template "send"
+-- Result  {how many were looked at: called again while that is `limit`, how many were taken back}
 --
--- Never claimed, or claimed and not sending yet: back to the buffer. A write that may have been applied:
+-- Never claimed, and its message still waits: it keeps its place, and nothing is pushed again however long nobody comes.
+-- Its message lost, or claimed and not sending yet: back to the buffer. A write that may have been applied:
 -- a PATCH is remembered as unknown, so that the next attempt compares before it writes; PUT and DELETE
 -- can be repeated; a POST is parked for a person. What newer requests have covered meanwhile is superseded.
 -- One that loses its lease again and again has failed.
 -- include: _lib.lua
+-- include: _live.lua
 
 local live = P .. 'live:' .. ctl.destination
 -- A lease that ends later than any given now would: the clock was set back. From here on it has a whole one left, so
@@ -19,13 +22,23 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', live, '(' .. int(now + ctl.lease
     redis.call('HSET', request_key(id), 'leaseUntil', int(now + ctl.lease_ms))
   end
 end
+
+local function stay(r)
+  local lease_until = int(now + ctl.lease_ms)
+  redis.call('HSET', request_key(r.id), 'leaseUntil', lease_until)
+  redis.call('ZADD', live, lease_until, r.id)
+end
+
 local found = entries(live, '-inf', int(now), ctl.limit, read)
+local taken_back = 0
 for _, one in ipairs(found) do
   local id, r = one[1], one[2]
   if not r or r.state ~= 'live' then
     redis.call('ZREM', live, id)
   else
+    local message = waiting_message(r)
     if r.token then
+      redis.call('HINCRBY', P .. 'counters', r.destination .. ':lease_lost', 1)
       r.reclaims = (r.reclaims or 0) + 1
       redis.call('HSET', request_key(id), 'reclaims', int(r.reclaims))
       add_attempt(r, cjson.encode({ at = iso(now), outcome = 'lease_lost', error = { code = 'lease_lost',
@@ -42,10 +55,15 @@ for _, one in ipairs(found) do
       redis.call('HSET', request_key(id), 'unknown', '{}')
     end
     local done, newer = covered(r)
-    if orphan(r) then
+    local gone = orphan(r)
+    if message and (gone or done) then redis.call('LREM', ctl.live_queue, 1, message) end
+    if not message or gone or done then taken_back = taken_back + 1 end
+    if gone then
       supersede(r, nil, 'unregistered')
     elseif done then
       supersede(r, newer, 'newer')
+    elseif message then
+      stay(r)
     elseif r.token and r.sendingAt and r.method == 'POST' then
       to_rejected(r, 'unknown_outcome', 'The worker was lost while sending; whether it was applied is unknown.')
     elseif (r.reclaims or 0) > ctl.max_reclaims then
@@ -57,4 +75,4 @@ for _, one in ipairs(found) do
   end
 end
 wake_if_work(ctl.destination)
-return #found
+return { #found, taken_back }

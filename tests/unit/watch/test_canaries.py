@@ -65,6 +65,19 @@ def test_two_beats_make_one_round_an_interval(house: House) -> None:
     assert house.canaries.read().sent["live"].missed == 0
 
 
+def test_no_canary_makes_a_full_live_queue_longer(house: House) -> None:
+    full = [b"x"] * 200
+    house.client.rpush("t:live", *full)
+    for _ in range(QUEUE_ROUNDS + 1):
+        house.round()
+    assert house.client.lrange("t:live", 0, -1) == full
+    found = house.canaries.report().queues["live"]
+    assert found.stalled
+    house.client.delete("t:live")  # somebody comes
+    house.round()
+    assert len(house.messages("live")) == 1
+
+
 def test_a_canary_that_was_run_is_followed_by_a_new_one(house: House) -> None:
     house.round()
     house.run("live")

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from redis import Redis
 
 from app.platform.errors import Unavailable
+from app.settings import Settings
 from tests.support.wait import until
 from workers import beat
 
@@ -38,16 +40,19 @@ class Recorder:
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+def seen(monkeypatch: pytest.MonkeyPatch, settings: Settings, redis_client: Redis) -> Recorder:
     recorder = Recorder()
-    monkeypatch.setattr(beat, "system", lambda: SimpleNamespace(canaries=recorder))
+    parts = SimpleNamespace(canaries=recorder, settings=settings, redis=redis_client)
+    monkeypatch.setattr(beat, "system", lambda: parts)
     monkeypatch.setattr(beat, "PULSE_S", 0.0)
     return recorder
 
 
 @pytest.fixture
-def scheduler(seen: Recorder) -> Iterator[Any]:
-    app = Celery("beat-test", broker="memory://", set_as_current=False)
+def scheduler(seen: Recorder, settings: Settings) -> Iterator[Any]:
+    app = Celery("beat-test", broker=settings.broker_url, set_as_current=False)
+    app.conf.broker_transport_options = {"global_keyprefix": f"{settings.tenant}:"}
+    app.conf.task_default_queue = "ticks"
     made = beat.WatchedScheduler(app, lazy=True)
     made.setup_schedule()
     yield made
@@ -66,6 +71,23 @@ def turned(scheduler: Any, done: Callable[[], object]) -> Callable[[], object]:
         return done()
 
     return turn
+
+
+def test_of_each_tick_one_message_waits_while_nobody_comes(
+    scheduler: Any, seen: Recorder, redis_client: Redis, tenant: str
+) -> None:
+    often = timedelta(milliseconds=10)
+    names = ("ticks.promote", "ticks.retry_failed")
+    scheduler.schedule.clear()
+    scheduler.update_from_dict({name: {"task": name, "schedule": often} for name in names})
+    until(turned(scheduler, lambda: len(seen.pulses) >= 30), what="many times")
+    queue = f"{tenant}:ticks"
+    assert redis_client.llen(queue) == 2
+    message = redis_client.lpop(queue)  # somebody has taken one
+    assert isinstance(message, bytes)
+    until(turned(scheduler, lambda: redis_client.llen(queue) == 2), what="that one to be sent again")
+    waiting = redis_client.lrange(queue, 0, -1)
+    assert all(any(name.encode() in raw for raw in waiting) for name in names)
 
 
 def test_each_sending_is_a_pulse(scheduler: Any, seen: Recorder) -> None:

@@ -31,7 +31,7 @@ print(json.dumps({
     "routes": {name: route(name) for name in tasks},
     "queues": sorted(app.amqp.queues),
     "beat": {name: entry["task"] for name, entry in app.conf.beat_schedule.items()},
-    "expires": {name: [entry["schedule"], entry["options"]["expires"]] for name, entry in app.conf.beat_schedule.items()},
+    "schedules": {name: entry["schedule"] for name, entry in app.conf.beat_schedule.items()},
     "conf": {name: app.conf[name] for name in (
         "accept_content", "task_acks_late", "result_backend", "task_ignore_result", "worker_pool",
         "task_create_missing_queues", "worker_send_task_events", "broker_transport_options")},
@@ -62,10 +62,8 @@ def test_every_beat_entry_is_a_task_and_every_tick_has_an_entry(wiring: dict[str
     assert {wiring["routes"][task] for task in ticks} == {"ticks"}
 
 
-def test_a_tick_message_is_void_before_the_next_but_one(wiring: dict[str, Any]) -> None:
-    for every_s, expires in wiring["expires"].values():
-        assert expires == max(every_s, 10)
-    assert wiring["expires"]["retry-failed"][0] == 7
+def test_the_retry_comes_as_often_as_it_is_set(wiring: dict[str, Any]) -> None:
+    assert wiring["schedules"]["retry-failed"] == 7
 
 
 def test_every_task_goes_to_a_queue_that_is_consumed(wiring: dict[str, Any]) -> None:

@@ -1,0 +1,17 @@
+-- The message that a promotion of a request pushes: the same bytes each time, so that it can be looked for in its queue.
+-- Needs ARGV[3], the template of the chain GET → PATCH, and ARGV[4], that of "send".
+
+-- `n`: which promotion of the request it is, counted from 1.
+local function live_message(r, n)
+  local id = r.id .. '-' .. int(n)
+  return fill(r.barrier and ARGV[4] or ARGV[3], { ['@@ID1@@'] = id, ['@@ID2@@'] = id .. '-patch', ['@@TAG@@'] = id,
+    ['@@ARG@@'] = r.id })
+end
+
+-- The message of the last promotion, if nobody has taken it yet. An older release's can't be found.
+local function waiting_message(r)
+  local n = not r.token and redis.call('HGET', request_key(r.id), 'promotions')
+  if not n then return nil end
+  local message = live_message(r, tonumber(n))
+  return redis.call('LPOS', ctl.live_queue, message) and message
+end
