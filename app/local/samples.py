@@ -16,6 +16,13 @@ from app.local.layout import ROOT, write_private
 
 PLAN: Final = ROOT / "deploy" / "sample" / "plan.ndjson"
 REGISTRATIONS: Final = ROOT / "deploy" / "sample" / "registrations.json"
+# Their source has no resource with the DMHE property, so that its PATCH can't be composed.
+MEANT_TO_FAIL: Final = (
+    "CM-dmhe-off-in-every-spelling-0",
+    "CM-no-dmhe-resource-0",
+    "CM-no-nodes-0",
+    "CM-only-hidden-0",
+)
 LAST_DAY: Final = date(2026, 11, 23)  # of the plan's match weekend, a Monday
 
 

@@ -5,9 +5,11 @@ On a terminal the table moves; elsewhere (a log, a pipe) a plain line is written
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -18,6 +20,7 @@ from app.cli.status import read_status
 from app.client import Client, Refused, Unreachable
 from app.local.layout import Layout
 from app.platform.clock import utcnow
+from app.settings import own_command
 
 _LOOK_S: Final = 0.5
 _LINE_S: Final = 2.0  # between two plain lines
@@ -48,9 +51,13 @@ class Screen:
         if self.console.is_terminal:
             with self.console.status(f"{title} …"):
                 yield
-        else:
-            yield
-        self.say(f"  {title:<24} ready ({time.monotonic() - began:.1f} s)")
+            self.say(f"  {title:<24} ready ({time.monotonic() - began:.1f} s)")
+            return
+        # Nothing moves in a log: say what is begun, and then that it is done, on one line.
+        self.console.print(f"  {title + ' …':<26} ", end="", markup=False)
+        self.console.file.flush()
+        yield
+        self.say(f"ready ({time.monotonic() - began:.1f} s)")
 
     def until_settled(
         self, client: Client, alive: Callable[[], bool], busy: Callable[[], bool] = lambda: False
@@ -106,11 +113,21 @@ class Screen:
         self.console.print()
         for name, value in pairs.items():
             self.say(f"{name + ':':<20}{value}")
+        self.say("\nIn another terminal, from this directory:")
+        # Quoted, for shells to which ? and & mean something.
         self.say(
-            f"\nTry:  curl -H 'Authorization: Bearer {settings.api_token}' {api}/api/custom/contentmedia?limit=3"
+            f"  curl -H 'Authorization: Bearer {settings.api_token}' '{api}/api/custom/contentmedia?limit=3'"
         )
-        self.say("      mediaops-sync status   (in another terminal: .venv/bin/python -m app status)")
+        for words in ("status --watch", "contentmedia list --state failing", "why NAME-OR-ID", "doctor"):
+            self.say(f"  {_where(layout)}{own_command(words)}")
         self.say("Ctrl-C stops it in order.")
+
+
+def _where(layout: Layout) -> str:
+    """What the commands need to find this run, if anything."""
+    if layout.data_dir == Path(".data").absolute():
+        return ""
+    return f"MEDIAOPS_DATA_DIR={shlex.quote(str(layout.data_dir))} "
 
 
 def _under_way(found: dict[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from app.client import Client
 from app.local.layout import Layout, lay_out
 from app.local.programs import FLOWER, SERVER, Stage, stages
 from app.local.readiness import NotReady, find_store, wait_for
-from app.local.samples import Cancellable, Samples
+from app.local.samples import MEANT_TO_FAIL, Cancellable, Samples
 from app.local.show import Screen
 from app.local.stalls import Stalls
 from app.local.supervisor import Failed, InUse, Process, Supervisor, only_run
@@ -29,6 +29,9 @@ from app.settings import InvalidSettings, environment
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WATCH_S: Final = 1.0
+_MEANT: Final = (
+    f"{len(MEANT_TO_FAIL)} samples are meant to fail, to show how that looks: {', '.join(MEANT_TO_FAIL)}."
+)
 
 
 class _Stopped(Exception):
@@ -106,8 +109,7 @@ class _Run:
         # Flower last: it asks the workers what they are when it starts. It stops after them.
         for stage in sorted(self._stages, key=lambda one: one.name == FLOWER):
             self._started.append(stage)
-            names = ", ".join(program.name for program in stage.programs)
-            title = stage.title if len(stage.programs) == 1 else f"{stage.title} ({names})"
+            title = stage.title if len(stage.programs) == 1 else f"{stage.title} ({len(stage.programs)})"
             with self._screen.step(title):
                 self._supervisor.start_stage(stage)
                 wait_for(stage, self._layout, self._going)
@@ -115,24 +117,25 @@ class _Run:
     def _import(self, client: Client) -> None:
         samples = Samples(client, self._layout.data_dir)
         if samples.there():
-            self._screen.say("The sample plan is there from an earlier run.")
+            self._screen.say(f"The sample plan is there from an earlier run. {_MEANT}")
             self._screen.until_settled(client, self._going)
             return
         with bar(self._screen.console, "Sample plan") as meter:
             plan = samples.send_plan(Cancellable(self._going, meter))
         self._report("Sample plan", "events and jobs", plan)
+        self._screen.say("Registering their livestreams, which queues the requests to AVOS:")
         # AVOS gets in step while the registrations are still coming in: show the fleet meanwhile.
         with ThreadPoolExecutor(1) as beside:
             pairs = beside.submit(samples.register, Cancellable(self._going))
             self._screen.until_settled(client, self._going, lambda: not pairs.done())
         self._report("Registrations", "livestreams with their content media", pairs.result())
+        self._screen.say(_MEANT)
         if plan.exit_code == pairs.result().exit_code == 0:
             samples.remember()
 
     def _report(self, title: str, what: str, report: ImportReport) -> None:
-        self._screen.say(
-            f"{title}: {report.accepted} of {report.rows} {what}; {report.queued} requests to AVOS queued"
-        )
+        queued = f"; {report.queued} requests to AVOS queued" if report.queued else ""
+        self._screen.say(f"{title}: {report.accepted} of {report.rows} {what}{queued}")
         for row in report.bad[:5]:
             self._screen.say(f"  {row}")
         if report.stopped is not None:

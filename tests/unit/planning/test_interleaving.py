@@ -16,7 +16,6 @@ from app.registrations.records import Pair
 from tests.unit.planning.conftest import Rooms, job_body
 from tests.unit.planning.test_batch import event, job
 
-
 EARLY, LATE = "2026-11-21T16:00:00Z", "2026-11-21T17:00:00Z"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.local.samples import MEANT_TO_FAIL
 from tests.expectations.sample_expectations import SAMPLE, SampleExpectations, differences
 
 FILES = ("plan.ndjson", "changes.ndjson", "registrations.json")
@@ -73,6 +74,10 @@ def test_nodes_come_in_several_types_by_name_and_by_number(sample: SampleExpecta
     types = {node["nodeType"] for node in nodes}
     assert {"Resource", 2, "Source", 0, "ResourcePool", 3, "Destination", 4} <= types
     assert any(node.get("hidden") for node in nodes)
+
+
+def test_the_samples_that_are_meant_to_fail_are_those_that_do(sample: SampleExpectations) -> None:
+    assert set(MEANT_TO_FAIL) == {media for media, shown in sample.registered.items() if shown.rejected}
 
 
 def test_many_registrations_can_be_made_and_some_end_rejected(sample: SampleExpectations) -> None:
