@@ -8,7 +8,16 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.avos.paths import canonical_generic_path, content_media_of
-from app.outgoing.model import AVOS, Acceptance, Accepted, Idempotency, NewRequest, encode, new_id
+from app.outgoing.model import (
+    AVOS,
+    NAMED_LANE,
+    PATH_LANE,
+    Acceptance,
+    Accepted,
+    Idempotency,
+    NewRequest,
+    encode,
+)
 from app.outgoing.store import OutgoingStore
 from app.platform.clock import utcnow
 from app.platform.errors import InvalidInput
@@ -40,7 +49,8 @@ def accept_generic(
 
 
 def new_request(call: GenericCall, prefixes: Sequence[str], now: datetime | None = None) -> NewRequest:
-    """The request to record. A path under a content media joins that id's lane, whoever asks."""
+    """The request to record. A path under a content media joins that id's lane, whoever asks; any other is its own
+    lane, with and without a query, unless one is given."""
     path = canonical_generic_path(call.path, prefixes)
     media = content_media_of(path)
     if media is not None and call.lane is not None:
@@ -48,11 +58,9 @@ def new_request(call: GenericCall, prefixes: Sequence[str], now: datetime | None
     if call.deadline is not None and call.deadline <= (now or utcnow()):
         raise InvalidInput([("deadline", "The deadline has passed.")])
     patch = call.method == "PATCH"
-    request_id = new_id()
     return NewRequest(
-        id=request_id,
         destination=AVOS,
-        lane=fold(media) if media is not None else call.lane or request_id,
+        lane=fold(media) if media is not None else _lane(call, path),
         kind="generic",
         method=call.method,
         path=path,
@@ -61,6 +69,12 @@ def new_request(call: GenericCall, prefixes: Sequence[str], now: datetime | None
         content_media_id=media,
         deadline=call.deadline,
     )
+
+
+def _lane(call: GenericCall, path: str) -> str:
+    if call.lane is not None:
+        return NAMED_LANE + call.lane
+    return PATH_LANE + path.partition("?")[0].rstrip("/")
 
 
 def _members(call: GenericCall) -> Mapping[str, Any]:

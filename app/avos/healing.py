@@ -38,12 +38,14 @@ def repetition(keys: Keys, requests: Iterable[tuple[NewRequest, Mapping[str, Fie
 
 
 def drifted(
-    content_media_id: str, cause: str, members: Iterable[Mapping[str, Any]], **more: Any
+    content_media_id: str | None, cause: str, members: Iterable[Mapping[str, Any]], **more: Any
 ) -> Happening:
     """The event that AVOS shows something else than it should: `members` with name, wanted and shown; `cause` is
     `late_write` (an old write of ours has landed after a newer one) or `audit`."""
     told = [
         {**member, "wanted": brief(member["wanted"]), "shown": brief(member["shown"])} for member in members
     ]
-    fields = {"contentMediaId": content_media_id, "cause": cause, "members": told[:SHOWN_MEMBERS], **more}
+    fields = {"cause": cause, "members": told[:SHOWN_MEMBERS], **more}
+    if content_media_id is not None:
+        fields["contentMediaId"] = content_media_id
     return Happening(TOPIC, DRIFTED, fields)

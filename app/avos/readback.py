@@ -1,4 +1,4 @@
-"""The suspect lane: after a write of unknown outcome, and a newer delivery, look once more what AVOS shows.
+"""The suspect content media or path: after a write of unknown outcome, and a newer delivery, look once more what AVOS shows.
 
 Where lastModified has whole seconds, a PATCH that was lost on its way may still land after a newer one and undo it,
 under a condition that holds. One lease after the newer delivery it can't any more; then what AVOS shows is compared
@@ -17,20 +17,19 @@ from app.avos.client import AvosClient
 from app.avos.comparison import Shown, compare, in_section, member_of
 from app.avos.errors import CallFailed
 from app.avos.healing import drifted, repetition
-from app.avos.paths import live_path, section_of, source_path
+from app.avos.paths import get_path_for, live_path, section_of, source_path
 from app.outgoing.errors import Again
 from app.outgoing.fields import Field, FieldReader
-from app.outgoing.model import AVOS, NewRequest, State, TimelineNote
+from app.outgoing.model import AVOS, PATH_LANE, NewRequest, State, TimelineNote
 from app.outgoing.service import RequestService
-from app.outgoing.store import OutgoingStore
+from app.outgoing.store import OutgoingStore, Suspect
 from app.platform.clock import from_ms
-from app.platform.keys import fold
 from app.platform.log import get_logger
 from app.platform.redis import store_errors
 
-FEW: Final = 5  # lanes taken at a time, so that what time doesn't allow isn't put off
+FEW: Final = 5  # taken at a time, so that what time doesn't allow isn't put off
 READABLE: Final = frozenset({"closed", "recovering"})  # states of a destination that may be read
-_OF_OWNER: Final = ("state", "contentMediaId", "kind", "path", "livestreamId", "eventId", "jobId", "generation",
+_OF_OWNER: Final = ("state", "lane", "contentMediaId", "kind", "path", "livestreamId", "eventId", "jobId", "generation",
                     "urgentAt", "eventEndAt")  # fmt: skip
 
 log = get_logger()
@@ -65,41 +64,53 @@ class ReadBack:
         self._timeout_s = timeout_s
 
     def run(self, seconds: float = 1.0) -> int:
-        """Read back suspect lanes, one after the other, for about so long; how many were looked at. A lane with
-        open requests, or held, is put off by a lease; so is every lane while AVOS is away."""
+        """Read back what is suspect, one after the other, for about so long; how many were looked at. What has open
+        requests, or is held, is put off by a lease; so is all of it while AVOS is away."""
         if self._requests.destination(AVOS)["state"] not in READABLE:
             return 0
         until, looked = time.monotonic() + seconds, 0
         while time.monotonic() < until:
-            lanes = self._store.suspects(AVOS, FEW)
-            for lane, stands in zip(lanes, self._store.lane_summaries(AVOS, lanes), strict=True):
-                if stands.behind or stands.held:
+            suspects = self._store.suspects(AVOS, FEW)
+            for suspect in suspects:
+                if self._is_busy(suspect.name):
                     continue
                 try:
-                    self._look(lane)
+                    self._look(suspect)
                 except _Away:
                     return looked
                 looked += 1
-            if len(lanes) < FEW:
+            if len(suspects) < FEW:
                 break
         return looked
 
-    def _look(self, lane: str) -> None:
-        stands = self._stands(lane)
+    def _is_busy(self, name: str) -> bool:
+        if name.startswith(PATH_LANE):
+            return self._fields.has_open(AVOS, name.removeprefix(PATH_LANE))
+        [lane] = self._store.lane_summaries(AVOS, [name])
+        return lane.behind or lane.held
+
+    def _look(self, suspect: Suspect) -> None:
+        stands = self._stands(suspect.name)
         try:
             if stands and not self._mend(stands):
                 return
-        except Again:  # something newer has come: it is sent, and then this lane is read back
+        except Again:  # something newer has come: it is sent, and then this is read back again
             return
-        self._store.cleared(AVOS, lane)
+        self._store.cleared(AVOS, suspect)
 
-    def _stands(self, lane: str) -> list[_Stand]:
+    def _paths(self, name: str) -> list[str]:
+        """The paths whose fields are compared."""
+        if name.startswith(PATH_LANE):
+            return [name.removeprefix(PATH_LANE)]
+        own = (live_path(name), source_path(name).rstrip("/"))
+        return list(dict.fromkeys([*own, *self._fields.delivered_paths(name)]))
+
+    def _stands(self, name: str) -> list[_Stand]:
         """What was delivered last, and is still desired. Planning may have moved on, or withdrawn a value: then what
         was delivered before must not come back."""
-        paths = (live_path(lane), source_path(lane).rstrip("/"))
         known = [
             field
-            for fields in self._fields.of(AVOS, paths)
+            for fields in self._fields.of(AVOS, self._paths(name))
             for field in fields.values()
             if field.request_id and field.delivered is not None and field.desires(field.delivered)
         ]
@@ -124,25 +135,26 @@ class ReadBack:
 
     def _mend(self, stands: list[_Stand]) -> bool:
         """Compare, and send again what differs or isn't shown; False where AVOS can't be read."""
-        media = stands[0].owner["contentMediaId"]
+        path = get_path_for(stands[0].owner["path"])
         try:
             deadline = time.monotonic() + self._timeout_s
-            document = self._client.read(live_path(media), deadline=deadline).document
+            document = self._client.read(path, deadline=deadline).document
         except CallFailed as failed:
             if failed.error.destination_fault:
                 raise _Away from failed
-            return failed.error.status == 404  # there is nothing that could be stale
+            return failed.error.status in (404, 410)  # there is nothing that could be stale
         verdicts = [(stand, _verdict(document, stand)) for stand in stands]
         again = [stand for stand, verdict in verdicts if verdict is not Shown.EQUAL]
         different = [stand for stand, verdict in verdicts if verdict is Shown.DIFFERENT]
         if again:
-            self._send_again(media, document, again, different)
+            self._send_again(path, document, again, different)
         return True
 
     def _send_again(
-        self, media: str, document: Mapping[str, Any], again: list[_Stand], different: list[_Stand]
+        self, path: str, document: Mapping[str, Any], again: list[_Stand], different: list[_Stand]
     ) -> None:
         """Raises Again."""
+        media = again[0].owner.get("contentMediaId")
         by_owner: dict[str, list[_Stand]] = {}
         for stand in again:
             by_owner.setdefault(stand.field.request_id, []).append(stand)
@@ -155,11 +167,16 @@ class ReadBack:
         )
         names = [stand.field.name for stand in different]
         detail = {"cause": "late_write", "different": names, "sent": [stand.field.name for stand in again]}
-        note = TimelineNote(media, "healed" if different else "sent-again", detail)
+        what = "healed" if different else "sent-again"
+        notes = (TimelineNote(media, what, detail),) if media is not None else ()
         told = [{"name": s.field.name, "wanted": s.value, "shown": _shown(document, s)} for s in different]
-        happenings = (drifted(media, "late_write", told, healed=True),) if different else ()
-        accepted = self._store.accept(replace(acceptance, notes=(note,), happenings=happenings))
-        log.info("read back", content_media_id=media, different=names, request_ids=accepted.request_ids)
+        happening = drifted(media, "late_write", told, path=path, healed=True)
+        accepted = self._store.accept(
+            replace(acceptance, notes=notes, happenings=(happening,) if different else ())
+        )
+        log.info(
+            "read back", content_media_id=media, path=path, different=names, request_ids=accepted.request_ids
+        )
 
 
 def _shown(document: Mapping[str, Any], stand: _Stand) -> Any:
@@ -180,12 +197,12 @@ def _request(stands: list[_Stand]) -> NewRequest:
 
     return NewRequest(
         destination=AVOS,
-        lane=fold(owner["contentMediaId"]),
+        lane=owner["lane"],
         kind=owner["kind"],
         method="PATCH",
         path=owner["path"],
         members={stand.field.name: stand.value for stand in stands},
-        content_media_id=owner["contentMediaId"],
+        content_media_id=owner.get("contentMediaId"),
         livestream_id=owner.get("livestreamId"),
         event_id=owner.get("eventId"),
         job_id=owner.get("jobId"),

@@ -26,5 +26,9 @@ class GenericRequestSchema(Schema):
             "description": "JSON; an object for a PATCH, whose lastModified is replaced by a fresh one."
         },
     )
-    lane = Identifier(metadata={"description": "Requests of one lane go one at a time, in order."})
+    lane = Identifier(
+        metadata={
+            "description": "Requests of one lane go one at a time, in order; without one, those of one path do."
+        }
+    )
     deadline = Instant(metadata={"description": "After it, a request that was tried and failed expires."})

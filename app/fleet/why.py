@@ -164,7 +164,7 @@ class Why:
             )
         if destination["state"] == "resting":
             return f"{destination['name']} asked to be left alone until {destination['notBefore']}."
-        held = self._fleet.lane_of(record["lane"]).held
+        held = record["contentMediaId"] is not None and self._fleet.lane_of(record["lane"]).held
         return "An operator holds its content media." if held else None
 
     def _open(self, content_media_id: str) -> list[dict[str, Any]]:

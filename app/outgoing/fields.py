@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.outgoing.model import Claim, digest
+from app.outgoing.model import PATH_LANE, Claim, digest
 from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors
 
@@ -62,15 +62,28 @@ class FieldReader:
             found = pipe.execute()
         return [_fields(stored) for stored in found]
 
+    def delivered_paths(self, media: str) -> list[str]:
+        """The paths under a content media (its folded id) whose delivered values are known."""
+        with store_errors():
+            found = self._client.zrange(self._keys.delivered_paths(media), 0, -1)
+        return [path.decode() for path in found]
+
+    def has_open(self, destination: str, path: str) -> bool:
+        """Whether requests of a path aren't final yet."""
+        with store_errors():
+            count = self._client.hget(self._keys.fields(destination, path), "#open")
+        return int(count or 0) > 0
+
     def own(self, claim: Claim) -> list[Own]:
         """What a claimed PATCH would overwrite of what we have delivered, as far as that is known; nothing where
         an earlier write of ours may still land in its lane: what is found there then may be our own."""
         with store_errors():
-            path, lane, names_json = self._client.hmget(
-                self._keys.request(claim.request_id), "versionPath", "lane", "members"
+            path, lane, names_json, media = self._client.hmget(
+                self._keys.request(claim.request_id), "versionPath", "lane", "members", "media"
             )
         if path is None or lane is None or names_json is None:
             return []
+        suspect = lane.decode() if media is not None else PATH_LANE + path.decode()
         names: list[str] = json.loads(names_json)
         fields = self._keys.fields(claim.destination, path.decode())
         marks = self._keys.lane(claim.destination, lane.decode())
@@ -80,7 +93,7 @@ class FieldReader:
             pipe.hmget(fields, [_DELIVERED + name for name in names])
             pipe.hmget(fields, [_VERSION + name for name in names])
             pipe.zrangebylex(marks, "[s:", "(s;", 0, 1)
-            pipe.zscore(self._keys.suspects(claim.destination), lane)
+            pipe.zscore(self._keys.suspects(claim.destination), suspect)
             wanted, delivered, versions, marked, awaited = pipe.execute()
         if marked or awaited is not None:
             return []

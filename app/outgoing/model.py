@@ -117,6 +117,10 @@ class Sequence:
     """Stands in a write for a number from the global counter, greater than all before it."""
 
 
+# Lanes outside content media begin with a capital, which no folded id holds: none can join a content media's.
+NAMED_LANE: Final = "Lane:"
+PATH_LANE: Final = "Path:"
+
 Value = str | bytes | int | Now | Sequence
 
 

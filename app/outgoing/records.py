@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from app.outgoing.model import State
+from app.outgoing.model import NAMED_LANE, PATH_LANE, State
 from app.platform.clock import from_ms, rfc3339, to_ms
 from app.platform.cursors import Page, decode_number, encode_number
 from app.platform.keys import Keys, fold
@@ -171,6 +171,7 @@ def view(request_id: str, record: Mapping[bytes, bytes], attempts: Sequence[byte
     return {
         "id": request_id,
         **{name: text(name) for name in _TEXTS},
+        "lane": (text("lane") or "").removeprefix(NAMED_LANE).removeprefix(PATH_LANE) or None,
         "body": _body(record),
         "withdrawn": _withdrawn(record),
         **{name: time(name) for name in _TIMES},

@@ -75,6 +75,15 @@ class LaneSummary:
     held: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A content media's lane, or `Path:` and a path, where an old write may have landed after a newer one. `till_ms`
+    says which suspicion it is."""
+
+    name: str
+    till_ms: int
+
+
 def _pairs(flat: Sequence[bytes]) -> tuple[tuple[str, bytes], ...]:
     return tuple((name.decode(), value) for name, value in zip(flat[::2], flat[1::2], strict=True))
 
@@ -300,14 +309,15 @@ class OutgoingStore:
         at most, and the rest next time (until then `begin` refuses to send it)."""
         return self._for(seconds, "expire", {"destination": destination}, EXPIRE_CHUNK)
 
-    def suspects(self, destination: str, limit: int = 100) -> list[str]:
-        """Lanes to read back now, each at most once a lease until `cleared`."""
-        return [lane.decode() for lane in self._run("suspects", {"destination": destination, "limit": limit})]
+    def suspects(self, destination: str, limit: int = 100) -> list[Suspect]:
+        """What is to be read back now, each at most once a lease until `cleared`."""
+        flat = self._run("suspects", {"destination": destination, "limit": limit})
+        return [Suspect(name, int(till)) for name, till in _pairs(flat)]
 
-    def cleared(self, destination: str, lane: str) -> None:
-        """A suspect lane was read back and shows what was delivered, or was sent again."""
-        with store_errors():
-            self.client.zrem(self.keys.suspects(destination), lane)
+    def cleared(self, destination: str, suspect: Suspect) -> bool:
+        """It was read back and shows what was delivered, or was sent again; False where it is suspected anew."""
+        control: Control = {"destination": destination, "name": suspect.name, "till": suspect.till_ms}
+        return bool(self._run("unsuspect", control))
 
     def trim(self, *, seconds: float = float("inf")) -> int:
         """Remove final records older than the history is kept; for so long at most, and the rest next time."""

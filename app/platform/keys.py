@@ -91,6 +91,9 @@ class Keys:
     def requests_of(self, content_media_id: str) -> str:
         return f"{self.prefix}media:{quoted(fold(content_media_id))}:requests"
 
+    def delivered_paths(self, content_media_id: str) -> str:
+        return f"{self.prefix}media:{quoted(fold(content_media_id))}:delivered"
+
     @property
     def finished(self) -> str:
         return f"{self.prefix}finished"

@@ -267,9 +267,10 @@ class TestSuspects:
         bench.run()
         assert bench.store.suspects(AVOS) == []
         bench.pass_time(seconds=16)
-        assert bench.store.suspects(AVOS) == ["cm1"]
+        [suspect] = bench.store.suspects(AVOS)
+        assert suspect.name == "cm1"
         assert bench.store.suspects(AVOS) == [], "not again within a lease"
-        bench.store.cleared(AVOS, "cm1")
+        assert bench.store.cleared(AVOS, suspect)
         bench.pass_time(seconds=60)
         assert bench.store.suspects(AVOS) == []
 
@@ -281,7 +282,7 @@ class TestSuspects:
         bench.store.reclaim(AVOS)
         bench.run()
         bench.pass_time(seconds=16)
-        assert bench.store.suspects(AVOS) == ["cm1"]
+        assert [one.name for one in bench.store.suspects(AVOS)] == ["cm1"]
 
 
 class TestTiming:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from app.outgoing.decide import AttemptError
+from app.avos.generic import GenericCall, accept_generic
+from app.outgoing.decide import AttemptError, Result
 from app.outgoing.model import (
     AVOS,
+    Write,
 )
 from tests.support.outgoing import Bench
 
@@ -183,3 +187,108 @@ class TestLatestWins:
         bench.accept(bench.patch())
         assert bench.client.pttl(fields) == -1
         assert bench.state(first) == "delivered"
+
+
+class TestGenericLanes:
+    def accept(self, bench: Bench, method: str, path: str, **more: Any) -> str:
+        body = {"x": 1} if method == "PATCH" else None
+        call = GenericCall(method, path, body, method == "PATCH", **more)
+        [request_id] = accept_generic(bench.store, call, ("/external/",)).request_ids
+        return request_id
+
+    @pytest.mark.parametrize("again", ["/external/thing/1", "/external/thing/%31", "/external/thing/1?x=1"])
+    def test_a_path_is_its_own_lane(self, bench: Bench, again: str) -> None:
+        first = self.accept(bench, "PATCH", "/external/thing/1")
+        assert bench.take() == [first]
+        claim = bench.claim(first)
+        assert bench.store.begin(claim, "lm") is not None, "its PATCH is on its way"
+        second = self.accept(bench, "PUT", again)
+        other = self.accept(bench, "PATCH", "/external/thing/2")
+        assert bench.take() == [other]
+        bench.store.finish(claim, Result({}))
+        assert bench.take() == [second]
+
+    def test_a_given_lane_orders_several_paths(self, bench: Bench) -> None:
+        first = self.accept(bench, "PATCH", "/external/thing/1", lane="mine")
+        second = self.accept(bench, "PATCH", "/external/thing/2", lane="mine")
+        assert bench.take() == [first]
+        assert bench.record(first)["lane"] == "mine"
+        bench.send(first)
+        assert bench.take() == [second]
+
+    @pytest.mark.parametrize("media", ["CM1", "Lane:CM1", "Path:/external/thing/1"])
+    def test_no_lane_joins_that_of_a_content_media(self, bench: Bench, media: str) -> None:
+        [booking] = bench.accept(bench.patch(media))
+        named = self.accept(bench, "PATCH", "/external/thing/1", lane=media.removeprefix("Lane:").casefold())
+        path = self.accept(bench, "PATCH", "/external/thing/2")
+        assert sorted(bench.take()) == sorted([booking, named, path])
+        bench.store.hold(media.casefold(), "me")
+        for request_id in (booking, named, path):
+            bench.send(request_id)
+        after = self.accept(bench, "PATCH", "/external/thing/1", lane=media.removeprefix("Lane:").casefold())
+        bench.accept(bench.patch(media))
+        assert bench.take() == [after], "only the content media is held"
+
+
+class TestDelivered:
+    """What a path was delivered last is known until another method may have written anything."""
+
+    SOURCE = "/external/contentMedia/live/CM1/technicalMedia/sourceMedia/"
+
+    def known(self, bench: Bench, path: str) -> set[bytes]:
+        fields = bench.client.hgetall(bench.keys.fields(AVOS, path.rstrip("/").replace("CM1", "cm1")))
+        return {name for name in fields if name.startswith(b"d:")}
+
+    def test_another_method_forgets_it_however_many_requests_lie_between(self, bench: Bench) -> None:
+        bench.accept(bench.patch(path=self.SOURCE, members={"s": 1}))
+        bench.run()
+        for n in range(105):
+            bench.accept(bench.patch(members={"a": n}))
+            bench.run()
+        assert self.known(bench, self.SOURCE) == {b"d:s"}
+        bench.accept(bench.barrier(method="PUT"))
+        bench.run()
+        assert self.known(bench, self.SOURCE) == set()
+        assert self.known(bench, "/external/contentMedia/live/CM1") == set()
+
+    def test_what_the_release_before_has_delivered_is_forgotten_too(self, bench: Bench) -> None:
+        bench.accept(bench.patch(path=self.SOURCE, members={"s": 1}))
+        bench.run()
+        bench.client.delete(bench.keys.delivered_paths("CM1"))
+        bench.accept(bench.barrier(method="PUT"))
+        bench.run()
+        assert self.known(bench, self.SOURCE) == set()
+
+    def test_of_more_paths_than_can_be_found_again_nothing_is_known(self, bench: Bench) -> None:
+        for n in range(500):
+            bench.client.zadd(bench.keys.delivered_paths("CM1"), {f"/external/p/{n}": 1})
+        bench.accept(bench.patch(path=self.SOURCE, members={"s": 1}))
+        bench.run()
+        assert self.known(bench, self.SOURCE) == set()
+
+
+def test_thousands_of_members_break_no_script(bench: Bench) -> None:
+    """The API takes far fewer; what is stored all the same must drain."""
+    members = {f"m{n}": n for n in range(9_000)}
+    [first] = bench.accept(bench.patch(members=members, forced=False))
+    assert bench.accept(bench.patch(members=members, forced=False)) == []
+    bench.take()
+    bench.fail(first)
+    bench.pass_time(seconds=10)
+    bench.tick()
+    [taken] = bench.take()
+    sent = bench.send(taken)
+    assert sent is not None
+    assert len(sent) == 9_000
+    [second] = bench.accept(bench.patch(members={name: n + 1 for name, n in members.items()}, forced=False))
+    assert bench.take() == [second]
+    claim = bench.claim(second)
+    assert len(claim.delivered) == 9_000
+    bench.store.begin(claim, "lm")
+    assert bench.store.drifted(claim, list(members), {"members": []}, park=False)
+    key = bench.keys.fields(AVOS, "/external/contentMedia/live/cm1")
+    bench.accept(writes=(Write("HDEL", key, tuple(f"d:{name}" for name in members)),))
+    assert bench.store.finish(claim, Result({}))
+    bench.accept(bench.barrier(method="PUT"))
+    bench.run()
+    assert bench.store.audit() == []

@@ -2,7 +2,7 @@
 --   w waiting, by sequence      u waiting, by urgency      f failed, by sequence      l live
 --   b open barrier, by sequence r the runnable head        h held by an operator
 --   x ended undelivered and not yet made good by a newer delivery
---   s suspect: a write of unknown outcome, to be read back after the next delivery
+--   s suspect: a write of unknown outcome, by sequence; to be read back after the next delivery of its path
 --   d failed and due, but the lane was busy when its turn came
 local function mark(lane, kind, number, id) redis.call('ZADD', lane, 0, kind .. ':' .. pad(number) .. ':' .. id) end
 local function unmark(lane, kind, number, id) redis.call('ZREM', lane, kind .. ':' .. pad(number) .. ':' .. id) end

@@ -61,9 +61,9 @@ local function still_own(r)
   local names = members_of(r)
   local own, newer = {}, nil
   if #names == 0 then return own, newer, 0 end
-  local entries = redis.call('HMGET', fields_key(r), unpack(prefixed('v:', names)))
+  local newest = many(fields_key(r), prefixed('v:', names))
   for i, name in ipairs(names) do
-    local seq, id = version(entries[i])
+    local seq, id = version(newest[i])
     if seq <= r.seq then own[#own + 1] = name else newer = id end
   end
   return own, newer, #names

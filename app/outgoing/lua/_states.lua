@@ -111,17 +111,28 @@ local function to_expired(r)
 end
 
 -- A write of unknown outcome may still land later, against a far side whose lastModified is coarse: after the
--- lane's next delivery it is read back one lease later.
+-- next delivery it is read back one lease later. A content media is read as a whole, elsewhere each path for itself, and
+-- only where fields of it were ever patched: there is nothing else to compare with.
 local function suspect(r)
-  if r.media then mark(lane_key(r), 's', 0, '') end
+  if r.media or redis.call('HLEN', fields_key(r)) > 1 then mark(lane_key(r), 's', r.seq, r.id) end
 end
 
+-- `suspects:`: a content media's lane, or `Path:` and a path → when it is looked at. A time that is there already is moved
+-- on: whoever is looking just now takes out only what it has found.
 local function schedule_read_back(r)
   local lane = lane_key(r)
-  if first(lane, 's') then
-    unmark(lane, 's', 0, '')
-    redis.call('ZADD', P .. 'suspects:' .. r.destination, int(now + ctl.lease_ms), r.lane)
+  local due = false
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', lane, '[s:', '(s;', 'LIMIT', 0, 100)) do
+    local path = not r.media and redis.call('HGET', request_key(member:sub(20)), 'versionPath')
+    if not path or path == r.versionPath then
+      redis.call('ZREM', lane, member)
+      due = true
+    end
   end
+  if not due then return end
+  local key, name, at = P .. 'suspects:' .. r.destination, r.media and r.lane or 'Path:' .. r.versionPath, now + ctl.lease_ms
+  if tonumber(redis.call('ZSCORE', key, name) or 0) == at then at = at + 1 end
+  redis.call('ZADD', key, int(at), name)
 end
 
 -- An attempt that has begun to send and ends without a word of success: what AVOS has of these members now is
@@ -129,24 +140,43 @@ end
 local function forget_delivered(r)
   if r.barrier or not r.sendingAt or not r.sentMembers then return end
   local names = cjson.decode(r.sentMembers)
-  if #names > 0 then redis.call('HDEL', fields_key(r), unpack(prefixed('d:', names))) end
+  chunked('HDEL', fields_key(r), prefixed('d:', names))
 end
 
--- A request of another method may write any field of its content media.
+-- Note that a path has delivered values; false where its content media has so many such paths that they wouldn't be
+-- found again. `media:{C}:delivered`: the paths under it → when something was delivered there last.
+local MOST_PATHS = 500
+local function note_path(r)
+  if not r.media then return true end
+  local key = media_key(r.media, 'delivered')
+  if not redis.call('ZSCORE', key, r.versionPath) and redis.call('ZCARD', key) >= MOST_PATHS then return false end
+  redis.call('ZADD', key, int(now), r.versionPath)
+  redis.call('PEXPIRE', key, int(ctl.keep_ms * 2 + 86400000))
+  return true
+end
+
+local function forget_path(destination, path)
+  local key = fields_key({ destination = destination, versionPath = path })
+  local gone = {}
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if field:sub(1, 2) == 'd:' then gone[#gone + 1] = field end
+  end
+  chunked('HDEL', key, gone)
+end
+
+-- A request of another method may write any field of its content media, or of its own path.
 local function forget_all_delivered(r)
+  forget_path(r.destination, r.versionPath)
   if not r.media then return end
-  local seen = {}
+  local key = media_key(r.media, 'delivered')
+  for _, path in ipairs(redis.call('ZRANGE', key, 0, -1)) do forget_path(r.destination, path) end
+  redis.call('DEL', key)
+  -- The release before has noted no paths; those of the newest requests are known.
+  local done = { [r.versionPath] = true }
   for _, id in ipairs(redis.call('ZREVRANGE', media_key(r.media, 'requests'), 0, 99)) do
     local path = redis.call('HGET', request_key(id), 'versionPath')
-    if path and not seen[path] then
-      seen[path] = true
-      local key = fields_key({ destination = r.destination, versionPath = path })
-      local gone = {}
-      for _, field in ipairs(redis.call('HKEYS', key)) do
-        if field:sub(1, 2) == 'd:' then gone[#gone + 1] = field end
-      end
-      if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
-    end
+    if path and not done[path] then forget_path(r.destination, path) end
+    done[path or ''] = true
   end
 end
 

@@ -42,9 +42,9 @@ end
 -- A, so the comparison is with what was asked for last, never with what was delivered last.)
 local function changes_nothing(q)
   if q.forced or not q.members or #q.names == 0 then return false end
-  local entries = redis.call('HMGET', fields_key(q), unpack(prefixed('v:', q.names)))
+  local newest = many(fields_key(q), prefixed('v:', q.names))
   for i, member in ipairs(q.members) do
-    local entry = entries[i]
+    local entry = newest[i]
     if not entry then
       if member[2] ~= '-' then return false end
     else
@@ -74,7 +74,11 @@ for _, write in ipairs(ctl.writes) do
     elseif arg.n then command[i] = int(now)
     else command[i] = int(redis.call('INCR', P .. 'sequence')) end
   end
-  redis.call(unpack(command))
+  if #command <= MOST_WORDS then
+    redis.call(unpack(command))
+  else
+    chunked(table.remove(command, 1), table.remove(command, 1), command)
+  end
 end
 
 -- What happened is told before what follows from it.
@@ -97,13 +101,13 @@ end
 local function set_versions(q, seq)
   if not q.members or #q.names == 0 then return end
   local key = fields_key(q)
-  local before = redis.call('HMGET', key, unpack(prefixed('v:', q.names)))
+  local before = many(key, prefixed('v:', q.names))
   local set = {}
   for _, member in ipairs(q.members) do
     set[#set + 1] = 'v:' .. member[1]
     set[#set + 1] = int(seq) .. '|' .. q.id .. '|' .. member[2]
   end
-  redis.call('HSET', key, unpack(set))
+  chunked('HSET', key, set)
   local seen = {}
   for _, entry in ipairs(before) do
     local _, id = version(entry)
@@ -139,7 +143,7 @@ local function record(q, seq)
     fields[#fields + 1] = 'body'
     fields[#fields + 1] = payload(q.body)
   end
-  redis.call('HSET', request_key(q.id), unpack(fields))
+  chunked('HSET', request_key(q.id), fields)
 end
 
 local result = { 'ok', int(now) }

@@ -26,7 +26,7 @@ local answer = { int(now), int(lease_until), int(fence), r.destination, r.method
   r.ageFrom and int(r.ageFrom) or '', deadline and int(deadline) or '', r.kind }
 local names = members_of(r)
 if #names > 0 then
-  local delivered = redis.call('HMGET', fields_key(r), unpack(prefixed('d:', names)))
+  local delivered = many(fields_key(r), prefixed('d:', names))
   for i, name in ipairs(names) do
     if delivered[i] then
       answer[#answer + 1] = name

@@ -10,7 +10,7 @@
 local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
 -- Told once: what AVOS has now is no value of ours.
-redis.call('HDEL', fields_key(r), unpack(prefixed('d:', ctl.members)))
+chunked('HDEL', fields_key(r), prefixed('d:', ctl.members))
 log('sync-operations', 'sync-drifted', ARGV[3])
 if r.media then note(r.media, 'foreign-edit', ARGV[3]) end
 if not ctl.park then return 1 end

@@ -20,7 +20,8 @@ local function note_delivered()
   if r.barrier or not r.sentMembers then return end
   local names = cjson.decode(r.sentMembers)
   if #names == 0 then return end
-  local values = redis.call('HMGET', request_key(r.id), unpack(prefixed('body:', names)))
+  if not note_path(r) then return forget_delivered(r) end
+  local values = many(request_key(r.id), prefixed('body:', names))
   local set = {}
   for i, name in ipairs(names) do
     if values[i] then
@@ -28,7 +29,7 @@ local function note_delivered()
       set[#set + 1] = values[i]
     end
   end
-  redis.call('HSET', fields_key(r), unpack(set))
+  chunked('HSET', fields_key(r), set)
 end
 
 -- A delivery makes good what older requests of the same path left undelivered.

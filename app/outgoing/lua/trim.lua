@@ -10,6 +10,7 @@ for _, one in ipairs(found) do
   local id, r = one[1], one[2]
   if r then
     leave(r)
+    unmark(lane_key(r), 's', r.seq, id)
     if r.media then redis.call('ZREM', media_key(r.media, 'requests'), id) end
   end
   redis.call('ZREM', P .. 'finished', id)

@@ -19,6 +19,23 @@ else
   now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
+-- Commands with many words, some hundreds at a time (an even number, so that pairs stay together): Lua unpacks a few
+-- thousand at most, and a script that breaks off doesn't take back what it has written.
+local MOST_WORDS = 1000
+local function chunked(command, key, words)
+  for i = 1, #words, MOST_WORDS do redis.call(command, key, unpack(words, i, math.min(i + MOST_WORDS - 1, #words))) end
+end
+
+local function many(key, fields)
+  if #fields <= MOST_WORDS then return redis.call('HMGET', key, unpack(fields)) end
+  local found = {}
+  for i = 1, #fields, MOST_WORDS do
+    local some = redis.call('HMGET', key, unpack(fields, i, math.min(i + MOST_WORDS - 1, #fields)))
+    for n = 1, #some do found[i + n - 1] = some[n] end
+  end
+  return found
+end
+
 local function quoted(s)
   return (string.gsub(s, '[^%w%-%._~]', function(c) return string.format('%%%02X', string.byte(c)) end))
 end

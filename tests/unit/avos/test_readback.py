@@ -12,8 +12,10 @@ import pytest
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
 from app.avos.foreign import ForeignEdits
+from app.avos.generic import GenericCall, accept_generic
 from app.avos.paths import source_path
 from app.avos.readback import ReadBack
+from app.outgoing.decide import AttemptError, Result
 from app.outgoing.model import AVOS
 from app.outgoing.service import RequestService
 from app.platform.http import Transport
@@ -242,3 +244,110 @@ def test_a_request_of_another_method_whose_answer_was_lost_makes_its_lane_suspec
     assert lane.read_back.run() == 1
     lane.send()
     assert lane.shown()["end"] == NEWER
+
+
+def test_a_suspicion_that_comes_while_avos_is_read_stays(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane.suspect()
+    read, store = AvosClient.read, lane.bench.store
+
+    def and_another_write_is_lost(self: AvosClient, path: str, *, deadline: float) -> Any:
+        reading = read(self, path, deadline=deadline)
+        monkeypatch.undo()
+        [request_id] = lane.accept(end=NEWER)
+        assert lane.bench.take() == [request_id]
+        claim = lane.bench.claim(request_id)
+        store.begin(claim, "whatever")
+        assert store.finish(claim, Result({}, None, suspect=True)), "delivered at its second sending"
+        return reading
+
+    monkeypatch.setattr(AvosClient, "read", and_another_write_is_lost)
+    assert lane.read_back.run() == 1
+    assert lane.bench.client.zcard(lane.bench.keys.suspects(AVOS)) == 1
+    lane.bench.pass_time(seconds=16)
+    assert lane.read_back.run() == 1
+    lane.send()
+    lane.bench.pass_time(seconds=16)
+    assert lane.read_back.run() == 0
+
+
+class TestPaths:
+    """Outside content media each path is suspect for itself."""
+
+    PATH = "/external/things/1"
+
+    def accept(self, lane: Lane, method: str = "PATCH", path: str = PATH, **members: Any) -> str:
+        call = GenericCall(method, path, members, has_body=True, lane="mine")
+        [request_id] = accept_generic(lane.bench.store, call, ("/external/",)).request_ids
+        return request_id
+
+    def lose(self, lane: Lane, **members: Any) -> None:
+        self.accept(lane, **members)
+        [taken] = lane.bench.take()
+        lane.bench.store.begin(lane.bench.claim(taken), "whatever")
+        lane.bench.pass_time(seconds=16)
+        lane.bench.store.reclaim(AVOS)
+
+    def suspect(self, lane: Lane) -> None:
+        self.lose(lane, end=OLD)
+        self.accept(lane, end=NEW)
+        assert lane.send() == ["delivered"]
+        lane.bench.pass_time(seconds=16)
+
+    def test_an_old_write_that_landed_late_is_undone(self, lane: Lane) -> None:
+        self.suspect(lane)
+        lane.avos.edit(self.PATH, {"end": OLD})
+        assert lane.read_back.run() == 1
+        assert lane.send() == ["delivered"]
+        assert lane.avos.state(self.PATH)["fields"] == {"end": NEW}  # type: ignore[index]
+        rows = lane.bench.client.xrange(lane.bench.keys.log("sync-operations"))
+        [event] = [json.loads(f[b"event"]) for _, f in rows if f[b"name"] == b"sync-drifted"]
+        assert (event["cause"], event["path"]) == ("late_write", self.PATH)
+        assert "contentMediaId" not in event
+        lane.bench.pass_time(seconds=60)
+        assert lane.read_back.run() == 0
+
+    def test_open_requests_of_the_path_come_first(self, lane: Lane) -> None:
+        self.suspect(lane)
+        self.accept(lane, end=NEWER)
+        assert lane.read_back.run() == 0
+        assert lane.send() == ["delivered"]
+        lane.bench.pass_time(seconds=16)
+        assert lane.read_back.run() == 1
+
+    def test_a_delivery_of_another_path_says_nothing(self, lane: Lane) -> None:
+        self.lose(lane, end=OLD)
+        [lost] = lane.bench.take()
+        lane.bench.send(lost, AttemptError("refused", "400", retryable=False))
+        suspects = lane.bench.keys.suspects(AVOS)
+        self.accept(lane, path="/external/things/2", end=NEW)
+        assert lane.send() == ["delivered"]
+        assert lane.bench.client.zcard(suspects) == 0
+        self.accept(lane, end=NEW)
+        assert lane.send() == ["delivered"]
+        assert lane.bench.client.zrange(suspects, 0, -1) == [b"Path:" + self.PATH.encode()]
+
+    def test_where_nothing_was_ever_patched_nothing_is_suspect(self, lane: Lane) -> None:
+        self.accept(lane, "POST", "/external/things", end=OLD)
+        lane.avos.fault("reset", on="post", next=1)
+        [taken] = lane.bench.take()
+        assert lane.delivery.send(taken) == "rejected"
+        marks = lane.bench.client.zrange(lane.bench.keys.lane(AVOS, "Lane:mine"), 0, -1)
+        assert not [mark for mark in marks if mark.startswith(b"s:")]
+
+    def test_another_method_forgets_what_was_delivered_to_the_path(self, lane: Lane) -> None:
+        self.accept(lane, end=NEW)
+        assert lane.send() == ["delivered"]
+        self.accept(lane, "PUT", end=NEWER)
+        [taken] = lane.bench.take()
+        assert lane.delivery.send(taken) == "delivered"
+        self.accept(lane, end=OLD)
+        assert lane.send() == ["delivered"], "what the PUT wrote is nobody else's edit"
+
+
+def test_a_suspicion_goes_with_the_record_that_raised_it(lane: Lane) -> None:
+    request_id = lane.lose(end=OLD)
+    lane.bench.store.act(request_id, "discard", "me")
+    lane.bench.store.promote(AVOS)
+    lane.bench.pass_time(days=31)
+    lane.bench.store.trim()
+    assert lane.bench.client.keys(f"{lane.bench.keys.prefix}lane:*") == []

@@ -140,7 +140,7 @@ def test_an_operator_retries_and_discards_one(caller: Caller, system: Any) -> No
 
 @pytest.mark.parametrize("way", ["query", "body"])
 def test_all_that_match_are_an_operation_with_progress(caller: Caller, system: Any, way: str) -> None:
-    ids = [ask(caller, method="PUT").json["requestIds"][0] for _ in range(3)]
+    ids = [ask(caller, method="PUT", path=f"/external/things/{n}").json["requestIds"][0] for n in range(3)]
     for request_id in ids[:2]:
         fail(system, request_id)
     options: dict[str, Any] = {"json": {"state": "failed"}} if way == "body" else {}
