@@ -1,30 +1,26 @@
 """Following the log as server-sent events: a stream that goes on where the caller's `Last-Event-ID` left it.
 
-One thread a process looks for something new while anybody follows, and wakes the followers; each of them reads the log for
-itself, a bounded page at a time, so that a slow reader costs nobody else anything.
+Each follower is at a place of its own and is sent a bounded page at a time, in slices; whoever takes none for some seconds is
+cut off. What all of them share is in `tail`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.events.catalogue import TOPICS
-from app.events.log import Entry, EventLog
+from app.events.log import EventLog
+from app.events.tail import Tail
 from app.platform.errors import BadRequest, Unavailable
 
-POLL_S: Final = 0.05
 HEARTBEAT_S: Final = 15.0
-PLACES: Final = 100  # followers of one process: more would leave too few connections for calls
-_PAGE: Final = 100
-_PAGE_BYTES: Final = 1024 * 1024
+ASK_S: Final = 1.0  # how often whether the caller may still read is asked
+SLICE: Final = 64 * 1024  # what a slow reader holds of this process's memory, beside a page that all share
 _RETRY_MS: Final = 2000  # how long an EventSource waits before it connects again
-_LINES: Final = re.compile(rb"\r\n|\r|\n")
 _CURSOR: Final = re.compile(
     r"(?P<epoch>[0-9a-f]{1,32}):(?P<places>([\w-]+=\d{1,15}(,[\w-]+=\d{1,15})*)?)\Z", re.ASCII
 )
@@ -50,59 +46,6 @@ class Cursor:
         return cls(match["epoch"], {topic: int(place) for topic, place in pairs})
 
 
-class Tail:
-    """Knows the newest sequence of every topic while somebody follows."""
-
-    def __init__(self, log: EventLog, *, poll_s: float = POLL_S, places: int = PLACES) -> None:
-        self._log = log
-        self._poll_s = poll_s
-        self._places = places
-        self._changed = threading.Condition()
-        self._followers = 0
-        self._running = False
-        self._last: Mapping[str, int] = {}
-
-    def enter(self) -> None:
-        """Take a place. Raises Unavailable where all are taken."""
-        with self._changed:
-            if self._followers >= self._places:
-                raise Unavailable("Too many callers follow the stream; try again later.", code="too_many_followers", retry_after=10)  # fmt: skip
-            self._followers += 1
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._look, name="event-tail", daemon=True).start()
-
-    def leave(self) -> None:
-        with self._changed:
-            self._followers -= 1
-
-    def news(self, places: Mapping[str, int], timeout_s: float) -> list[str]:
-        """Topics among these that have gone on from these places; waits so long for one."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._ahead(places), timeout_s)
-            return self._ahead(places)
-
-    def _ahead(self, places: Mapping[str, int]) -> list[str]:
-        return [topic for topic, place in places.items() if self._last.get(topic, 0) > place]
-
-    def _look(self) -> None:
-        while True:
-            with self._changed:
-                if not self._followers:
-                    self._running = False
-                    self._last = {}
-                    return
-            try:
-                last = self._log.last(tuple(TOPICS))
-            except Unavailable:
-                last = dict(self._last)  # followers keep their place and their heartbeat
-            with self._changed:
-                if last != self._last:
-                    self._last = last
-                    self._changed.notify_all()
-            time.sleep(self._poll_s)
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a follower asks for: topics with the event names wanted of each (none: all)."""
@@ -119,14 +62,15 @@ class Following:
         self.log = log
         self.tail = tail or Tail(log)
         self.stopping: Callable[[], bool] = lambda: False
-        self._heartbeat_s = heartbeat_s
+        self.heartbeat_s = heartbeat_s
 
     def end_when(self, stopping: Callable[[], bool]) -> None:
         """How streams learn that their process is to end: they end then too, and clients go on at another."""
         self.stopping = stopping
 
-    def begin(self, wanted: Wanted) -> Follower:
-        """A follower at its place, who must be closed. Raises Unavailable where the store is away or no place is left."""
+    def begin(self, wanted: Wanted, cut_off: Callable[[], None] = lambda: None) -> Follower:
+        """A follower at its place, who must be closed; `cut_off` ends its connection. Raises Unavailable where the store is
+        away or no place is left."""
         epoch = self.log.epoch()
         last = self.log.last(tuple(wanted.topics))
         if wanted.resume is not None:
@@ -135,10 +79,10 @@ class Following:
             places = {topic: self.log.first_after(topic, wanted.since_ms) for topic in wanted.topics}
         else:
             places = last
-        follower = Follower(self, wanted, epoch, places, self._heartbeat_s)
+        follower = Follower(self, wanted, epoch, places, cut_off)
         if wanted.resume is not None and wanted.resume.epoch != epoch:
             follower.restored(epoch, last)
-        self.tail.enter()
+        self.tail.enter(follower)
         return follower
 
 
@@ -146,7 +90,12 @@ class Follower:
     """One caller's stream: text blocks as `text/event-stream` has them."""
 
     def __init__(
-        self, following: Following, wanted: Wanted, epoch: str, places: Mapping[str, int], heartbeat_s: float
+        self,
+        following: Following,
+        wanted: Wanted,
+        epoch: str,
+        places: Mapping[str, int],
+        cut_off: Callable[[], None],
     ) -> None:
         self._log = following.log
         self._tail = following.tail
@@ -154,19 +103,33 @@ class Follower:
         self._names = wanted.topics
         self._epoch = epoch
         self._places = dict(places)
-        self._heartbeat_s = heartbeat_s
+        self._heartbeat_s = following.heartbeat_s
         self._gaps: list[bytes] = []
-        self._closed = False
+        self.cut_off = cut_off
+        self.writing_since: float | None = None
 
     def close(self) -> None:
         """Give the place free; more than once does no harm."""
-        if not self._closed:
-            self._closed = True
-            self._tail.leave()
+        self._tail.leave(self)
 
     def blocks(self, allowed: Callable[[], bool]) -> Iterator[bytes]:
         """Until the caller goes, the process is to end, or the caller is no longer `allowed`. While the store is away there
         are only heartbeats: an EventSource that is answered with an error never comes back."""
+        ask_s = min(ASK_S, self._heartbeat_s)
+        ask = time.monotonic() + ask_s
+        for block in self._blocks():
+            for start in range(0, max(1, len(block)), SLICE):
+                if time.monotonic() >= ask:
+                    if not _still(allowed):
+                        return
+                    ask = time.monotonic() + ask_s
+                if block:
+                    self.writing_since = time.monotonic()
+                    yield block[start : start + SLICE]
+                    self.writing_since = None
+
+    def _blocks(self) -> Iterator[bytes]:
+        """An empty one at least every second."""
         yield b"retry: %d\n" % _RETRY_MS + self._heartbeat()
         yield from self._take_gaps()
         beat, unsure = time.monotonic() + self._heartbeat_s, False
@@ -177,10 +140,7 @@ class Follower:
                     unsure = False
                 for topic in self._tail.news(self._places, min(1.0, self._heartbeat_s)):
                     yield from self._page(topic)
-                if time.monotonic() >= beat:
-                    unsure = True
-                    if not allowed():
-                        return
+                unsure = time.monotonic() >= beat
             except Unavailable:
                 unsure = True  # another server may answer next time
                 time.sleep(min(1.0, self._heartbeat_s))
@@ -188,21 +148,27 @@ class Follower:
             if time.monotonic() >= beat:
                 yield self._heartbeat()
                 beat = time.monotonic() + self._heartbeat_s
+            yield b""
 
     def _page(self, topic: str) -> Iterator[bytes]:
-        names, place = self._names[topic], self._places[topic]
-        page = self._log.read(topic, place, names=names, limit=_PAGE, max_bytes=_PAGE_BYTES)
+        page = self._tail.page(topic, self._places[topic], self._names[topic])
         if page.missed is not None:
             self._tell_gap(topic, page.missed, "fell_behind")
             yield from self._take_gaps()
-        for entry in page.entries:
-            self._places[topic] = entry.sequence
-            yield self._event(entry)
+        for sequence, shown in page.events:
+            self._places[topic] = sequence
+            head = b"id: " + self._id() + b"\n"
+            if len(shown) < SLICE:
+                yield head + shown
+            else:
+                yield head
+                yield shown  # not copied: all who are sent it share it
         self._places[topic] = page.next
 
     def restored(self, epoch: str, last: Mapping[str, int]) -> None:
         """Another life of the log has begun: what was published in it so far may have been missed."""
         self._epoch = epoch
+        self._tail.forget_pages()
         for topic, place in self._places.items():
             self._places[topic] = min(place, last[topic])
             self._tell_gap(topic, None, "restored")
@@ -221,14 +187,17 @@ class Follower:
         while self._gaps:
             yield self._gaps.pop(0)
 
-    def _event(self, entry: Entry) -> bytes:
-        head = f'{{"topic":"{entry.topic}","sequence":{entry.sequence},"event":'.encode()
-        lines = _LINES.sub(rb"\ndata: ", head + entry.event + b"}")
-        return b"id: " + self._id() + b"\ndata: " + lines + b"\n\n"
-
     def _heartbeat(self) -> bytes:
         """A comment, which nobody sees; its id moves the caller's place past what wasn't for it."""
         return b": mediaops-sync\nid: " + self._id() + b"\n\n"
 
     def _id(self) -> bytes:
         return str(Cursor(self._epoch, self._places)).encode()
+
+
+def _still(allowed: Callable[[], bool]) -> bool:
+    """Whether the caller may go on; while nobody can be asked, it may."""
+    try:
+        return allowed()
+    except Unavailable:
+        return True

@@ -25,6 +25,7 @@ from app.platform.api import Blueprint, json_body
 from app.platform.audit import AuditTrail
 from app.platform.auth import principal, requires, service, still_allowed
 from app.platform.clock import from_ms, rfc3339, to_ms
+from app.platform.connections import hold_little
 from app.platform.errors import InvalidInput, MediaopsError, TooLarge
 from app.platform.idempotency import idempotency
 
@@ -160,7 +161,7 @@ def stream(query: dict[str, Any]) -> Response:
         Cursor.read(resume) if resume else None,
         to_ms(since) if since else None,
     )
-    follower = service(Following).begin(wanted)
+    follower = service(Following).begin(wanted, hold_little(request.environ))
     response = Response(follower.blocks(still_allowed()), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # proxies that hold answers back until they are whole
     response.call_on_close(follower.close)

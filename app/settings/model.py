@@ -32,6 +32,7 @@ class Settings:
     max_body_bytes: int = 8 * 1024 * 1024
     rate_limit: str | None = None
     trusted_proxies: tuple[str, ...] = ()
+    max_streams: int = 100
     request_prefixes: tuple[str, ...] = ("/external/",)
     flower_host: str = "127.0.0.1"
     flower_port: int = 5555

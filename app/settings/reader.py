@@ -142,6 +142,8 @@ class Reader(FileAwareEnv):
             "api_token": self.str("API_TOKEN", None, validate=api_token),
             "max_body_bytes": self.int("MAX_BODY_BYTES", 8 * 1024 * 1024, validate=between(1024, 1 << 30)),
             "rate_limit": self._rate_limit(),
+            # The rest of what a process serves at once (gunicorn's worker_connections) is for calls.
+            "max_streams": self.int("MAX_STREAMS", 100, validate=between(1, 400)),
             "trusted_proxies": self._words("TRUSTED_PROXIES", cidrs),
             "request_prefixes": self._prefixes(),
             "flower_host": self.str("FLOWER_HOST", "127.0.0.1"),

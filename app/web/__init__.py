@@ -10,6 +10,7 @@ from app.events.following import Following
 from app.events.routes import events_blueprint
 from app.events.subscriptions.metrics import SubscriptionCollector
 from app.events.subscriptions.routes import subscriptions_blueprint
+from app.events.tail import Tail
 from app.fleet.routes import fleet_blueprint
 from app.fleet.service import FleetService
 from app.fleet.why import Why
@@ -51,7 +52,7 @@ def create_app(system: System) -> Flask:
     fleet = FleetService(system.outgoing, system.planning.store)
     why = Why(fleet, system.requests, system.operations, system.planning.store, system.subscriptions)
     rate = RateLimit(system.outgoing.client, system.keys, system.settings.rate_limit)
-    following = Following(system.events)
+    following = Following(system.events, tail=Tail(system.events, places=system.settings.max_streams))
     app.extensions["ends_when"] = following.end_when
     provide(
         system.settings,

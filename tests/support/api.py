@@ -68,6 +68,14 @@ class ApiProcess:
             self._process.wait()
         self._process = None
 
+    def memory_mb(self) -> float:
+        """What its worker processes have resident, together."""
+        assert self._process is not None
+        master = self._process.pid
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+        pages = [int(Path(f"/proc/{child}/statm").read_text().split()[1]) for child in children]
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
     def _answers(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:

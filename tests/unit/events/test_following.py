@@ -15,8 +15,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.cli.streaming import Message, messages
 from app.events.catalogue import TOPICS
-from app.events.following import Cursor, Follower, Following, Tail, Wanted
+from app.events.following import SLICE, Cursor, Follower, Following, Wanted
 from app.events.log import EventLog
+from app.events.tail import Tail
 from app.platform.clock import to_ms, utcnow
 from app.platform.errors import BadRequest, Unavailable
 from app.platform.keys import Keys
@@ -258,6 +259,61 @@ def test_a_reader_who_reads_nothing_costs_no_memory(stage: Stage) -> None:
     assert len(other.places(300)) == 300
     assert len(idle.raw) == 1
     assert len(idle.places(300)) == 300
+
+
+def test_followers_at_one_place_share_what_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, other = (
+        stage.follow(),
+        stage.follow(),
+        stage.follow({ASSETS: frozenset({"asset-deleted"})}),
+    )
+    for reading in (first, second, other):
+        reading.block()
+    asked: list[int] = []
+    read = stage.log.read
+
+    def counting(*args: Any, **more: Any) -> Any:
+        asked.append(args[1])
+        return read(*args, **more)
+
+    monkeypatch.setattr(stage.log, "read", counting)
+    stage.publish(*["asset-created"] * 3, "asset-deleted")
+    assert first.places(4) == second.places(4)
+    assert other.places(1) == [(ASSETS, 4)]
+    assert asked.count(0) == 2  # once for each choice of names
+
+
+def test_a_caller_who_takes_nothing_is_cut_off(stage: Stage) -> None:
+    stage.following.tail = Tail(stage.log, poll_s=0.005, places=2, write_s=0.2)
+    cut: list[str] = []
+    idle = stage.following.begin(Wanted(ALL), lambda: cut.append("idle"))
+    follower = stage.following.begin(Wanted(ALL), lambda: cut.append("reading"))
+    next(idle.blocks(lambda: True))  # and the next is never asked for
+    reading = Reading(follower.blocks(lambda: True))
+    until(lambda: (reading.block(), cut)[1], what="the idle one to be cut off")
+    stage.following.begin(Wanted(ALL)).close()  # its place is free
+    for _ in range(5):
+        reading.block()
+    assert cut == ["idle"]
+    follower.close()
+    idle.close()
+
+
+def test_a_large_event_is_sent_in_slices(stage: Stage) -> None:
+    reading = stage.follow({ASSETS: frozenset()})
+    reading.block()
+    large = {"eventName": "asset-created", "assetId": 1, "properties": {"text": "x" * (3 * SLICE)}}
+    stage.log.publish(ASSETS, [json.dumps(large).encode()], "tests")
+    follower = stage.following.begin(Wanted({ASSETS: frozenset()}, since_ms=0))
+    blocks = follower.blocks(lambda: True)
+    got = b""
+    while not got.endswith(b"}\n\n"):
+        block = next(blocks)
+        assert len(block) <= SLICE
+        got += block
+    follower.close()
+    [event] = [json.loads(one.data) for one in messages(got.decode().split("\n")) if one.data]
+    assert event["event"]["properties"] == large["properties"]
 
 
 def test_no_look_at_the_store_without_a_follower(stage: Stage) -> None:
