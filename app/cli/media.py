@@ -14,6 +14,7 @@ from app.cli.tables import Column, View, identifier, listing, prose, view_option
 from app.client import segment
 
 MEDIA: Final = "/api/custom/contentmedia"
+HOLDS: Final = "/api/custom/holds"
 UPDATE: Final = "/api/custom/livestreams/update"
 WHY: Final = "/api/custom/why"
 STATES: Final = ("in_step", "behind", "failing", "orphaned")
@@ -88,6 +89,22 @@ def hold(session: Session, content_media_id: str) -> None:
     """Keep planning's changes of CONTENT_MEDIA_ID waiting, losing none, until it is released."""
     answer = session.client.post(f"{MEDIA}/{segment(content_media_id)}/hold")
     session.say(f"{clean(content_media_id)} is held{'' if answer['changed'] else ' already'}.")
+
+
+@contentmedia.command()
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@view_options
+@json_option
+@pass_session
+def holds(session: Session, limit: int, view: View, *, as_json: bool) -> None:
+    """What operators hold, the longest held first; also what isn't registered any more."""
+    found = list(islice(session.client.pages(HOLDS, "holds", {"limit": min(limit, 1000)}), limit))
+    if as_json:
+        print_json(session.out, found)
+        return
+    rows = ((one["contentMediaId"], ago(one["since"]), one["by"], one["livestreamId"]) for one in found)
+    columns = (identifier("content media"), Column("held"), prose("by"), identifier("livestream", 1))
+    listing(session, columns, rows, view)
 
 
 @contentmedia.command()

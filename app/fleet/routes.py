@@ -7,7 +7,14 @@ from typing import Any
 
 from flask import Response, jsonify
 
-from app.fleet.schemas import FleetQuerySchema, FleetSchema, HoldSchema, TimelineSchema, WhySchema
+from app.fleet.schemas import (
+    FleetQuerySchema,
+    FleetSchema,
+    HoldListSchema,
+    HoldSchema,
+    TimelineSchema,
+    WhySchema,
+)
 from app.fleet.service import FleetFilter, FleetService, FleetState
 from app.fleet.why import Why
 from app.outgoing.service import RequestService
@@ -35,6 +42,16 @@ def list_content_media(query: dict[str, Any]) -> Response:
     )
     page = service(FleetService).page(wanted, query["limit"], query.get("cursor"))
     return jsonify(contentmedia=page.items, next=page.next)
+
+
+@fleet_blueprint.route("/holds", methods=["GET"])
+@requires("read")
+@fleet_blueprint.arguments(PageSchema, location="query")
+@fleet_blueprint.response(200, HoldListSchema)
+def list_holds(query: dict[str, Any]) -> Response:
+    """What operators hold, since when and by whom, the longest held first; also what isn't registered any more."""
+    page = service(FleetService).holds(query["limit"], query.get("cursor"))
+    return jsonify(holds=page.items, next=page.next)
 
 
 @fleet_blueprint.route("/contentmedia/<path:content_media_id>/timeline", methods=["GET"])

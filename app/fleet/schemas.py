@@ -53,6 +53,18 @@ class HoldSchema(Shown):
     changed = ma.fields.Boolean(required=True)
 
 
+class HeldSchema(Shown):
+    contentMediaId = ma.fields.String(required=True)
+    livestreamId = ma.fields.String(required=True, allow_none=True)
+    since = ma.fields.String(required=True)
+    by = ma.fields.String(required=True, allow_none=True)
+
+
+class HoldListSchema(Shown):
+    holds = ma.fields.List(ma.fields.Nested(HeldSchema), required=True)
+    next = ma.fields.String(required=True, allow_none=True)
+
+
 class FindingSchema(Shown):
     kind = ma.fields.String(required=True)
     sentences = ma.fields.List(ma.fields.String(), required=True)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from app.outgoing.holds import Holds
 from app.outgoing.model import AVOS
 from app.outgoing.store import LaneSummary, OutgoingStore
 from app.planning.store import EventState, PlanningStore
-from app.platform.cursors import Page, decode_text, encode_text
+from app.platform.clock import rfc3339
+from app.platform.cursors import Page, decode_number, decode_text, encode_number, encode_text
 from app.platform.errors import NotFound
 from app.platform.keys import fold
 from app.platform.redis import store_errors
@@ -86,6 +88,7 @@ class FleetService:
         self._outgoing = outgoing
         self._planning = planning
         self._client, self._keys = outgoing.client, outgoing.keys
+        self.holding = Holds(outgoing.client, outgoing.keys)
 
     def page(self, wanted: FleetFilter, limit: int, cursor: str | None = None) -> Page:
         """Content media by id, `limit` at most. A page may be shorter and have a next one all the same."""
@@ -116,7 +119,31 @@ class FleetService:
             if self._client.hget(self._keys.active_by_media, fold(content_media_id)) is not None:
                 return True
             own = (self._keys.requests_of(content_media_id), self._keys.timeline(content_media_id))
-            return self._client.exists(*own) > 0
+            if self._client.exists(*own) > 0:
+                return True
+        # What is held can be released, however old its traces are.
+        return self.holding.of(fold(content_media_id)) is not None
+
+    def holds(self, limit: int, cursor: str | None = None) -> Page:
+        """What operators hold, the longest held first, registered or not."""
+        first = decode_number(cursor) if cursor else 0
+        found = self.holding.page(first, limit)
+        if not found:
+            return Page([], None)
+        lanes = [hold.lane for hold in found]
+        with store_errors():
+            spellings = self._client.hmget(self._keys.spellings, *lanes)
+            livestreams = self._client.hmget(self._keys.active_by_media, *lanes)
+        items = [
+            {
+                "contentMediaId": spelling.decode() if spelling else hold.lane,
+                "livestreamId": livestream.decode() if livestream else None,
+                "since": rfc3339(hold.since),
+                "by": hold.by,
+            }
+            for hold, spelling, livestream in zip(found, spellings, livestreams, strict=True)
+        ]
+        return Page(items, encode_number(first + limit) if len(found) == limit else None)
 
     def check_known(self, content_media_id: str) -> None:
         """Raises NotFound: a verb on a misspelt id must not seem to have worked."""

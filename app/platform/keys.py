@@ -130,6 +130,10 @@ class Keys:
     def held(self) -> str:
         return f"{self.prefix}held"
 
+    @property
+    def held_by(self) -> str:
+        return f"{self.prefix}held:by"
+
     # seeing and acting
     def timeline(self, content_media_id: str) -> str:
         return f"{self.prefix}media:{quoted(fold(content_media_id))}:timeline"

@@ -12,9 +12,11 @@ if held == (ctl.verb == 'hold') then return 0 end
 if held then
   unmark(lane, 'h', 0, '')
   redis.call('ZREM', P .. 'held', ctl.lane)
+  redis.call('HDEL', P .. 'held:by', ctl.lane)
 else
   mark(lane, 'h', 0, '')
   redis.call('ZADD', P .. 'held', int(now), ctl.lane)
+  redis.call('HSET', P .. 'held:by', ctl.lane, ctl.actor)
 end
 install_head(r)
 note(ctl.lane, held and 'released' or 'held', cjson.encode({ by = ctl.actor }))

@@ -97,6 +97,32 @@ def test_hold_keeps_and_release_lets_go(caller: Caller, system: Any) -> None:
         check_problem(refused, 404, code="content_media_not_found")
 
 
+def test_a_hold_is_listed_and_outlives_its_registration_until_it_is_released(
+    caller: Caller, system: Any
+) -> None:
+    """Planning moves a content media to another livestream by ending its registration: that ends nobody's hold."""
+    plan_and_register(caller)
+    plan_and_register(caller, 2)
+    for media in ("cm1", "CM2"):
+        caller.post(f"/api/custom/contentmedia/{media}/hold")
+    caller.delete("/api/custom/livestreams/registrations?livestreamId=L1&contentMediaId=CM1")
+    first = caller.get("/api/custom/holds?limit=1").json
+    (held,) = first["holds"]
+    assert (held["contentMediaId"], held["livestreamId"], held["by"]) == ("CM1", None, "bootstrap")
+    assert held["since"].startswith("20")
+    rest = caller.get(f"/api/custom/holds?cursor={first['next']}").json
+    assert [(one["contentMediaId"], one["livestreamId"]) for one in rest["holds"]] == [("CM2", "L2")]
+    registered = caller.post(
+        "/api/custom/livestreams/registrations?livestreamId=L1", json={"contentMediaId": "CM1"}
+    )
+    assert registered.status_code == 201
+    assert system.outgoing.promote("avos") == 0
+    caller.delete("/api/custom/livestreams/registrations?livestreamId=L1&contentMediaId=CM1")
+    system.outgoing.client.delete(system.keys.timeline("CM1"), system.keys.requests_of("CM1"))  # long ago
+    assert caller.post("/api/custom/contentmedia/CM1/release").json["changed"] is True
+    assert [one["contentMediaId"] for one in caller.get("/api/custom/holds").json["holds"]] == ["CM2"]
+
+
 def test_the_timeline_tells_what_happened_newest_first(caller: Caller, system: Any) -> None:
     plan_and_register(caller)
     caller.post("/api/custom/contentmedia/CM1/hold")
