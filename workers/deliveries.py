@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from app.platform.dispatch import DELIVER
+from app.platform.dispatch import DELIVER, FAN_OUT
 from app.platform.errors import Unavailable
 from workers.parts import system
 
@@ -14,3 +14,9 @@ from workers.parts import system
 def deliver(feed_id: str) -> str:
     """Deliver what the feed has waiting; how it ended, in a word."""
     return system().runner.run(feed_id)
+
+
+@shared_task(name=FAN_OUT, throws=(Unavailable,))
+def fan_out(topic: str) -> int:
+    """Wake whoever listens to a topic; how many that were."""
+    return system().runner.fan_out(topic)

@@ -25,6 +25,7 @@ GET_LAST_MODIFIED: Final = "live.get_last_modified"
 SEND_PATCH: Final = "live.send_patch"
 SEND: Final = "live.send"
 DELIVER: Final = "deliveries.deliver"
+FAN_OUT: Final = "deliveries.fan_out"
 CANARY: Final = "watch.canary"  # goes to any queue
 # Both take `deliveries.deliver`: of feeds that keep up, and of the others.
 # Not "events": queues share the prefix of all keys, and `{tenant}:events` is the listing of planning's events.
@@ -42,11 +43,12 @@ class Envelope:
             "patch": _message(GET_LAST_MODIFIED, then=SEND_PATCH),
             "send": _message(SEND),
             **{queue: _message(DELIVER, queue=queue) for queue in EVENTS},
+            "fan_out": _message(FAN_OUT),
         }
 
     def templates(self) -> dict[str, str]:
         """ "promote" (of a destination), "patch" (the chain GET, then PATCH), "send" (of a request); "deliveries" and "deliveries-slow"
-        (deliver a feed) after their queues."""
+        (deliver a feed) after their queues, "fan_out" (wake the listeners of a topic)."""
         return dict(self._templates)
 
     def canary(self, queue: str, target: str, sent_ms: int) -> str:

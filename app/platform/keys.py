@@ -152,8 +152,9 @@ class Keys:
         return f"{self.prefix}log:epoch"
 
     # feeds and subscriptions: ids are ours, of letters, digits, '-' and '.'
-    def listening(self, topic: str) -> str:
-        return f"{self.log(topic)}:feeds"
+    def listening(self, topic: str, name: str | None = None) -> str:
+        """Feeds that listen to all of a topic, or to events of this name."""
+        return f"{self.log(topic)}:listeners" + (f":{name}" if name else "")
 
     def feed(self, feed_id: str) -> str:
         return f"{self.prefix}feed:{feed_id}"
@@ -169,6 +170,10 @@ class Keys:
     @property
     def feeds_due(self) -> str:
         return f"{self.prefix}feeds:due"
+
+    @property
+    def feeds_news(self) -> str:
+        return f"{self.prefix}feeds:news"
 
     @property
     def feed_messages(self) -> str:

@@ -27,6 +27,7 @@ local function CALL(...)
 end
 """
 MOST_CALLS = 200
+AT_MOST = 32  # feeds that one script wakes
 
 
 class Breaking(ScriptFolder):
@@ -34,8 +35,12 @@ class Breaking(ScriptFolder):
 
     def __init__(self, name: str, call: int, *, flags: bool, folder: Path = SCRIPTS) -> None:
         super().__init__(folder, shared=(SHARED,), flags=flags)
+        self.at_most = AT_MOST
         self.broken: str | None = name  # until it has
         self.call = call
+
+    def text(self, name: str) -> str:
+        return super().text(name).replace(f"AT_MOST = {AT_MOST}", f"AT_MOST = {self.at_most}")
 
     def __getitem__(self, name: str) -> Script:
         if name != self.broken:
@@ -45,6 +50,16 @@ class Breaking(ScriptFolder):
             first, rest = rest.split("\n", 1)
             first += "\n"
         return Script(first + _BREAKING % self.call + re.sub(r"\bredis\.call\(", "CALL(", rest))
+
+    def attempt(self, work: Callable[[], Any]) -> Any:
+        """What `work` gives, or None where the script has broken off."""
+        try:
+            return work()
+        except ResponseError as error:
+            if "broken off" not in str(error):
+                raise
+            self.broken = None
+            return None
 
 
 class Story:
@@ -59,14 +74,9 @@ class Story:
         self.spec: dict[str, Any] = {"ordered": ordered, "in_flight": 1 if ordered else 3}
 
     def step(self, work: Callable[[], Any]) -> Any:
-        try:
-            return work()
-        except ResponseError as error:
-            if "broken off" not in str(error):
-                raise
-            self.broke = True
-            self.scripts.broken = None
-            return None
+        found = self.scripts.attempt(work)
+        self.broke = self.scripts.broken is None
+        return found
 
     def work(self) -> None:
         for feed_id in self.feeds.messages() + self.feeds.messages("deliveries-slow"):
@@ -182,3 +192,50 @@ def test_wherever_publishing_breaks_off_what_it_has_written_comes(feeds: FeedBen
             assert call > 10
             return
     raise AssertionError("publishing has no end")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["publish", "fan_out"])
+def test_wherever_the_waking_of_many_breaks_off_all_of_them_get_what_was_written(
+    feeds: FeedBench, name: str
+) -> None:
+    """With and without a filter; some listen again, and something is published, before all were woken."""
+    prefix = feeds.keys.prefix
+    for call in range(1, MOST_CALLS):
+        for key in feeds.client.scan_iter(f"{prefix}*"):
+            feeds.client.delete(key)
+        feeds.__post_init__()
+        filters: list[Any] = [{TOPIC: names} for names in [()] * 3 + [["asset-deleted", "asset-updated"]] * 3]
+        feeds.publish()
+        sinks = [feeds.feed(f"s{n}", topics=topics) for n, topics in enumerate(filters)]
+        scripts = Breaking(name, call, flags=feeds.flags, folder=SHARED if name == "publish" else SCRIPTS)
+        calm = Breaking("", 0, flags=feeds.flags, folder=SHARED)
+        scripts.at_most = calm.at_most = 2
+        if name == "fan_out":
+            feeds.rebuild(scripts=scripts)
+        publishing = scripts if name == "publish" else calm
+        feeds.log = EventLog(
+            feeds.client, feeds.keys, now_ms=lambda: feeds.now_ms, flags=feeds.flags, scripts=publishing
+        )
+        for event in ("asset-created", "asset-deleted", "asset-created", "asset-updated"):
+            scripts.attempt(partial(feeds.publish, 2, name=event))
+            for feed_id in feeds.messages()[:2]:
+                feeds.runner.run(feed_id)
+            scripts.attempt(feeds.fan_out)
+        broke, scripts.broken = scripts.broken is None, None
+        feeds.publish(1, name="asset-deleted")
+        for _ in range(3):
+            feeds.work()
+            feeds.tick(6)
+            feeds.machine.audit()
+        feeds.work()
+        rows = feeds.client.xrange(feeds.keys.log(TOPIC))
+        stored = {int(entry.split(b"-")[0]): fields[b"name"] for entry, fields in rows}
+        wanted = [sequence for sequence, named in stored.items() if named != b"asset-created"]
+        expected = [list(stored)[1:]] * 3 + [wanted] * 3
+        assert [sink.sequences for sink in sinks] == expected, f"{name} broken at its call {call}"
+        assert [feeds.status(f"s{n}").missed for n in range(6)] == [()] * 6
+        if not broke:
+            assert call > 10
+            return
+    raise AssertionError(f"{name} has no end")

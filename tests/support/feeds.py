@@ -36,7 +36,11 @@ class PlainMessages:
     """Messages that only say what they are about."""
 
     def templates(self) -> dict[str, str]:
-        return {"deliveries": "@@ID1@@ deliver @@ARG@@", "deliveries-slow": "@@ID1@@ slowly @@ARG@@"}
+        return {
+            "deliveries": "@@ID1@@ deliver @@ARG@@",
+            "deliveries-slow": "@@ID1@@ slowly @@ARG@@",
+            "fan_out": "@@ID1@@ fan-out @@ARG@@",
+        }
 
 
 class FakeSink:
@@ -99,6 +103,7 @@ class FeedBench:
     def __post_init__(self) -> None:
         self.sinks = FakeSinks()
         self._guids = itertools.count(1)
+        self.called: list[str] = []
         self.rebuild()
 
     def rebuild(self, **changes: Any) -> None:
@@ -167,18 +172,24 @@ class FeedBench:
         return [one.sequence for one in self.log.publish(topic, events, "test")]  # type: ignore[union-attr]
 
     def messages(self, queue: str = "deliveries") -> list[str]:
-        """The wake-ups that lie there, oldest first, taken away."""
+        """The wake-ups that lie there, oldest first, taken away; those of topics go to `called`."""
         key = self.keys.prefix + queue
-        found = [message.decode().split()[2] for message in reversed(self.client.lrange(key, 0, -1))]
+        found = [message.decode().split() for message in reversed(self.client.lrange(key, 0, -1))]
         self.client.delete(key)
-        return found
+        self.called += [about for _, task, about in found if task == "fan-out"]
+        return [about for _, task, about in found if task != "fan-out"]
+
+    def fan_out(self) -> int:
+        """What a worker does with the messages of topics; how many feeds it has woken."""
+        called, self.called = self.called, []
+        return sum(self.runner.fan_out(topic) for topic in called)
 
     def work(self, *, most: int = 100) -> list[str]:
         """Run every wake-up there is, as a worker of both queues would; how each ended."""
         words: list[str] = []
         for _ in range(most):
             due = self.messages() + self.messages("deliveries-slow")
-            if not due:
+            if self.fan_out() == 0 and not due:
                 return words
             words += [self.runner.run(feed_id) for feed_id in due]
         raise AssertionError(f"no end of wake-ups: {words[-10:]}")
@@ -217,5 +228,6 @@ class FeedBench:
             assert due is not None, marks
         else:
             topics = json.loads(self.field("topics", feed_id))
-            members = [self.client.smembers(self.keys.listening(topic)) for topic, _ in topics]
+            sets = [(topic, name) for topic, names in topics for name in names or [None]]
+            members = [self.client.zrange(self.keys.listening(topic, name), 0, -1) for topic, name in sets]
             assert all(any(m.decode().split("|")[0] == feed_id for m in some) for some in members)

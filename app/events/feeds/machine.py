@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol
 
 from redis import Redis
 
-from app.events.catalogue import entity_of
-from app.events.feeds.model import FAST, SLOW, Ack, Acked, Claimed, Item, Read
+from app.events.catalogue import TOPICS, entity_of
+from app.events.feeds.model import FAN_OUT, FAST, SLOW, Ack, Acked, Claimed, Item, Read
 from app.events.sinks.base import Delivery
 from app.platform.keys import Keys
 from app.platform.redis import store_errors, typed
@@ -25,8 +25,9 @@ from app.platform.scripts import ScriptFolder
 SCRIPTS: Final = Path(__file__).parent / "lua"
 SHARED: Final = SCRIPTS.parents[1] / "lua"
 LEASE_MS: Final = 8_000  # renewed every other second while the process lives, see runner.Keeper
-TICK_CHUNK: Final = 100
-AUDIT_CHUNK: Final = 100
+# Of one script call, so that nothing holds the server for long (microseconds a feed, quiet: 40 either way).
+TICK_CHUNK: Final = 32
+AUDIT_CHUNK: Final = 32
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 # So many entries may pass a listening feed's filter by, until it is made to note that it has seen them.
 PASSED: Final = 5_000
@@ -66,7 +67,7 @@ class FeedScripts:
         self._scripts = ground.scripts or ScriptFolder(SCRIPTS, shared=(SHARED,), flags=ground.flags)
         self._common = {"lease_ms": ground.lease_ms, "log_length": ground.log_length}
         templates = ground.envelope.templates()
-        self.messages: Final = {queue: templates[queue] for queue in (FAST, SLOW)}
+        self.messages: Final = {queue: templates[queue] for queue in (FAST, SLOW, FAN_OUT)}
         self.lease_s: Final = ground.lease_ms / 1000
 
     def run(self, name: str, control: Mapping[str, Any], *payloads: str | bytes | int) -> Any:
@@ -146,14 +147,30 @@ class FeedMachine:
         return [bool(one) for one in self._scripts.run("renew", {"held": [list(pair) for pair in held]})]
 
     def tick(self) -> int:
-        """Wake, take back, and look for lost wake-ups; how many feeds were looked at."""
+        """Wake, take back, look for lost wake-ups, and wake those whose topic's message was lost; how many feeds were looked
+        at."""
         looked = 0
         while True:
             control = {"limit": TICK_CHUNK, "messages": self._scripts.messages}
             count = int(self._scripts.run("tick", control))
             looked += count
             if count < TICK_CHUNK:
-                return looked
+                break
+        with store_errors():
+            topics = self._scripts.client.smembers(self._scripts.keys.feeds_news)
+        for topic in topics:
+            self.fan_out(topic.decode(), called=False)
+        return looked
+
+    def fan_out(self, topic: str, *, called: bool = True) -> int:
+        """Wake whoever listens to a topic that has news, some dozens a script; how many. `called`: by the topic's message."""
+        woken, more = 0, True
+        while more:
+            count, more = self._scripts.run(
+                "fan_out", {"topic": topic} | ({"called": True} if called else {})
+            )
+            woken += int(count)
+        return woken
 
     def audit(self) -> int:
         """Mend what no script should have left; how many feeds that were (those whose filter lets little through among
@@ -165,7 +182,11 @@ class FeedMachine:
             mended += int(some)
             place += int(looked)
             if int(looked) < AUDIT_CHUNK:
-                return mended
+                break
+        with store_errors():
+            # Where the release before kept its listeners. Whoever stood there is listening by now, or awake.
+            self._scripts.client.delete(*(f"{self._scripts.keys.log(topic)}:feeds" for topic in TOPICS))
+        return mended
 
     def _items(self, rows: Sequence[Any], replay: str | None) -> list[Item]:
         return [self._item(row, replay) for row in rows]

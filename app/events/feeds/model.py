@@ -16,6 +16,7 @@ from app.events.sinks.base import Delivery
 FEED_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}\Z")
 FAST: Final = "deliveries"  # queue of the feeds that keep up
 SLOW: Final = "deliveries-slow"  # of those that fail, are slow, or have a backlog to work off
+FAN_OUT: Final = "fan_out"  # message that has the listeners of a topic woken
 MAX_IN_FLIGHT: Final = 50
 # Of an entry of the delivery log.
 OUTCOMES: Final = ("delivered", "failed", "handed_over", "parked", "disabled")

@@ -100,6 +100,10 @@ class Runner:
                 session.acknowledge(Ack(rest_ms=_BROKEN_MS))
                 raise
 
+    def fan_out(self, topic: str) -> int:
+        """The whole of task `deliveries.fan_out`: wake whoever listens to a topic that has news; how many."""
+        return self._machine.fan_out(topic)
+
     def _misconfigured(self, claimed: Claimed, error: InvalidInput) -> str:
         """A setting has changed since the subscription was made: it fails until one of them is corrected."""
         ack = Ack(failure=("misconfigured", error.detail), failed_calls=1)

@@ -1,6 +1,6 @@
 -- A feed, and the machine of its wake-ups. It is always in exactly one of these:
 --
---   listening  idle, has handled all there is; a member of `log:{topic}:feeds` of each of its topics
+--   listening  idle, has handled all there is; a member of `log:{topic}:listeners` (or of `…:listeners:{name}`) of each of its topics
 --   awake      `wake` is set: a message is on its way, or lost
 --   taken      `token` is set: a worker has it until `leaseUntil`
 --   resting    `notBefore` is set: it goes on at that time
@@ -90,8 +90,36 @@ local function listener(f, names)
   return f.id .. '|' .. table.concat(names, '|') .. '|'
 end
 
+-- The sets of a topic that whoever wants these names is a member of.
+local function sets_of(topic, names)
+  if #names == 0 then return { listeners_key(topic, ALL) } end
+  local keys = {}
+  for i, name in ipairs(names) do keys[i] = listeners_key(topic, name) end
+  return keys
+end
+
+local function start_listening(f, topics)
+  for _, one in ipairs(topics) do
+    for _, key in ipairs(sets_of(one[1], one[2])) do redis.call('ZADD', key, int(last_of(one[1])), listener(f, one[2])) end
+  end
+end
+
 local function stop_listening(f, topics)
-  for _, one in ipairs(topics) do redis.call('SREM', P .. 'log:' .. one[1] .. ':feeds', listener(f, one[2])) end
+  for _, one in ipairs(topics) do
+    for _, key in ipairs(sets_of(one[1], one[2])) do redis.call('ZREM', key, listener(f, one[2])) end
+  end
+end
+
+-- Up to which sequence one that listens to a topic has handled, or doesn't want, all there is: nil where it doesn't listen.
+local function listens_to(f, topic, names)
+  local score
+  for _, key in ipairs(sets_of(topic, names)) do
+    local found = tonumber(redis.call('ZSCORE', key, listener(f, names)))
+    if not found then return nil end
+    score = math.min(score or found, found)
+  end
+  local first = first_news(topic, #names > 0 and names or { ALL }, score)
+  return first and first - 1 or last_of(topic)
 end
 
 -- When the first of what is to be tried again is due: nil where there is nothing; what a worker has left behind is now.
@@ -157,7 +185,7 @@ local function settle(f)
     end
   end
   if not f.replaying then
-    for _, one in ipairs(wanted(f)) do redis.call('SADD', P .. 'log:' .. one[1] .. ':feeds', listener(f, one[2])) end
+    start_listening(f, wanted(f))
   end
   return 'listening'
 end

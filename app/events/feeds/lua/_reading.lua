@@ -54,11 +54,11 @@ local function check_gap(f, way, entry)
   if first == way.at + 1 then return end
   if before_oldest(way.topic) < first - 1 then return end
   local last = math.min(first - 1, way.goal)
-  -- While it listens to the topic (and was woken by another, or by the audit) it wants nothing of what is gone.
-  if not f.replaying and redis.call('SISMEMBER', P .. 'log:' .. way.topic .. ':feeds', listener(f, way.names)) == 1 then
-    way.at = last
-    return
-  end
+  -- While it listens to the topic (and was woken by another, or by the audit) it wants nothing of what is gone, but for what it
+  -- is still to be woken for.
+  local handled = not f.replaying and listens_to(f, way.topic, way.names) or way.at
+  way.at = math.min(math.max(way.at, handled), last)
+  if way.at == last then return end
   note_missed(f, way.topic, way.at + 1, last)
   -- Whatever it was, the receiver can tell that something lies between.
   way.at, way.previous = last, last

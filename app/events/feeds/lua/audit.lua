@@ -7,7 +7,7 @@
 
 local function is_listening(f, topics)
   for _, one in ipairs(topics) do
-    if redis.call('SISMEMBER', P .. 'log:' .. one[1] .. ':feeds', listener(f, one[2])) == 0 then return false end
+    if not listens_to(f, one[1], one[2]) then return false end
   end
   return true
 end
@@ -15,14 +15,17 @@ end
 local oldest = {} -- topic → the sequence before the oldest entry, of those that somebody's place was compared with
 
 -- What a filter lets by isn't noted by anybody; so that retention doesn't overtake such a place, and what was never wanted
--- isn't told as missed, it moves on while the log still has twice as much.
-local function lags(f)
-  for topic, at in pairs(pairs_of(feed_key(f.id, 'cursor'))) do
-    local last = last_of(topic)
+-- isn't told as missed, it moves on while the log still has twice as much. Without a filter there is nothing to let by: what
+-- lies there was missed, as where a release that knew other sets of listeners has written it.
+local function lags(f, topics)
+  local cursor = pairs_of(feed_key(f.id, 'cursor'))
+  for _, one in ipairs(topics) do
+    local topic, at, last = one[1], cursor[one[1]] or 0, last_of(one[1])
     if last < at or last - at >= ctl.passed then return true end
     if last > at then
       oldest[topic] = oldest[topic] or before_oldest(topic)
       if (last - at) * 2 >= last - oldest[topic] then return true end
+      if #one[2] == 0 and redis.call('XRANGE', P .. 'log:' .. topic, int(at + 1) .. '-0', '+', 'COUNT', 1)[1] then return true end
     end
   end
   return false
@@ -48,7 +51,8 @@ local function audit(f)
   if f.replaying then
     well = due
   else
-    well = is_listening(f, wanted(f)) and not lags(f) and (due or not open_due(f))
+    local topics = wanted(f)
+    well = is_listening(f, topics) and not lags(f, topics) and (due or not open_due(f))
   end
   if not well then
     settle(f)

@@ -42,6 +42,16 @@ local function look_after(f)
   end
 end
 
+-- The message that was to have a topic's listeners woken may be lost: then another may be sent.
+local called = redis.call('HGETALL', P .. 'feeds:called')
+for i = 1, #called, 2 do
+  local topic, at = called[i], tonumber(called[i + 1])
+  if (at + WAKE_MS < now or at > now)
+    and not redis.call('LPOS', P .. 'deliveries', fan_out_message(ctl.messages.fan_out, topic, int(at))) then
+    redis.call('HDEL', P .. 'feeds:called', topic)
+  end
+end
+
 local due = {}
 if back then
   due = redis.call('ZRANGE', P .. 'feeds:due', 0, -1)

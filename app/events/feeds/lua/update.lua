@@ -11,9 +11,8 @@ if not f then return 0 end
 
 -- What it has let by under its old filter isn't wanted by the new one either.
 for _, one in ipairs(wanted(f)) do
-  if redis.call('SISMEMBER', P .. 'log:' .. one[1] .. ':feeds', listener(f, one[2])) == 1 then
-    redis.call('HSET', feed_key(f.id, 'cursor'), one[1], int(last_of(one[1])))
-  end
+  local handled = listens_to(f, one[1], one[2])
+  if handled then redis.call('HSET', feed_key(f.id, 'cursor'), one[1], int(handled)) end
 end
 stop_listening(f, wanted(f))
 f.revision = redis.call('HINCRBY', feed_key(f.id), 'revision', 1)
