@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from app.cli.output import ago, clean, print_json
+from app.cli.output import ago, clean, facts, print_json
 from app.cli.requests import REQUESTS
 from app.cli.session import Session, json_option, pass_session
 from app.cli.tables import Column, View, identifier, listing, prose, view_options
@@ -160,15 +160,33 @@ def update(session: Session, content_media_id: str, wait: float, *, as_json: boo
 
 
 @click.command()
-@click.argument("any_id")
+@click.argument("id_or_name")
 @json_option
 @pass_session
-def why(session: Session, any_id: str, *, as_json: bool) -> None:
-    """What is going on with ANY_ID: a request, content media, livestream, event, job or operation."""
-    answer = session.client.get(f"{WHY}/{segment(any_id)}")
+def why(session: Session, id_or_name: str, *, as_json: bool) -> None:
+    """What is the matter with ID_OR_NAME, since when, what happens next, and what to do.
+
+    An id (of a request, content media, livestream, event, job, operation, subscription, LIVESTREAM:CONTENT_MEDIA of a
+    registration), or a part of an id or of an event's name.
+    """
+    answer = session.client.get(f"{WHY}/{segment(id_or_name)}")
     if as_json:
         print_json(session.out, answer)
         return
-    for finding in answer["findings"]:
-        for sentence in finding["sentences"]:
+    for number, finding in enumerate(answer["findings"]):
+        if number:
+            session.out.print()
+        for sentence in finding["about"]:
             session.out.print(clean(sentence), markup=False)
+        for cause in finding["causes"]:
+            _say(session, cause)
+
+
+def _say(session: Session, cause: dict[str, Any]) -> None:
+    """A cause, and below it what belongs to it."""
+    since = f"{cause['since']} ({ago(cause['since'])})" if cause["since"] else None
+    lines = {"since": since, "next": cause["next"], "to do": cause["todo"]}
+    session.out.print()
+    session.out.print(clean(cause["says"]), markup=False, style="bold")
+    made = facts({f"  {name}": text for name, text in lines.items() if text})
+    session.out.print(made)

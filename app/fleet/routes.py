@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from flask import Response, jsonify
@@ -90,6 +89,7 @@ def release(content_media_id: str) -> Response:
 @requires("read")
 @fleet_blueprint.response(200, WhySchema)
 def why(identifier: str) -> Response:
-    """What is going on with a request, content media, livestream, event, job or operation of this id."""
+    """What is going on with whatever has this id, or has it in its name: what it is, and each cause of its not being in
+    step, with since when, what happens next by itself, and what to do."""
     findings = service(Why).explain(identifier)
-    return jsonify(id=identifier, findings=[asdict(finding) for finding in findings])
+    return jsonify(id=identifier, findings=[finding.view() for finding in findings])

@@ -65,9 +65,22 @@ class HoldListSchema(Shown):
     next = ma.fields.String(required=True, allow_none=True)
 
 
+class CauseSchema(Shown):
+    code = ma.fields.String(required=True, metadata={"description": "Stable; for programs."})
+    says = ma.fields.String(required=True)
+    since = ma.fields.String(required=True, allow_none=True)
+    next = ma.fields.String(required=True, metadata={"description": "What happens by itself."})
+    todo = ma.fields.String(required=True, metadata={"description": "What a person can do."})
+    requestId = ma.fields.String(required=True, allow_none=True)
+
+
 class FindingSchema(Shown):
     kind = ma.fields.String(required=True)
-    sentences = ma.fields.List(ma.fields.String(), required=True)
+    about = ma.fields.List(ma.fields.String(), required=True)
+    causes = ma.fields.List(ma.fields.Nested(CauseSchema), required=True)
+    sentences = ma.fields.List(
+        ma.fields.String(), required=True, metadata={"description": "`about` and `causes` as text."}
+    )
     see = ma.fields.String(required=True)
 
 

@@ -14,7 +14,7 @@ from app.planning.store import EventState, PlanningStore
 from app.platform.clock import rfc3339
 from app.platform.cursors import Page, decode_number, decode_text, encode_number, encode_text
 from app.platform.errors import NotFound
-from app.platform.keys import fold
+from app.platform.keys import alike, fold
 from app.platform.redis import store_errors
 
 _CHUNK: Final = 200  # content media read in one go: three round trips
@@ -112,6 +112,18 @@ class FleetService:
     def member_of_livestream(self, livestream_id: str) -> Member | None:
         """The content media that a livestream is registered for."""
         return next(self._members(self._pairs(FleetFilter(livestream_id=livestream_id), "")), None)
+
+    def search(self, text: str, limit: int) -> list[Member]:
+        """Those with this text in their event's name or one of their ids, whatever its case; an id may have been
+        shortened (`8890…e2e7`). Looks at a bounded number."""
+        found: list[Member] = []
+        for member in self._members(self._active()[:_LOOK_AT]):
+            names = (member.body.get("name"), member.content_media_id, member.livestream_id, member.event_id)
+            if any(alike(text, str(name)) for name in names if name):
+                found.append(member)
+            if len(found) >= limit:
+                break
+        return found
 
     def known(self, content_media_id: str) -> bool:
         """Whether anything was ever recorded for this content media."""

@@ -1,57 +1,69 @@
-"""What is going on with an id, in plain sentences: of a request, content media, livestream, event, job, operation or
-subscription."""
+"""What is going on with an id or a name: of a request, content media, livestream, event, job, registration, operation,
+subscription or destination. What it is, and each cause of its not being as it should: `causes` and `situations` judge,
+`facts` reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
+from app.avos.drift import DriftState
+from app.drift.results import DriftResults
 from app.events.subscriptions.service import SubscriptionService
 from app.events.subscriptions.telling import sentences
+from app.fleet.causes import Cause, obstacles
+from app.fleet.facts import Facts
+from app.fleet.names import Matches, Names
 from app.fleet.service import FleetService, FleetState, Member
-from app.outgoing.model import OPEN, State
 from app.outgoing.operations import Operations
 from app.outgoing.records import RequestFilter
 from app.outgoing.service import RequestService
 from app.planning.store import PlanningStore
+from app.platform.clock import from_ms, rfc3339
 from app.platform.errors import NotFound
+from app.registrations.records import Pair
+from app.registrations.store import RegistrationStore
 
-_OPEN_SHOWN: Final = 5
+_MEMBERS_SHOWN: Final = 10  # content media of one event or job that are looked at
 _MISSING: Final = {
     "no_livestream": "planning has no event with its livestream any more",
     "no_job": "its event has no job that counts",
 }
-_STATE: Final = {
-    FleetState.IN_STEP: "AVOS is in step with planning.",
-    FleetState.BEHIND: "AVOS is behind: something waits to be sent or is under way.",
-    FleetState.FAILING: "AVOS is out of step: a request failed, or ended without being delivered.",
+_MISSING_TODO: Final = {
+    "no_livestream": "Let planning name the livestream in an event, or unregister it.",
+    "no_job": "Let planning send a job for its event that isn't canceled, or unregister it.",
 }
-
-_ADVICE: Final = {
-    "unknown_outcome": (
-        "It was sent once and no answer came, so AVOS may or may not have carried it out; sent again by itself it could "
-        "be done twice. Look there first: discard it if it was applied, retry it if it wasn't."
-    ),
-    "foreign_edit": (
-        "AVOS shows another value than the one delivered last (see `edited` in its last attempt, and the timeline). A "
-        "retry overwrites it with planning's value; discarding it leaves AVOS as it is, out of step."
-    ),
+_STATE: Final = {
+    FleetState.IN_STEP: "AVOS is in step with planning",
+    FleetState.BEHIND: "AVOS is behind: something waits to be sent or is under way",
+    FleetState.FAILING: "AVOS is out of step: a request failed, or ended without being delivered",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one kind of thing with this id has to say; `see` is its address."""
+    """What one thing has to say: `about` it, the `causes` of what is the matter; `see` is its address."""
 
     kind: str
-    sentences: tuple[str, ...]
+    about: tuple[str, ...]
     see: str
+    causes: tuple[Cause, ...] = ()
+
+    def view(self) -> dict[str, Any]:
+        """As the API shows it; `sentences` is all of it as text."""
+        return {
+            "kind": self.kind,
+            "about": list(self.about),
+            "causes": [cause.view() for cause in self.causes],
+            "sentences": [*self.about, *(cause.text() for cause in self.causes)],
+            "see": self.see,
+        }
 
 
 class Why:
-    """Reads only."""
+    """Reads only. `facts` makes the reader of one answer."""
 
     def __init__(
         self,
@@ -59,179 +71,99 @@ class Why:
         requests: RequestService,
         operations: Operations,
         planning: PlanningStore,
+        registrations: RegistrationStore,
         subscriptions: SubscriptionService,
+        drift: DriftResults,
+        facts: Callable[[], Facts],
     ) -> None:
         self._fleet = fleet
         self._requests = requests
         self._operations = operations
         self._planning = planning
+        self._registrations = registrations
         self._subscriptions = subscriptions
+        self._drift = drift
+        self._facts = facts
+        self._names = Names(fleet, planning, requests.records)
 
     def explain(self, identifier: str) -> list[Finding]:
-        """Everything that has this id; raises NotFound where nothing has."""
+        """Everything that has this id, else what has it in its name or id; raises NotFound where nothing has."""
+        facts = self._facts()
         looks = (
             self._request,
             self._content_media,
             self._livestream,
             self._event,
             self._job,
+            self._registration,
             self._operation,
             self._subscription,
+            self._destination,
         )
-        findings = [found for look in looks if (found := look(identifier)) is not None]
+        findings = [found for look in looks if (found := look(identifier, facts)) is not None]
+        findings = findings or self._by_name(self._names.find(identifier), facts)
         if not findings:
             raise NotFound(
-                "Nothing here has this id: no request, content media, livestream, event, job, operation or "
-                "subscription.",
+                "Nothing here has this id, or has it in its name: no request, content media, livestream, event, job, "
+                "registration, operation, subscription or destination.",
                 code="id_not_found",
                 field="id",
             )
         return findings
 
-    def _subscription(self, identifier: str) -> Finding | None:
-        try:
-            view = self._subscriptions.get(identifier.removeprefix("sub:"), whole=False)
-        except NotFound:
-            return None
-        return Finding("subscription", tuple(sentences(view)), f"/api/subscriptions/{view['id']}")
+    # What it may be -----------------------------------------------------------------------------------------------
 
-    def _request(self, identifier: str) -> Finding | None:
+    def _request(self, identifier: str, facts: Facts) -> Finding | None:
         record = self._requests.records.get(identifier)
         if record is None:
             return None
         about = f" for content media {record['contentMediaId']}" if record["contentMediaId"] else ""
-        first = f"Request {identifier} is a {record['kind']} {record['method']} to {record['path']}{about}."
-        return Finding(
-            "request",
-            (first, *self._situation(record)),
-            f"/api/custom/requests/{quote(identifier, safe='')}",
-        )
+        says = f"Request {identifier} is a {record['kind']} {record['method']} to {record['path']}{about}."
+        return Finding("request", (says,), _see("requests", identifier), (facts.of_request(record),))
 
-    def _situation(self, record: dict[str, Any]) -> Iterator[str]:
-        tries = _times(record["attemptCount"])
-        error = record["error"] or {}
-        reason = f"{record['reason']}: {error['detail']}" if error else str(record["reason"])
-        match State(record["state"]):
-            case State.PENDING:
-                yield self._waiting(record)
-            case State.LIVE:
-                yield f"It is live: a worker is sending it (tried {tries} before)."
-            case State.FAILED:
-                yield f"It has failed ({reason}); tried {tries} since {record['firstFailedAt']}."
-                yield f"{_next_try(record)} {self._waiting_for(record) or ''}".strip()
-                yield f"It expires at {record['expiresAt']} unless it is delivered before."
-            case State.DELIVERED:
-                yield f"It was delivered at {record['finishedAt']}; tried {tries}."
-            case State.REJECTED:
-                yield f"It was rejected ({reason}) and is parked: a person must look, then retry or discard it."
-                if record["reason"] in _ADVICE:
-                    yield _ADVICE[record["reason"]]
-            case State.EXPIRED:
-                yield f"It expired at {record['finishedAt']} after it was tried {tries} ({reason}); a retry starts its age anew."
-            case State.SUPERSEDED if record["supersededBy"]:
-                yield f"A newer request, {record['supersededBy']}, has taken its place."
-            case State.SUPERSEDED:
-                yield f"It is not needed any more ({record['reason']})."
-            case State.DISCARDED:
-                yield f"An operator discarded it at {record['finishedAt']}."
-
-    def _waiting(self, record: dict[str, Any]) -> str:
-        obstacle = self._waiting_for(record)
-        if obstacle:
-            return obstacle
-        ahead = self._ahead(record)
-        if ahead:
-            return f"It waits behind {ahead[-1]['id']}, which is {ahead[-1]['state']}: one request of a lane goes at a time."
-        numbers = self._requests.destination(record["destination"])
-        return f"It waits for its turn: {numbers['live']} of at most {numbers['maxInFlight']} requests are in flight."
-
-    def _ahead(self, record: dict[str, Any]) -> list[dict[str, Any]]:
-        """What stands before it in its lane, oldest first; a failed PATCH holds nothing back."""
-        if record["contentMediaId"] is None:
-            return []
-        own = self._open(record["contentMediaId"])
-        place = next((n for n, other in enumerate(own) if other["id"] == record["id"]), 0)
-        return [o for o in own[:place] if o["method"] != "PATCH" or o["state"] != State.FAILED]
-
-    def _waiting_for(self, record: dict[str, Any]) -> str | None:
-        destination = self._requests.destination(record["destination"])
-        if destination["state"] == "paused":
-            return f"The destination {destination['name']} is paused by {destination['pausedBy']}."
-        if destination["state"] == "open":
-            return (
-                f"The breaker of {destination['name']} is open since {destination['openedAt']} "
-                f"({destination['reason']}): one probe goes out a tick."
-            )
-        if destination["state"] == "resting":
-            return f"{destination['name']} asked to be left alone until {destination['notBefore']}."
-        held = record["contentMediaId"] is not None and self._fleet.lane_of(record["lane"]).held
-        return "An operator holds its content media." if held else None
-
-    def _open(self, content_media_id: str) -> list[dict[str, Any]]:
-        """Its open requests among the newest, oldest first."""
-        page = self._requests.search(RequestFilter(content_media_id=content_media_id), 20)
-        return [record for record in reversed(page.items) if record["state"] in OPEN]
-
-    def _content_media(self, identifier: str) -> Finding | None:
+    def _content_media(self, identifier: str, facts: Facts) -> Finding | None:
         if not self._fleet.known(identifier):
             return None
         member = self._fleet.member(identifier)
-        see = f"/api/custom/contentmedia/{quote(identifier, safe='')}/timeline"
-        if member is None:
-            said = f"Content media {identifier} has no active registration: nothing is sent for it by itself."
-            return Finding("contentMedia", (said, *self._open_requests(identifier)), see)
-        return Finding("contentMedia", (*_about(member), *self._open_requests(identifier)), see)
+        see = f"{_see('contentmedia', identifier)}/timeline"
+        if member is not None:
+            return Finding("contentMedia", *self._about(member, facts, see))
+        says = f"Content media {identifier} has no active registration: nothing is sent for it by itself."
+        todo = "`register --livestream L --media C` registers it."
+        return Finding("contentMedia", (says, todo), see, tuple(facts.of_media(identifier)))
 
-    def _open_requests(self, content_media_id: str) -> Iterator[str]:
-        for record in self._open(content_media_id)[:_OPEN_SHOWN]:
-            yield f"Request {record['id']} ({record['kind']} {record['method']}): {next(self._situation(record))}"
-
-    def _livestream(self, identifier: str) -> Finding | None:
+    def _livestream(self, identifier: str, facts: Facts) -> Finding | None:
         state = self._planning.read([], [], [identifier])[2][0]
         if not state.owners and state.content_media_id is None:
             return None
-        said = []
         if state.owners:
             more = f"; {len(state.owners) - 1} older ones name it too" if len(state.owners) > 1 else ""
-            said.append(f"Livestream {identifier} belongs to event {state.owners[0]}{more}.")
+            said = f"Livestream {identifier} belongs to event {state.owners[0]}{more}."
         else:
-            said.append(f"Livestream {identifier} is in no event.")
+            said = f"Livestream {identifier} is in no event."
         member = self._fleet.member_of_livestream(identifier)
+        see = f"/api/custom/contentmedia?livestreamId={quote(identifier, safe='')}"
         if member is None:
-            said.append("It has no active registration: its changes are sent nowhere.")
-        else:
-            said += _about(member)
-        return Finding(
-            "livestream", tuple(said), f"/api/custom/contentmedia?livestreamId={quote(identifier, safe='')}"
-        )
+            none = "It has no active registration: its changes are sent nowhere."
+            return Finding("livestream", (said, none), see)
+        about, _, causes = self._about(member, facts, see)
+        return Finding("livestream", (said, *about), see, causes)
 
-    def _event(self, identifier: str) -> Finding | None:
+    def _event(self, identifier: str, facts: Facts) -> Finding | None:
         state = self._planning.read([identifier], [], [])[0][0]
         if not state.record.exists:
             return None
         body = state.record.body or {}
         said = [
-            f"Event {identifier} is {body.get('name') or 'unnamed'} and ends at {body.get('eventEnd') or 'an unknown time'}."
-        ]
-        counts = (
+            f"Event {identifier} is {body.get('name') or 'unnamed'} and ends at {body.get('eventEnd') or 'an unknown time'}.",
             f"Job {state.jobs[0]} counts for it."
             if state.jobs
-            else "It has no job that counts, so no booking is sent."
-        )
-        said.append(counts)
-        for entry in body.get("livestreams") or ():
-            member = self._fleet.member_of_livestream(entry["livestreamId"])
-            if member is None:
-                said.append(f"Its livestream {entry['livestreamId']} has no active registration.")
-            elif member.event_id != identifier:
-                said.append(
-                    f"Its livestream {entry['livestreamId']} counts for event {member.event_id}, which named it later."
-                )
-            else:
-                said += _about(member)
-        return Finding("event", tuple(said), f"/api/custom/events/{quote(identifier, safe='')}")
+            else "It has no job that counts, so no booking is sent.",
+        ]
+        more, causes = self._of_event(identifier, body, facts)
+        return Finding("event", (*said, *more), _see("events", identifier), causes)
 
-    def _job(self, identifier: str) -> Finding | None:
+    def _job(self, identifier: str, facts: Facts) -> Finding | None:
         record = self._planning.record("job", identifier)
         if not record.exists:
             return None
@@ -241,17 +173,39 @@ class Why:
             f"Job {identifier} is {body.get('status') or 'without a status'} and belongs to event {event_id}."
         ]
         event = self._planning.read([event_id], [], [])[0][0] if event_id else None
+        causes: tuple[Cause, ...] = ()
         if event is None or not event.record.exists:
             said.append("Planning has sent no such event yet.")
         elif identifier in event.jobs[:1]:
             said.append("It is the job that counts for the event.")
+            more, causes = self._of_event(str(event_id), event.record.body or {}, facts)
+            said += more
         elif identifier in event.jobs:
             said.append(f"Job {event.jobs[0]} was updated later and counts instead.")
         else:
             said.append("It doesn't count for the event.")
-        return Finding("job", tuple(said), f"/api/custom/jobs/{quote(identifier, safe='')}")
+        return Finding("job", tuple(said), _see("jobs", identifier), causes)
 
-    def _operation(self, identifier: str) -> Finding | None:
+    def _registration(self, identifier: str, facts: Facts) -> Finding | None:
+        """A registration has no id of its own; its livestream and content media, with a colon between, name it."""
+        livestream_id, colon, media = identifier.partition(":")
+        if not (colon and livestream_id and media):
+            return None
+        found = self._registrations.links(Pair(livestream_id, media)).record
+        if found is None:
+            return None
+        said = f"The registration of livestream {livestream_id} for content media {found.content_media_id} was made at {rfc3339(found.created_at)}"
+        see = "/api/custom/livestreams/registrations/active"
+        if found.deleted_at is not None:
+            ended = f"{said} and ended at {rfc3339(found.deleted_at)}."
+            return Finding("registration", (ended, f"`why {found.content_media_id}`."), see)
+        member = self._fleet.member(found.content_media_id)
+        if member is None:
+            return Finding("registration", (f"{said}.",), see)
+        about, _, causes = self._about(member, facts, see)
+        return Finding("registration", (f"{said}.", *about), see, causes)
+
+    def _operation(self, identifier: str, facts: Facts) -> Finding | None:  # noqa: ARG002 - as all of the looks
         try:
             operation = self._operations.get(identifier)
         except NotFound:
@@ -260,28 +214,108 @@ class Why:
             f"Operation {identifier}, a {operation['verb']} by {operation['actor']}, is {operation['state']}: "
             f"{operation['changed']} changed, {operation['refused']} refused."
         )
-        return Finding("operation", (said,), f"/api/custom/operations/{identifier}")
+        return Finding("operation", (said,), _see("operations", identifier))
+
+    def _subscription(self, identifier: str, facts: Facts) -> Finding | None:  # noqa: ARG002 - as all of the looks
+        try:
+            view = self._subscriptions.get(identifier.removeprefix("sub:"), whole=False)
+        except NotFound:
+            return None
+        return Finding("subscription", tuple(sentences(view)), f"/api/subscriptions/{view['id']}")
+
+    def _destination(self, identifier: str, facts: Facts) -> Finding | None:
+        around = facts.of_destination(identifier)
+        if around is None:
+            return None
+        one = around.destination
+        said = (
+            f"Destination {identifier} is {one['state']}: {one['runnable']} wait, {one['live']} of at most {one['maxInFlight']} "
+            f"are in flight, {one['failed']} have failed."
+        )
+        return Finding("destination", (said,), "/api/custom/destinations", tuple(obstacles(around)))
+
+    def _by_name(self, found: Matches, facts: Facts) -> list[Finding]:
+        """One that has the text in its name or id is explained, several are listed."""
+        if len(found.ids) != 1:
+            return [Finding("matches", tuple(found.lines), found.see)] if found.ids else []
+        look = {"contentMedia": self._content_media, "event": self._event, "request": self._request}[
+            found.kind
+        ]
+        one = look(found.ids[0], facts)
+        return [one] if one else []
+
+    # Content media ------------------------------------------------------------------------------------------------
+
+    def _of_event(
+        self, event_id: str, body: Mapping[str, Any], facts: Facts
+    ) -> tuple[list[str], tuple[Cause, ...]]:
+        """What is to be said of an event's livestreams, each with its content media."""
+        said: list[str] = []
+        causes: list[Cause] = []
+        entries = body.get("livestreams") or []
+        for entry in entries[:_MEMBERS_SHOWN]:
+            livestream = entry["livestreamId"]
+            member = self._fleet.member_of_livestream(livestream)
+            if member is None:
+                said.append(f"Its livestream {livestream} has no active registration.")
+            elif member.event_id != event_id:
+                said.append(
+                    f"Its livestream {livestream} counts for event {member.event_id}, which named it later."
+                )
+            else:
+                about, _, own = self._about(member, facts, "")
+                said += about
+                causes += [cause for cause in own if cause not in causes]
+        if len(entries) > _MEMBERS_SHOWN:
+            said.append(f"{len(entries) - _MEMBERS_SHOWN} more livestreams aren't shown.")
+        return said, tuple(causes)
+
+    def _about(
+        self, member: Member, facts: Facts, see: str
+    ) -> tuple[tuple[str, ...], str, tuple[Cause, ...]]:
+        causes = [*_orphaned(member), *facts.of_media(member.content_media_id), *self._drifted(member)]
+        said = [
+            f"Content media {member.content_media_id} is registered for livestream {member.livestream_id}."
+        ]
+        if member.event_id:
+            said.append(
+                f"The livestream belongs to event {member.event_id} ({member.body.get('name') or 'unnamed'})."
+            )
+        if not member.missing:
+            since = self._in_step_since(member) if member.state is FleetState.IN_STEP else _begin(causes)
+            said.append(_STATE[member.state] + (f", since {since}." if since else "."))
+        return tuple(said), see, tuple(causes)
+
+    def _in_step_since(self, member: Member) -> str | None:
+        newest = self._requests.search(RequestFilter(content_media_id=member.content_media_id), 5).items
+        return max((one["finishedAt"] for one in newest if one["state"] == "delivered"), default=None)
+
+    def _drifted(self, member: Member) -> Iterator[Cause]:
+        """What the drift audit has found: AVOS shows something else though nothing is under way."""
+        result, _ = self._drift.before(member.content_media_id)
+        if result is None or result.state is not DriftState.DRIFTED:
+            return
+        names = ", ".join(str(one["member"]) for one in result.members[:_MEMBERS_SHOWN])
+        yield Cause(
+            "drifted",
+            f"AVOS shows something else than planning wants ({names}), as of {rfc3339(from_ms(result.checked_at))}.",
+            rfc3339(from_ms(result.since)),
+            "It is compared again at the next round of the drift audit; MEDIAOPS_DRIFT_HEAL=true lets that send it again.",
+            f"`contentmedia preview {member.content_media_id}` shows both; `update {member.content_media_id}` sends it.",
+        )
 
 
-def _about(member: Member) -> Iterator[str]:
-    yield f"Content media {member.content_media_id} is registered for livestream {member.livestream_id}."
-    if member.event_id:
-        yield f"The livestream belongs to event {member.event_id} ({member.body.get('name') or 'unnamed'})."
+def _orphaned(member: Member) -> Iterator[Cause]:
     if member.missing:
-        yield f"It is orphaned: {_MISSING[member.missing]}."
-    else:
-        yield _STATE[member.state]
-    if member.lane.held:
-        yield "An operator holds it: planning's changes are kept and wait."
+        says = f"Content media {member.content_media_id} is orphaned: {_MISSING[member.missing]}."
+        keeps = "The registration stays; nothing new can be composed for it."
+        yield Cause("orphaned", says, None, keeps, _MISSING_TODO[member.missing])
 
 
-def _times(count: int) -> str:
-    return {0: "not at all", 1: "once", 2: "twice"}.get(count, f"{count} times")
+def _begin(causes: Iterable[Cause]) -> str | None:
+    """Since when it is so: the oldest of what a request has met."""
+    return min((cause.since for cause in causes if cause.request_id and cause.since), default=None)
 
 
-def _next_try(record: dict[str, Any]) -> str:
-    return (
-        f"It is tried again from {record['nextTryAt']}."
-        if record["nextTryAt"]
-        else "It is tried again at the next tick."
-    )
+def _see(what: str, identifier: str) -> str:
+    return f"/api/custom/{what}/{quote(identifier, safe='')}"

@@ -6,16 +6,18 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from app.outgoing.model import NAMED_LANE, PATH_LANE, State
 from app.platform.clock import from_ms, rfc3339, to_ms
 from app.platform.cursors import Page, decode_number, encode_number
-from app.platform.keys import Keys, fold
+from app.platform.keys import Keys, alike, fold
 from app.platform.redis import Client, store_errors
 
 _CHUNK: Final = 200  # records read in one round trip
 _LOOK_AT: Final = 5_000  # records looked at for one page, whatever the filter leaves of them
+_SHORTEST_PART: Final = 6  # of an id that is looked for by a part of it
 _FILTERED: Final = ("state", "seq", "media", "method", "reason", "createdAt")
 
 
@@ -108,6 +110,17 @@ class RecordReader:
                 for (i, score), row in zip(rows, values, strict=True)
             ]
             before = int(rows[-1][1])
+
+    def ids_like(self, text: str, limit: int) -> list[str]:
+        """Ids among the newest that begin with this text, or that it shortens (`8890…e2e7`)."""
+        if len(text) < _SHORTEST_PART:
+            return []
+        with store_errors():
+            newest = self._client.zrevrangebyscore(self._keys.requests, "+inf", "-inf", 0, _LOOK_AT, True)
+        ids = (member.decode() for member, _ in newest)
+        return list(
+            islice((one for one in ids if one.startswith(text) or ("…" in text and alike(text, one))), limit)
+        )
 
     def counts(self) -> dict[str, int]:
         """How many records stand in each state."""

@@ -12,12 +12,14 @@ from typing import Final, Literal
 
 from app.planning.records import Record, version_from
 from app.platform.clock import from_ms
-from app.platform.keys import Keys, fold
+from app.platform.keys import Keys, alike, fold
 from app.platform.redis import Client, store_errors
 
 Kind = Literal["event", "job"]
 FIELDS: Final = ("revision", "body", "sourceVersion", "createdAt", "updatedAt", "deletedAt")
 # Newest members read of an event's jobs and a livestream's events: more than one batch can take away.
+_LOOK_AT: Final = 5_000  # events looked at for a name
+_CHUNK: Final = 200  # of them read in one go
 DEPTH: Final = 128
 
 
@@ -75,6 +77,23 @@ class PlanningStore:
             records = [_record(values) for values in pipe.execute()]
         items = [(name, record) for name, record in zip(names, records, strict=True) if record.exists]
         return Page(items, str(int(members[limit - 1][1])) if len(members) > limit else None)
+
+    def search_events(self, text: str, limit: int) -> list[tuple[str, str]]:
+        """(id, name) of events with this text in either, whatever its case; the newest first. Looks at a bounded number."""
+        with store_errors():
+            query = self._client.pipeline(transaction=False)
+            query.zrevrange(self.keys.events, 0, _LOOK_AT - 1)
+            [ids] = query.execute()
+        found: list[tuple[str, str]] = []
+        for start in range(0, len(ids), _CHUNK):
+            names = _texts(ids[start : start + _CHUNK])
+            for event_id, state in zip(names, self.read(names, [], [])[0], strict=True):
+                name = str((state.record.body or {}).get("name") or "unnamed")
+                if state.record.exists and (alike(text, name) or alike(text, event_id)):
+                    found.append((event_id, name))
+                if len(found) >= limit:
+                    return found
+        return found
 
     def read(
         self, events: Sequence[str], jobs: Sequence[str], livestreams: Sequence[str]

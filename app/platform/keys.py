@@ -20,6 +20,13 @@ def fold(content_media_id: str) -> str:
     return content_media_id.casefold()
 
 
+def alike(text: str, name: str) -> bool:
+    """Whether a name has this text in it, whatever its case, or the text is the name shortened from the middle."""
+    text, name = fold(text), fold(name)
+    head, dots, tail = text.partition("…")
+    return name.startswith(head) and name.endswith(tail) if dots and head and tail else text in name
+
+
 class Keys:
     """Names under one tenant's prefix, `{tenant}:`. The scripts build the same names from `prefix`."""
 

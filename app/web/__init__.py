@@ -11,6 +11,7 @@ from app.events.routes import events_blueprint
 from app.events.subscriptions.metrics import SubscriptionCollector
 from app.events.subscriptions.routes import subscriptions_blueprint
 from app.events.tail import Tail
+from app.fleet.facts import Facts
 from app.fleet.routes import fleet_blueprint
 from app.fleet.service import FleetService
 from app.fleet.why import Why
@@ -50,7 +51,16 @@ def create_app(system: System) -> Flask:
     manners.register(app, system.settings)
     problems.register(app)
     fleet = FleetService(system.outgoing, system.planning.store)
-    why = Why(fleet, system.requests, system.operations, system.planning.store, system.subscriptions)
+    why = Why(
+        fleet,
+        system.requests,
+        system.operations,
+        system.planning.store,
+        system.registrations.store,
+        system.subscriptions,
+        system.drift.results,
+        lambda: Facts(system.outgoing, system.requests, system.canaries, system.settings.retry_interval_s),
+    )
     rate = RateLimit(system.outgoing.client, system.keys, system.settings.rate_limit)
     following = Following(system.events, tail=Tail(system.events, places=system.settings.max_streams))
     app.extensions["ends_when"] = following.end_when

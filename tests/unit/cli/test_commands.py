@@ -134,10 +134,22 @@ def test_the_fleet_and_one_timeline(run: Run, httpserver: HTTPServer) -> None:
     assert json.loads(run("timeline", "C1", "--json").stdout) == [entry]
 
 
-def test_why_speaks_in_sentences(run: Run, httpserver: HTTPServer) -> None:
-    finding = {"kind": "request", "sentences": ["It waits.", "The destination is paused."], "see": "/x"}
+def test_why_says_what_it_is_since_when_what_comes_next_and_what_to_do(
+    run: Run, httpserver: HTTPServer
+) -> None:
+    cause = {
+        "code": "paused",
+        "says": "It is paused.",
+        "since": "2026-11-21T19:30:00Z",
+        "next": "Nothing.",
+        "todo": "`resume`.",
+    }
+    finding = {"kind": "request", "about": ["It waits."], "causes": [cause], "see": "/x"}
     httpserver.expect_request(f"{API}/why/r1").respond_with_json({"id": "r1", "findings": [finding]})
-    assert run("why", "r1").stdout.splitlines() == finding["sentences"]
+    said = run("why", "r1").stdout
+    assert said.startswith("It waits.")
+    for words in ("It is paused.", "2026-11-21T19:30:00Z (", "Nothing.", "`resume`."):
+        assert words in said
 
 
 def test_a_forced_update_can_be_waited_for(run: Run, httpserver: HTTPServer) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.outgoing.decide import AttemptError, Result
 from tests.unit.web.conftest import Caller
 from tests.unit.web.plan import deliver_all, event, job, plan_and_register
 from tests.unit.web.test_manners import check_problem
@@ -195,9 +196,9 @@ def test_why_tells_orphans_and_later_jobs(caller: Caller) -> None:
 def test_why_of_a_final_request(caller: Caller, system: Any) -> None:
     rejected = ask(caller).json["requestIds"][0]
     fail(system, rejected, "refused", retryable=False)
-    assert "a person must look" in why(caller, rejected)["request"]
+    assert "is parked" in why(caller, rejected)["request"]
     caller.post(f"/api/custom/requests/{rejected}/discard")
-    assert "discarded it" in why(caller, rejected)["request"]
+    assert "discarded by an operator" in why(caller, rejected)["request"]
 
 
 @pytest.mark.parametrize("code", ["unknown_outcome", "foreign_edit"])
@@ -205,5 +206,93 @@ def test_why_says_what_a_person_should_look_for(caller: Caller, system: Any, cod
     (request_id,) = ask(caller).json["requestIds"]
     fail(system, request_id, code, retryable=False)
     (finding,) = caller.get(f"/api/custom/why/{request_id}").json["findings"]
-    assert code in finding["sentences"][1]
-    assert "Look there first" in finding["sentences"][2] or "overwrites" in finding["sentences"][2]
+    (cause,) = finding["causes"]
+    assert (cause["code"], cause["requestId"]) == ("rejected", request_id)
+    assert code in cause["says"]
+    assert "Look there first" in cause["todo"] or "overwrites" in cause["todo"]
+
+
+def causes(caller: Caller, identifier: str, kind: str) -> dict[str, dict[str, Any]]:
+    found = caller.get(f"/api/custom/why/{identifier}").json["findings"]
+    (finding,) = [one for one in found if one["kind"] == kind]
+    return {cause["code"]: cause for cause in finding["causes"]}
+
+
+@pytest.mark.parametrize(
+    ("identifier", "kind"),
+    [
+        ("CM1", "contentMedia"), ("L1", "livestream"), ("ev-1", "event"), ("j-1", "job"), ("L1:cm1", "registration"),
+        ("hOME - aw", "contentMedia"), ("M1", "contentMedia"), ("C…1", "contentMedia"),
+    ],
+)  # fmt: skip
+def test_why_tells_the_requests_of_whatever_has_the_id_or_name(
+    caller: Caller, system: Any, identifier: str, kind: str
+) -> None:
+    booking, _ = plan_and_register(caller)
+    fail(system, booking, "refused", retryable=False)
+    found = causes(caller, identifier, kind)
+    assert found["rejected"]["requestId"] == booking
+    assert found["rejected"]["since"] is not None
+    assert f"requests retry {booking}" in found["rejected"]["todo"]
+    assert "waiting" in found
+    about = " ".join(caller.get(f"/api/custom/why/{identifier}").json["findings"][0]["about"])
+    assert f"since {found['rejected']['since']}" in about or "is behind" in about or "out of step" in about
+
+
+def test_why_of_a_part_of_a_request_id(caller: Caller) -> None:
+    booking, _ = plan_and_register(caller)
+    for part in (booking[:8], f"{booking[:6]}…{booking[-6:]}"):
+        assert booking in why(caller, part)["request"]
+    check_problem(caller.get(f"/api/custom/why/{booking[:5]}"), 404, code="id_not_found")
+
+
+def test_why_lists_what_has_the_text_in_its_name(caller: Caller) -> None:
+    for number in range(1, 13):
+        plan_and_register(caller, number)
+    (finding,) = caller.get("/api/custom/why/Home").json["findings"]
+    assert finding["kind"] == "matches"
+    assert "More than 10" in finding["about"][0]
+    assert "CM1: behind; Home - Away" in finding["about"][1]
+    caller.put("/api/custom/events/lonely", json={"name": "Nobody's Cup"})
+    assert "Nobody's Cup" in why(caller, "nobody's")["event"]
+
+
+def test_why_of_an_outage_names_the_breaker_and_the_expiry(caller: Caller, system: Any) -> None:
+    for number in range(1, 6):
+        plan_and_register(caller, number)
+    for number in range(1, 5):
+        booking = caller.get(f"/api/custom/requests?contentMediaId=CM{number}&limit=2").json["requests"][-1][
+            "id"
+        ]
+        system.outgoing.promote("avos")
+        claim = system.outgoing.claim(booking)
+        if claim is None:
+            break
+        system.outgoing.begin(claim, None)
+        error = AttemptError("connect_failed", "Nobody listens there.", destination_fault=True)
+        attempt = {"at": "2026-11-21T12:00:00Z", "outcome": "failed", "error": "connect_failed"}
+        assert system.outgoing.finish(claim, Result(attempt=attempt, error=error))
+    for identifier, kind in (("CM1", "contentMedia"), ("ev-1", "event"), ("avos", "destination")):
+        breaker = causes(caller, identifier, kind)["breaker_open"]
+        assert "connect_failed: Nobody listens there." in breaker["says"]
+        assert breaker["since"]
+        assert "probe" in breaker["next"]
+    first = causes(caller, "CM1", "contentMedia")["failed"]
+    assert "It expires at 20" in first["next"]
+    assert "It expires at 20" in causes(caller, "CM5", "contentMedia")["waiting"]["next"]
+
+
+def test_why_of_what_is_held_and_not_registered_any_more(caller: Caller) -> None:
+    plan_and_register(caller)
+    caller.post("/api/custom/contentmedia/CM1/hold")
+    caller.delete("/api/custom/livestreams/registrations?livestreamId=L1&contentMediaId=CM1")
+    assert "(bootstrap)" in causes(caller, "CM1", "contentMedia")["held"]["says"]
+    assert "and ended at" in why(caller, "L1:CM1")["registration"]
+
+
+def test_why_names_queues_that_nobody_works_on(caller: Caller, system: Any) -> None:
+    plan_and_register(caller)
+    for _ in range(5):
+        system.canaries._round()
+    found = causes(caller, "CM1", "contentMedia")
+    assert "Nobody works on the queue" in found["workers_silent"]["says"]
