@@ -37,8 +37,8 @@ for _, one in ipairs(found) do
     redis.call('ZREM', live, id)
   else
     local message = waiting_message(r)
+    if not message then redis.call('HINCRBY', P .. 'counters', r.destination .. ':lease_lost', 1) end
     if r.token then
-      redis.call('HINCRBY', P .. 'counters', r.destination .. ':lease_lost', 1)
       r.reclaims = (r.reclaims or 0) + 1
       redis.call('HSET', request_key(id), 'reclaims', int(r.reclaims))
       add_attempt(r, cjson.encode({ at = iso(now), outcome = 'lease_lost', error = { code = 'lease_lost',
