@@ -16,6 +16,8 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from app.platform.repeats import Repeats
+
 BLANK: Final = "***"
 _SECRET_NAME: Final = re.compile(
     r"authorization|token|secret|passw|api.?key|cookie|credential", re.IGNORECASE
@@ -89,10 +91,16 @@ def configure(level: str = "INFO", secrets: Iterable[str | None] = (), stream: T
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            foreign_pre_chain=[
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(allow=["left_out"]),
+                *shared,
+            ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(Repeats())
+    logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
