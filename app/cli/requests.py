@@ -86,7 +86,7 @@ def list_(session: Session, /, limit: int, view: View, *, as_json: bool, **given
             one.get("contentMediaId") or one["path"],
             one["attemptCount"],
             ago(one["createdAt"]),
-            ago(one.get("nextTryAt")),
+            _next(one.get("nextTryAt")),
             (one.get("error") or {}).get("code"),
         )
         for one in found
@@ -94,6 +94,11 @@ def list_(session: Session, /, limit: int, view: View, *, as_json: bool, **given
     listing(session, columns, rows, view)
     if len(found) == limit:
         session.say(f"The newest {limit}; --limit shows more.")
+
+
+def _next(instant: str | None) -> str:
+    """A time that has passed is a turn that comes soon."""
+    return "due" if instant and ago(instant).endswith("ago") else ago(instant)
 
 
 @requests.command()
