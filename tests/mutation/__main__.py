@@ -23,14 +23,14 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - a program for people
 
 
-def chosen(options: argparse.Namespace) -> list[Mutant]:
+def chosen(options: argparse.Namespace, root: Path) -> list[Mutant]:
     if options.named:
-        return campaign.named(ROOT)
-    mutants = campaign.all_mutants(ROOT, [options.package] if options.package else PACKAGES)
+        return campaign.named(root)
+    mutants = campaign.all_mutants(root, [options.package] if options.package else PACKAGES)
     wanted = options.only or options.show
     if not wanted:
         return sample(mutants, options.count, options.seed)
-    found = {one.id: one for one in [*mutants, *campaign.named(ROOT)]}
+    found = {one.id: one for one in [*mutants, *campaign.named(root)]}
     unknown = [name for name in wanted.split(",") if name not in found]
     if unknown:
         raise SystemExit(f"There is no mutant {', '.join(unknown)}: its code has changed, perhaps.")
@@ -54,21 +54,26 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--into", type=Path, default=KEPT / "results.ndjson", help="the results")
     options = parser.parse_args()
-    mutants = chosen(options)
     if options.show:
-        for one in mutants:
+        for one in chosen(options, ROOT):
             say(f"{one.id}  {one.path}:{one.line} {one.scope}\n{one.diff((ROOT / one.path).read_text())}")
         return 0
     folder = Path(tempfile.mkdtemp(prefix="mutation-"))
     try:
+        # As it is now, whatever is written meanwhile.
+        root = campaign.copy_tree(ROOT, folder / "whole")
+        mutants = chosen(options, root)
         count = min(options.processes, len(mutants))
-        copies = [campaign.copy_tree(ROOT, folder / f"copy{number}") for number in range(count)]
+        copies = [Path(shutil.copytree(root, folder / f"copy{number}")) for number in range(count)]
         trace = None
         if not options.tests:
-            trace = traced(ROOT, copies, KEPT / "trace", say, as_it_is=options.as_traced)
-        results = campaign.Results(mutants, ROOT, options.into, say)
+            trace = traced(root, copies, KEPT / "trace", say, as_it_is=options.as_traced)
+        results = campaign.Results(mutants, root, options.into, say)
         with campaign.Workshop(copies) as workshop:
-            jobs = [campaign.job_for(one, ROOT, trace, options.tests) for one in mutants]
+            own = campaign.own_tests()
+            jobs = [
+                campaign.job_for(one, root, trace, options.tests or own.get(one.id, [])) for one in mutants
+            ]
             workshop.run(jobs, results.note)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -51,6 +51,12 @@ def named(root: Path) -> list[Mutant]:
     return found
 
 
+def own_tests() -> dict[str, list[str]]:
+    """Of faults that name their tests."""
+    faults = tomllib.loads(NAMED.read_text())["fault"]
+    return {fault["name"]: fault["tests"] for fault in faults if "tests" in fault}
+
+
 def accepted() -> dict[str, str]:
     """Reasons, by id."""
     return {one["id"]: one["reason"] for one in tomllib.loads(ACCEPTED.read_text()).get("survivor", [])}
