@@ -206,6 +206,27 @@ def test_nothing_is_read_behind_a_pause(lane: Lane) -> None:
     assert (lane.read_back.run(), lane.gets()) == (0, before)
 
 
+@pytest.mark.parametrize("reason", ["rejected", "discarded"])
+def test_what_was_asked_for_again_and_ended_undelivered_is_left_to_a_person(lane: Lane, reason: str) -> None:
+    """The newest to ask for a value is not who delivered it: then it isn't sent again behind a person's back."""
+    lane.suspect()
+    [again] = lane.accept(end=NEW)
+    [taken] = lane.bench.take()
+    assert taken == again
+    if reason == "rejected":
+        lane.bench.send(again, AttemptError("refused", "400", retryable=False))
+    else:
+        lane.bench.send(again, AttemptError("server_error", "500", status=500))
+        lane.bench.store.act(again, "discard", "me")
+    fields = lane.bench.keys.fields(AVOS, "/external/contentMedia/live/c1")
+    lane.bench.client.hset(fields, "d:end", json.dumps(NEW))  # as a delivery that came in between leaves it
+    lane.avos.edit("C1", {"end": OLD})
+    lane.bench.pass_time(seconds=16)
+    lane.read_back.run()
+    assert lane.send() == []
+    assert lane.shown()["end"] == OLD
+
+
 def test_a_write_that_was_sent_again_may_still_land_twice(lane: Lane) -> None:
     """It was delivered at its second sending; the first one lands after a newer request."""
     lane.accept(end=OLD)

@@ -116,6 +116,24 @@ def test_planning_that_moves_while_avos_is_read_is_no_drift(
     assert near.check("Cm1").json["state"] == "in_step"
 
 
+def test_what_is_sent_while_avos_is_read_is_no_drift(near: Near, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning has not changed: somebody has asked for everything once more, and it is on its way."""
+    near.plan()
+    near.avos.edit("Cm1", {"eventEndTime": THEIRS})
+    show = AvosClient.show
+
+    def late(self: AvosClient, media: str, *, timeout_s: float) -> Any:
+        monkeypatch.undo()
+        near.caller.get("/api/custom/livestreams/update?contentMediaId=Cm1")
+        return show(self, media, timeout_s=timeout_s)
+
+    monkeypatch.setattr(AvosClient, "show", late)
+    check_problem(near.check("Cm1"), 409, code="content_media_busy")
+    assert near.told() == 0
+    near.deliver()
+    assert near.check("Cm1").json["state"] == "in_step"
+
+
 def test_unknown_and_unreadable_content_media(near: Near, avos: AvosStandIn) -> None:
     check_problem(near.check("nobody"), 404, code="not_registered")
     near.plan()

@@ -106,6 +106,32 @@ def test_many_jobs_of_one_event_in_one_batch_leave_the_last_that_counts(rooms: R
     assert rooms.requests(moved.request_ids)[0]["jobId"] == "j-2"
 
 
+def test_jobs_that_a_batch_cancels_leave_the_older_one_that_counts_within_it(rooms: Rooms) -> None:
+    rooms.put_event()
+    for number in range(6):
+        rooms.put_job(f"j-{number}", start=f"2026-11-21T1{number}:00:00Z")
+    rooms.register()
+    answers = rooms.planning.messages([job(f"j-{number}", status="canceled") for number in range(5, 0, -1)])
+    for number, answer in zip(range(4, -1, -1), answers, strict=True):
+        [booking] = [one for one in rooms.requests(answer["requestIds"]) if one["kind"] == "booking"]
+        assert booking["jobId"] == f"j-{number}"
+        assert booking["body:bookingStartTime"] == f'"2026-11-21T1{number}:00:00Z"'
+
+
+def test_a_batch_that_takes_a_livestream_from_many_events_gives_it_back_to_the_one_before(
+    rooms: Rooms,
+) -> None:
+    rooms.planned_and_registered()
+    for number in range(2, 8):
+        rooms.put_event(f"ev-{number}")
+        rooms.put_job(f"j-{number}", event_id=f"ev-{number}", start=f"2026-11-21T1{number}:00:00Z")
+    before = rooms.outgoing.accepts
+    answers = rooms.planning.messages([event(f"ev-{number}", livestreams=()) for number in range(7, 1, -1)])
+    assert rooms.outgoing.accepts - before == len(answers)  # one each, none in vain
+    found = [rooms.requests(answer["requestIds"])[0]["eventId"] for answer in answers]
+    assert found == [*(f"ev-{number}" for number in range(6, 1, -1)), "ev-1"]
+
+
 def test_what_moves_in_between_is_computed_again(rooms: Rooms) -> None:
     rooms.planned_and_registered()
     rooms.outgoing.before = [lambda: rooms.put_job(start="2026-11-21T17:00:00Z")]

@@ -107,6 +107,24 @@ def test_what_moves_after_a_read_of_a_batch_is_seen(
     assert is_desired(rooms, "C1")
 
 
+@pytest.mark.parametrize("moment", ["read 1", "read 2", "generations 1"])
+def test_a_newer_job_that_comes_while_a_batch_reads_is_not_overwritten(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The batch may have read the job before its event, whose counter then says nothing about the job."""
+    prepare(rooms)
+    method, number = moment.split()
+    happened = after(monkeypatch, method, int(number), lambda: move_the_job(rooms))
+    older = job("j-1", event_id="ev-2", start=EARLY, sourceVersion=5)
+    answers = rooms.planning.messages([event("ev-9", livestreams=()), older])
+    assert happened()
+    assert answers[1]["status"] == 409
+    kept = rooms.planning.get("job", "j-1")
+    assert kept.source_version == 10
+    assert kept.body is not None
+    assert (kept.body["eventId"], kept.body["jobInfo"]["jobStart"]) == ("ev-1", LATE)
+
+
 @pytest.mark.parametrize("moment", ["read 1", "read 2", "read 3", "generations 1"])
 @pytest.mark.parametrize("move", MOVES)
 def test_what_moves_after_a_read_of_one_call_is_seen(
