@@ -86,7 +86,7 @@ class Settings:
     live_slots: int = 100
     events_workers: int = 2
     events_slots: int = 50
-    events_slow_slots: int = 100
+    events_slow_slots: int = 500
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, *, running: bool = True) -> Settings:

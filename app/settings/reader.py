@@ -218,7 +218,7 @@ class Reader(FileAwareEnv):
             "live_slots": self.int("LIVE_SLOTS", 100, validate=between(1, 1000)),
             "events_workers": self.int("EVENTS_WORKERS", 2, validate=between(1, 32)),
             "events_slots": self.int("EVENTS_SLOTS", 50, validate=between(1, 1000)),
-            "events_slow_slots": self.int("EVENTS_SLOW_SLOTS", 100, validate=between(1, 1000)),
+            "events_slow_slots": self.int("EVENTS_SLOW_SLOTS", 500, validate=between(1, 2000)),
         }
 
     def _words(self, name: str, check: Check, *default: str) -> tuple[str, ...]:

@@ -15,13 +15,15 @@ DELIVERERS: Final = ("deliveries1", "deliveries2", "deliveries-slow1")
 
 
 class EventHouse(House):
-    """`slots`: of each worker of events. `aws`: with moto, and a stream to write to."""
+    """`slots`: of each worker of events, `slow` of the one for those that don't keep up. `aws`: with moto, and a stream to write to."""
 
-    def __init__(self, directory: Path, *, aws: bool = False, slots: int = 8, **settings: str) -> None:
+    def __init__(
+        self, directory: Path, *, aws: bool = False, slots: int = 8, slow: int = 8, **settings: str
+    ) -> None:
         super().__init__(directory, **settings)
         self.subscribers = Subscribers(directory)
         self._aws = aws
-        self._slots = slots
+        self._slots = {name: slow if "slow" in name else slots for name in DELIVERERS}
 
     def _start(self) -> None:
         self._stack.callback(self.server.stop)
@@ -32,7 +34,7 @@ class EventHouse(House):
         self._api = Api(f"http://127.0.0.1:{environ['MEDIAOPS_HTTP_PORT']}", TOKEN)
         self._part("api", api_command(), environ, lambda _: self._api_is_ready())
         for name in (*DELIVERERS, "ticks"):
-            command = worker_command(name, name.rstrip("12"), self._slots if name in DELIVERERS else 4)
+            command = worker_command(name, name.rstrip("12"), self._slots.get(name, 4))
             self._part(name, command, environ, lambda part: " ready." in part.written)
         self._part("beat", beat_command(), environ, lambda _: self._ticks())
         started = [part for part in self.parts.values() if part.name != "avos"]
