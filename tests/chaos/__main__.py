@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.chaos.campaign import run
 from tests.chaos.report import EVENTS_A_SECOND, Plan, as_json
+from tests.chaos.scenarios import SCENARIOS
 
 
 def say(text: str) -> None:
@@ -19,6 +20,7 @@ def say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--scenario", choices=SCENARIOS, default="everything", help="what is broken")
     parser.add_argument("--seconds", type=float, default=120, help="how long faults are staged")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--kills", type=int, help="of workers; one every four seconds by default")
@@ -33,6 +35,7 @@ def main() -> int:
     parser.add_argument(
         "--events", type=int, help=f"published meanwhile, in all; {EVENTS_A_SECOND} a second by default"
     )
+    parser.add_argument("--hanging", type=int, help="receivers that never answer; as the scenario has it")
     parser.add_argument("--json", type=Path, help="the figures, for a table")
     parser.add_argument("--keep", action="store_true", help="keep the directory with the logs")
     options = parser.parse_args()
@@ -47,9 +50,13 @@ def main() -> int:
         pause_s=options.pause,
         inline=not options.broker_chain,
         events=options.events,
+        scenario=options.scenario,
+        hanging=options.hanging,
     )
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
-    say(f"Seed {plan.seed}; {plan.seconds:.0f} s of faults, {plan.kills} worker kills; logs in {directory}")
+    say(
+        f"{plan.scenario}, seed {plan.seed}; {plan.seconds:.0f} s of faults, {plan.kills} worker kills; logs in {directory}"
+    )
     report = run(plan, directory, say)
     say(report.text())
     if options.json:

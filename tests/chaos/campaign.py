@@ -15,11 +15,12 @@ from tests.chaos import judge, stream_judge
 from tests.chaos.faults import Saboteur
 from tests.chaos.house import DELIVERERS, LEASE_S, RELEASE_RATE, RETRY_S, WORKERS, ChaosHouse
 from tests.chaos.judge import Wish
-from tests.chaos.load import Planner
+from tests.chaos.load import Asked, Planner
+from tests.chaos.measuring import measure
 from tests.chaos.operating import Operators
+from tests.chaos.overtaking import Overtakers
 from tests.chaos.publishing import Publisher
 from tests.chaos.report import BOUND, DELIVERED, IN_STEP, Plan, Report, slowest
-from tests.chaos.script import script
 from tests.chaos.stream import OWN, EventStream, told
 from tests.chaos.stream_judge import Excuse
 from tests.support.house import TOKEN
@@ -39,40 +40,68 @@ _FOUND_S: Final = 2.5
 def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path | None = None) -> Report:
     """Start the house, run the campaign, judge it; the house's logs stay in `directory`."""
     report = Report(plan)
+    scenario = plan.of
     inline = "true" if plan.inline else "false"
-    with ChaosHouse(directory, pool=plan.pool, changed=changed, MEDIAOPS_INLINE_CHAIN=inline) as house:
+    with ChaosHouse(
+        directory,
+        pool=plan.pool,
+        changed=changed,
+        many_hang=bool(plan.hanging_ones),
+        MEDIAOPS_INLINE_CHAIN=inline,
+    ) as house:
         say("the house is open")
         house.avos.control(latencyMs=house.usual_latency, coarse=plan.coarse, seed=plan.seed)
-        planners = [
-            Planner(f"planner{n}", f"{plan.seed}-{n}", house.apis[n % 2 :] + house.apis[: n % 2],
-                    plan.programmes, plan.pause_s)
-            for n in range(plan.planners)
-        ]  # fmt: skip
-        if plan.coarse:
-            planners += [
-                Planner(f"restless{n}", f"{plan.seed}-restless{n}", house.apis, 1, plan.pause_s)
-                for n in range(RESTLESS)
-            ]
+        planners = _planners(plan, house)
+        overtakers = Overtakers(f"{plan.seed}-overtakers", house.apis, house.avos, measured=scenario.measured)
         stream = _stream(plan, house)
         operators = Operators(house.apis, stream.ids)
-        faults = script(plan.seed, plan.seconds, plan.kills, coarse=plan.coarse)
-        saboteur = Saboteur(house, faults, operators)
+        faults = list(scenario.faults(plan.seed, plan.seconds, plan.kills, plan.coarse))
+        saboteur = Saboteur(house, faults, operators, planners[0].programmes[0].media)
         stream.subscribe()
-        stream.start()
+        progress = _Progress(house, planners, stream, saboteur, plan.seconds, say)
         for planner in planners:
             planner.start()
-        progress = _Progress(house, planners, stream, saboteur, plan.seconds, say)
-        saboteur.run(progress.show)
+        if scenario.measured:
+            for planner in planners:
+                planner.opened.wait(_SETTLE_S)
+            say("planning is open")
+        stream.start()
+        if scenario.tangles:
+            overtakers.start()
+        began = time.monotonic()
+        saboteur.run(progress.show, until=began + plan.seconds)
         ended = time.monotonic()
+        if scenario.tangles:
+            overtakers.end(_SETTLE_S)
         recovery = _settle(house, planners, progress, report)
         _settle_stream(report, stream, ended, say)
         say("reading what there is")
-        records = _judge(report, house, planners, saboteur)
+        asked = [*(planner.asked for planner in planners), overtakers.asked]
+        records, seen = _judge(report, house, asked, saboteur)
         happened = told(records.values(), _registered(planners))
-        _judge_stream(report, house, stream, saboteur, operators, happened)
+        receipts = _judge_stream(report, house, stream, saboteur, operators, happened)
         _figures(report, house, planners, saboteur, recovery)
         _stream_figures(report, stream, saboteur, operators)
+        report.problems += overtakers.asked.problems
+        report.figures["rounds of overtaking"] = overtakers.rounds
+        measure(report, seen, asked, saboteur, stream, receipts, began)
     return report
+
+
+def _planners(plan: Plan, house: ChaosHouse) -> list[Planner]:
+    a_second = plan.of.a_second
+    pause_s = plan.pause_s if a_second is None else plan.planners / a_second
+    made = [
+        Planner(f"planner{n}", f"{plan.seed}-{n}", house.apis[n % 2 :] + house.apis[: n % 2],
+                plan.programmes, pause_s, plan.of.steps)
+        for n in range(plan.planners)
+    ]  # fmt: skip
+    if plan.coarse:
+        made += [
+            Planner(f"restless{n}", f"{plan.seed}-restless{n}", house.apis, 1, pause_s)
+            for n in range(RESTLESS)
+        ]
+    return made
 
 
 def _stream(plan: Plan, house: ChaosHouse) -> EventStream:
@@ -88,7 +117,7 @@ def _stream(plan: Plan, house: ChaosHouse) -> EventStream:
         )
         for n in range(PUBLISHERS)
     ]
-    return EventStream(house.api, house.subscribers, publishers)
+    return EventStream(house.api, house.subscribers, publishers, hanging=plan.hanging_ones)
 
 
 class _Progress:
@@ -149,6 +178,7 @@ def _settle(house: ChaosHouse, planners: list[Planner], progress: _Progress, rep
     silent_s = time.monotonic() - began
     _wait_all_sent(house, progress, report)
     in_step_s = time.monotonic() - began
+    report.problems += _out_of_step(house, planners)
     for planner in planners:
         planner.close()
     for planner in planners:
@@ -156,6 +186,20 @@ def _settle(house: ChaosHouse, planners: list[Planner], progress: _Progress, rep
         report.problems += planner.asked.problems
     _wait_all_sent(house, progress, report)
     return Recovery(backlog or 0, silent_s, in_step_s)
+
+
+def _out_of_step(house: ChaosHouse, planners: list[Planner]) -> list[str]:
+    """What AVOS doesn't show before planning says its last word: whoever is registered has everything that was heard, except
+    where a person must look at a request that ended undelivered."""
+    there = [one for planner in planners for one in planner.programmes if one.registered and not one.canceled]
+    paths = {path for one in there for path in (one.path, f"{one.path}/technicalMedia/sourceMedia/")}
+    wishes = [wish for planner in planners for wish in planner.asked.wishes.values() if wish.path in paths]
+    states = {name: house.avos.state(name) for name in {judge.holder(wish.path) for wish in wishes}}
+    found = [(wish.path, text) for wish in wishes for text in judge.wrong_in_the_end(states, [wish])]
+    if not found:
+        return []
+    parked = {record["path"] for record in everything(house) if record["state"] in judge.VISIBLE}
+    return [f"out of step once all was sent: {text}" for path, text in found if path not in parked]
 
 
 def _wait_all_sent(house: ChaosHouse, progress: _Progress, report: Report) -> None:
@@ -188,10 +232,12 @@ def _sum_open(metrics: str) -> int:
     return total
 
 
-def _judge(report: Report, house: ChaosHouse, planners: list[Planner], saboteur: Saboteur) -> dict[str, Any]:
-    """By planning's requests; the records, by id."""
-    acknowledged = [one for planner in planners for one in planner.asked.acknowledged]
-    wishes = [wish for planner in planners for wish in planner.asked.wishes.values()]
+def _judge(
+    report: Report, house: ChaosHouse, asked: list[Asked], saboteur: Saboteur
+) -> tuple[dict[str, Any], judge.Evidence]:
+    """By planning's requests; the records by id, and what the far side has seen."""
+    acknowledged = [request_id for one in asked for request_id in one.acknowledged]
+    wishes = [wish for one in asked for wish in one.wishes.values()]
     records = {record["id"]: record for record in everything(house)}
     journal = house.avos.journal()
     states = {name: house.avos.state(name) for name in {judge.holder(wish.path) for wish in wishes}}
@@ -206,11 +252,11 @@ def _judge(report: Report, house: ChaosHouse, planners: list[Planner], saboteur:
         "GETs and writes at the far side": len(journal),
         "writes applied": sum(1 for entry in journal if entry["applied"]),
         "final states": dict(Counter(record["state"] for record in records.values()).most_common()),
-        "POSTs asked for, applied": f"{sum(len(p.asked.posted) for p in planners)}, {len(posted)}",
+        "POSTs asked for, applied": f"{sum(len(one.posted) for one in asked)}, {len(posted)}",
     }
     if report.plan.coarse:
         report.figures["stale under whole seconds: healed after (s)"] = _healing(journal, records, wishes)
-    return records
+    return records, judge.Evidence(journal, records)
 
 
 def _registered(planners: list[Planner]) -> list[str]:
@@ -237,7 +283,7 @@ def _judge_stream(
     saboteur: Saboteur,
     operators: Operators,
     happened: list[stream_judge.Told],
-) -> None:
+) -> list[stream_judge.Receipt]:
     # A worker that ended, for whatever reason, may have taken an acknowledgement with it.
     found = [at for name in DELIVERERS for at in house.parts[name].ended]
     excuses = [*saboteur.excuses, *(Excuse(at - _FOUND_S, at) for at in found)]
@@ -255,6 +301,7 @@ def _judge_stream(
         frozen=saboteur.frozen,
     )
     report.figures["events received, in all"] = len(receipts)
+    return receipts
 
 
 def _stream_figures(report: Report, stream: EventStream, saboteur: Saboteur, operators: Operators) -> None:

@@ -18,6 +18,7 @@ from tests.chaos.operating import Operators
 from tests.chaos.script import SWITCHES, WELL, Fault
 from tests.chaos.stream_judge import Excuse
 from tests.chaos.subscribers import SWITCHES as SUBSCRIBERS
+from tests.support.house import TENANT
 
 _LATE_S: Final = 1.0  # between a fault and what a receiver writes down of what was on its way to it
 # Celery's own connection may take as long to find out that the server was away, and some workers end over it.
@@ -38,8 +39,10 @@ class Struck:
 class Saboteur:
     """Runs a fault script against a house. `log` tells what happened."""
 
-    def __init__(self, house: ChaosHouse, faults: list[Fault], operators: Operators) -> None:
+    def __init__(self, house: ChaosHouse, faults: list[Fault], operators: Operators, lane: str) -> None:
+        """`lane`: the content media whose requests AVOS refuses, where the script says so."""
         self._house = house
+        self.lane = lane
         self._faults = faults
         self._operators = operators
         self.log: list[Struck] = []
@@ -47,13 +50,16 @@ class Saboteur:
         self.api_frozen: list[Staged] = []
         self.excuses: list[Excuse] = []  # of what subscribers get twice
         self.frozen: list[Excuse] = []  # of what they get late
+        self.blinks: list[Staged] = []
+        self.longest_queues: dict[str, int] = {}  # while nobody took anything out of them
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
         self._began = time.monotonic()
         self._abort = threading.Event()
 
-    def run(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Until every track has ended; whatever was broken is whole again. `meanwhile` is called twice a second."""
+    def run(self, meanwhile: Callable[[], None] = lambda: None, *, until: float = 0.0) -> None:
+        """Until every track has ended, and this time (monotonic) has come; whatever was broken is whole again then.
+        `meanwhile` is called twice a second."""
         self._began = time.monotonic()
         tracks = sorted({fault.track for fault in self._faults})
         threads = [
@@ -66,9 +72,14 @@ class Saboteur:
                 while thread.is_alive():
                     thread.join(0.5)
                     meanwhile()
+            while not self._abort.wait(min(0.5, max(0.0, until - time.monotonic()))):
+                meanwhile()
+                if time.monotonic() >= until:
+                    break
         finally:
             self._abort.set()
             self._house.avos.control(**WELL, latencyMs=self._house.usual_latency)
+            self._house.avos.control(self.lane, faults=[])
 
     def _track(self, track: str) -> None:
         for fault in self._faults:
@@ -106,19 +117,64 @@ class Saboteur:
             self.excuses.append(Excuse(at, ended + _LATE_S, fault.whom))
 
     def _stage(self, fault: Fault) -> str:
-        if fault.track == "workers":
-            return "" if self._house.kill(fault.whom) else "it wasn't there"
-        if fault.track == "far":
-            return self._far(fault)
-        if fault.track in ("subscribers", "topic"):
-            return self._subscriber(fault)
-        if fault.track == "operators":
-            return self._operators.act(fault.kind, fault.whom, fault.lasts, self._abort)
-        if fault.track == "deliverers":
-            return self._deliverer(fault)
-        if fault.track == "processes":
-            return self._process(fault)
-        return self._store(fault)
+        stages: dict[str, Callable[[Fault], str]] = {
+            "workers": self._strike,
+            "far": self._far,
+            "lane": self._refuse_lane,
+            "blinks": self._blink,
+            "roles": self._restart,
+            "away": self._no_workers,
+            "subscribers": self._subscriber,
+            "topic": self._subscriber,
+            "operators": self._operate,
+            "deliverers": self._deliverer,
+            "processes": self._process,
+            "store": self._store,
+        }
+        return stages[fault.track](fault)
+
+    def _operate(self, fault: Fault) -> str:
+        return self._operators.act(fault.kind, fault.whom, fault.lasts, self._abort)
+
+    def _refuse_lane(self, fault: Fault) -> str:
+        self._house.avos.control(self.lane, faults=[{"kind": "status", "status": 403}])
+        self._abort.wait(fault.lasts)
+        self._house.avos.control(self.lane, faults=[])
+        return self.lane
+
+    def _blink(self, fault: Fault) -> str:
+        at = time.monotonic()
+        self._house.avos.control(down="refuse")
+        self._abort.wait(fault.lasts)
+        self._house.avos.control(down="no")
+        self.blinks.append(Staged(at, time.monotonic()))
+        return ""
+
+    def _restart(self, fault: Fault) -> str:
+        began = time.monotonic()
+        # An API process may wait for connections that are kept alive.
+        in_order = self._house.restart_in_order(fault.whom, timeout_s=_TERM_S)
+        if fault.whom in DELIVERERS and not in_order:
+            self.excuses.append(Excuse(began, time.monotonic() + _LATE_S))
+        took = time.monotonic() - began
+        self._house.parts[fault.whom].wait_ready()
+        return f"{'ended in order' if in_order else 'had to be killed'} after {took:.1f} s"
+
+    def _no_workers(self, fault: Fault) -> str:
+        """How long the queue grows is read from the broker."""
+        parts = [part for name, part in self._house.parts.items() if name.rstrip("123") == fault.whom]
+        for part in parts:
+            part.stop()
+        until, longest = time.monotonic() + fault.lasts, 0
+        with self._client() as client:
+            while time.monotonic() < until and not self._abort.wait(0.2):
+                longest = max(longest, client.llen(f"{TENANT}:{fault.whom}"))
+        self.longest_queues[fault.whom] = max(longest, self.longest_queues.get(fault.whom, 0))
+        for part in parts:
+            part.start()
+        for part in parts:
+            part.wait_ready()
+        return f"{longest} messages at most"
 
     def _far(self, fault: Fault) -> str:
         usual = self._house.usual_latency

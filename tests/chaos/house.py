@@ -30,6 +30,7 @@ APIS: Final = ("api1", "api2")
 BEATS: Final = ("beat1", "beat2")
 _FEW: Final = 4
 _SLOTS: Final = {"deliveries": 10, "deliveries-slow": 10}
+_SLOTS_FOR_MANY: Final = {"deliveries": 50, "deliveries-slow": 20}  # as `up` has them
 # Shorter than in real life, so that a lost lease and a tick are matters of seconds.
 LEASE_S: Final = 3.0
 RETRY_S: Final = 2.0
@@ -94,6 +95,7 @@ class ChaosHouse(House):
         pool: str = "threads",
         slots: int = 30,
         changed: Path | None = None,
+        many_hang: bool = False,
         **settings: str,
     ) -> None:
         super().__init__(directory, **{**SETTINGS, **settings})
@@ -112,6 +114,7 @@ class ChaosHouse(House):
         self._pool = pool
         self._slots = slots
         self._changed = changed
+        self._many_hang = many_hang
         self.apis: list[Api] = []
 
     def _start(self) -> None:
@@ -144,7 +147,8 @@ class ChaosHouse(House):
 
     def _worker(self, name: str) -> list[str]:
         queue = name.rstrip("123")
-        slots = self._slots if queue == "live" else _SLOTS.get(queue, _FEW)
+        of_events = _SLOTS_FOR_MANY if self._many_hang else _SLOTS
+        slots = self._slots if queue == "live" else of_events.get(queue, _FEW)
         command = worker_command(name, queue, slots)
         command[command.index("threads")] = self._pool if queue == "live" else "threads"
         return command

@@ -28,11 +28,13 @@ VISIBLE: Final = ("failed", "rejected", "expired")
 
 @dataclass
 class Wish:
-    """The values of one field of one path in the order in which they were asked for, each used once."""
+    """The values of one field of one path in the order in which they were asked for, each used once. `heard`: when
+    (seconds of the machine's monotonic clock) each was acknowledged, None where it wasn't."""
 
     path: str
     member: str
     values: list[Any] = field(default_factory=list)
+    heard: list[float | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -48,16 +48,34 @@ class Asked:
     refused: list[Refusal] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
+    _unheard: list[tuple[Wish, int]] = field(default_factory=list)
+
     def wish(self, path: str, member: str, value: Any) -> None:
-        self.wishes.setdefault((path, member), Wish(path, member)).values.append(value)
+        wish = self.wishes.setdefault((path, member), Wish(path, member))
+        self._unheard.append((wish, len(wish.values)))
+        wish.values.append(value)
+        wish.heard.append(None)
+
+    def hear(self) -> None:
+        """Everything that was wished so far is acknowledged."""
+        now = time.monotonic()
+        for wish, number in self._unheard:
+            wish.heard[number] = now
+        self._unheard.clear()
 
 
 class Programme(Match):
-    """A match whose every value is new whenever it changes."""
+    """A match whose every value is new whenever it changes. It has a second livestream with the same values, and its content
+    media belongs to one of the two."""
 
     number = 0
     canceled = False
     registered = False
+    second = False
+
+    @property
+    def livestream(self) -> str:
+        return f"ls-{self.name}-2" if self.second else f"ls-{self.name}"
 
     @property
     def path(self) -> str:
@@ -65,7 +83,10 @@ class Programme(Match):
 
     def event(self) -> dict[str, Any]:
         body = super().event()
-        body["livestreams"][0]["txEventType"] = f"T{self.number}"
+        [stream] = body["livestreams"]
+        stream["txEventType"] = f"T{self.number}"
+        names = (f"ls-{self.name}", f"ls-{self.name}-2")
+        body["livestreams"] = [stream | {"livestreamId": name} for name in names]
         return body
 
     def job(self) -> dict[str, Any]:
@@ -78,11 +99,28 @@ class Programme(Match):
         return body
 
 
+# What a planner does, and how often.
+ALL_STEPS: Final = {
+    "move": 30, "move_many": 10, "change_job": 12, "cancel": 3, "force": 8, "unregister": 2, "note": 8, "put": 6, "post": 6,
+}  # fmt: skip
+MOVES: Final = {"move": 30, "change_job": 12}
+BEGUN_ANEW: Final = {**ALL_STEPS, "begin_anew": 12}
+
+
 class Planner:
     """One thread of planning, with a generator of its own: which calls it makes depends on the seed alone."""
 
-    def __init__(self, name: str, seed: str, apis: Sequence[Api], programmes: int, pause_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        seed: str,
+        apis: Sequence[Api],
+        programmes: int,
+        pause_s: float,
+        steps: Mapping[str, int] = ALL_STEPS,
+    ) -> None:
         self.name = name
+        self._steps = steps
         self.asked = Asked()
         self._random = random.Random(seed)
         self._apis = list(apis)
@@ -92,6 +130,7 @@ class Planner:
         self._stop = threading.Event()
         self._may_close = threading.Event()
         self._give_up = threading.Event()
+        self.opened = threading.Event()
         self.silent = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -114,9 +153,15 @@ class Planner:
     def _run(self) -> None:
         try:
             self._open()
-            steps, weights = zip(*self._steps(), strict=True)
-            while not self._stop.wait(self._pause_s):
-                self._random.choices(steps, weights)[0](self._random.choice(self.programmes))
+            self.opened.set()
+            due = time.monotonic()
+            while not self._stop.wait(due - time.monotonic()):
+                [name] = self._random.choices(list(self._steps), list(self._steps.values()))
+                # The first of them has its share of what happens, as AVOS may refuse it.
+                often = [self.programmes[0]] * (len(self.programmes) // 6)
+                getattr(self, f"_{name}")(self._random.choice([*often, *self.programmes]))
+                # So often, however long a call takes; but what an outage has kept back isn't made up for at once.
+                due = max(due + self._pause_s, time.monotonic() - 1)
             self.silent.set()
             self._may_close.wait()
             self._close()
@@ -125,20 +170,8 @@ class Planner:
         except Exception as error:  # noqa: BLE001 - shown in the report; a thread's own end isn't
             self.asked.problems.append(f"{self.name}: {error!r}")
         finally:
+            self.opened.set()
             self.silent.set()
-
-    def _steps(self) -> list[tuple[Callable[[Programme], None], int]]:
-        return [
-            (self._move, 30),
-            (self._move_many, 10),
-            (self._change_job, 12),
-            (self._cancel, 3),
-            (self._force, 8),
-            (self._unregister, 2),
-            (self._note, 8),
-            (self._put, 6),
-            (self._post, 6),
-        ]
 
     # What planning does -----------------------------------------------------------------------------------------------
 
@@ -172,6 +205,7 @@ class Planner:
             messages = [{"type": "event", "id": name, "body": body} for name, body in left.items()]
             answer = self._until_heard("POST", "/api/custom/messages", {"messages": messages}, (200,))
             left = self._not_heard(left, answer)
+        self.asked.hear()
 
     def _not_heard(self, sent: dict[str, Any], answer: Answer) -> dict[str, Any]:
         """What the store went away in the middle of: asked once more."""
@@ -222,6 +256,14 @@ class Planner:
         programme.registered = False
         if self._random.random() < 0.8:
             self._register(programme)
+
+    def _begin_anew(self, programme: Programme) -> None:
+        """Something has changed and is on its way; the registration is dropped, and made again with the same values, of this
+        livestream or of the other one."""
+        self._change_job(programme)
+        self._until_heard("DELETE", REGISTRATIONS, None, (200, 404), programme.pair)
+        programme.second ^= self._random.random() < 0.5
+        self._register(programme)
 
     def _note(self, programme: Programme) -> None:
         """A generic PATCH, in the content media's lane."""
@@ -274,6 +316,7 @@ class Planner:
         self._acknowledge(self._until_heard("POST", "/api/custom/requests", body, (202,)))
 
     def _acknowledge(self, answer: Answer) -> None:
+        self.asked.hear()
         self.asked.acknowledged += answer.body["requestIds"]
 
     def _until_heard(

@@ -143,6 +143,7 @@ class Publisher:
             if "sequence" in result:
                 if result["guid"] != event.guid:
                     raise AssertionError(f"{event.guid} was answered as {result['guid']}")
+                event.heard = event.heard or time.monotonic()
                 event.sequences.append(int(result["sequence"]))
             elif result["status"] == 503:
                 left.append(event)

@@ -11,6 +11,7 @@ from tests.chaos import stream_judge
 from tests.chaos.faults import Struck, shown
 from tests.chaos.judge import Staged, Verdict
 from tests.chaos.load import Refusal
+from tests.chaos.scenarios import SCENARIOS, Scenario
 
 IN_STEP: Final = "from the last fault to all in step (s)"
 BOUND: Final = "backlog / release rate + lease + 2 ticks (s)"
@@ -46,6 +47,16 @@ class Plan:
     pause_s: float = 0.0
     inline: bool = True
     events: int | None = None
+    scenario: str = "everything"
+    hanging: int | None = None  # receivers that never answer; None: as many as the scenario has
+
+    @property
+    def of(self) -> Scenario:
+        return SCENARIOS[self.scenario]
+
+    @property
+    def hanging_ones(self) -> int:
+        return self.of.hanging if self.hanging is None else self.hanging
 
     @property
     def events_in_all(self) -> int:
@@ -74,7 +85,7 @@ class Report:
         return {**self.verdict.wrong, **events}
 
     def text(self) -> str:
-        lines = ["Fault log", shown(self.log), "", f"Seed {self.plan.seed}"]
+        lines = ["Fault log", shown(self.log), "", f"{self.plan.scenario}, seed {self.plan.seed}"]
         lines += [f"  {name:<46}{value}" for name, value in self.figures.items()]
         lines += [f"  {f'fault: {name}':<46}{count}" for name, count in sorted(self.counts.items())]
         counted = {**self.verdict.counted, **self.events.counted}

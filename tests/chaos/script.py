@@ -3,7 +3,7 @@
 Eight tracks run side by side, so that faults meet: `workers` are killed, `processes` are frozen, killed and restarted in
 order, the `store` is frozen, killed, cut off, filled and its clock stepped, the `far` side misbehaves; `deliverers`, the
 workers of events, are killed, frozen and restarted, the `subscribers` and the `topic` misbehave, and `operators` pause, replay
-and change subscriptions. Each track is drawn by a generator of its own, so that a seed's tracks stay what they were when
+and change subscriptions. AVOS refuses one `lane` for good, and `blinks`: it is gone for less than a second. Each track is drawn by a generator of its own, so that a seed's tracks stay what they were when
 another one is added.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any, Final
 
 from tests.chaos.house import APIS, BEATS, DELIVERERS, LEASE_S, LIVE, WORKERS
@@ -52,6 +53,7 @@ SWITCHES: Final[Mapping[str, dict[str, Any]]] = {
     "throttled": {"faults": [{"kind": "status", "status": 429, "retryAfter": 1, "probability": 0.5}]},
     "unavailable": {"faults": [{"kind": "status", "status": 503, "probability": 0.7}]},
     "token refused": {"faults": [{"kind": "status", "status": 401}]},
+    "unhurried": {"latencyMs": {"get": 60, "patch": 300, "other": 60}},
     "malformed": {"faults": [{"kind": "malformed", "on": "get", "probability": 0.5}]},
 }
 WELL: Final[Mapping[str, Any]] = {"down": "no", "faults": []}
@@ -79,7 +81,43 @@ def script(seed: int, seconds: float, kills: int, *, coarse: bool = False) -> li
     )  # fmt: skip
     for track, kinds, pause in tracks:
         found += _track(random.Random(f"{seed}-{track}"), track, kinds, pause, end)
+    found += [*refused_lane(end), *blinks(seed, end, 12.0)]
     return sorted(found, key=lambda fault: fault.at)
+
+
+def refused_lane(end: float) -> Iterator[Fault]:
+    """One content media's requests are answered with 403, from the beginning to the end."""
+    yield Fault(1.0, "lane", "refused lane", round(end - 1, 2))
+
+
+def blinks(seed: int, end: float, pause: float) -> Iterator[Fault]:
+    """AVOS refuses connections for a moment."""
+    chance = random.Random(f"{seed}-blinks")
+    at = chance.uniform(1, pause)
+    while at + 0.5 < end:
+        lasts = round(chance.uniform(0.2, 0.5), 2)
+        yield Fault(round(at, 2), "blinks", "blink", lasts)
+        at += lasts + chance.uniform(0.5, 1.5) * pause
+
+
+def restarts(end: float, pause: float) -> Iterator[Fault]:
+    """SIGTERM to one process after the other, of every role; the next one once the last is back."""
+    names = cycle((*APIS, *BEATS, *WORKERS, *DELIVERERS))
+    for number in range(int((end - 2) / pause)):
+        yield Fault(2 + number * pause, "roles", "restart", whom=next(names))
+
+
+def away(end: float) -> Iterator[Fault]:
+    """All workers of one queue are away for many leases, one queue after the other."""
+    lasts = 8 * LEASE_S
+    for number, queue in enumerate(("live", "pending", "ticks")):
+        if 3 + (number + 1) * (lasts + 12) < end + 12:
+            yield Fault(3 + number * (lasts + 12), "away", "no workers", lasts, queue)
+
+
+def slow_far_side(end: float) -> Iterator[Fault]:
+    """Much is on its way at any time."""
+    yield Fault(1.0, "far", "unhurried", round(end - 1, 2))
 
 
 def _kills(chance: random.Random, end: float, kills: int) -> Iterator[Fault]:

@@ -4,6 +4,7 @@ and in the end what all of them have seen, for the checker.
     whole    an ordered webhook: whole topics, published ones and the system's own
     names    an ordered webhook: single event names of each
     free     a webhook that isn't ordered, with eight calls at once
+    poisoned one like it, whose receiver refuses every fifth event for ever
     kinesis  an ordered stream of four shards
     sns      an ordered FIFO topic
 """
@@ -14,7 +15,7 @@ import base64
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +23,11 @@ from typing import Any, Final
 
 import requests
 
+from tests.chaos import stream_judge
 from tests.chaos.far_aws import LIVESTREAMS, STREAM, FarAws
 from tests.chaos.publishing import ASSETS, CATEGORIES, Publisher
 from tests.chaos.stream_judge import ANY, BY_KEY, Receipt, Subscribed, Told
-from tests.chaos.subscribers import CONTROL, KINESIS, SNS
+from tests.chaos.subscribers import CONTROL, HANGING, KINESIS, POISONED, REFUSED, SNS
 from tests.support.aws import Moto, environment
 from tests.support.callers import Answer, Api
 from tests.support.parts import Part
@@ -46,6 +48,7 @@ SUBSCRIBED: Final = (
         },
     ),
     Subscribed("free", dict.fromkeys((ASSETS, SYNC), _ALL), order=ANY),
+    Subscribed(POISONED, {ASSETS: _ALL}, order=ANY, refuses=REFUSED),
     Subscribed(KINESIS, dict.fromkeys((ASSETS, CATEGORIES, LIVESTREAMS), _ALL), order=BY_KEY),
     Subscribed(SNS, {ASSETS: _ALL, CATEGORIES: frozenset({"category-created"}), SYNC: _ALL}, order=BY_KEY),
 )
@@ -127,6 +130,7 @@ class EventStream:
     subscribers: Subscribers
     publishers: Sequence[Publisher]
     subscribed: Sequence[Subscribed] = SUBSCRIBED
+    hanging: int = 0
     ids: dict[str, str] = field(default_factory=dict)
 
     def subscribe(self) -> None:
@@ -143,6 +147,11 @@ class EventStream:
                 **({"ordered": False, "inFlight": IN_FLIGHT} if one.order == ANY else {}),
             }
             self.ids[one.name] = self.api.post("/api/subscriptions", body)["id"]
+        self.subscribers.behave(POISONED, {"every": REFUSED})
+        for number in range(self.hanging):
+            name = f"{HANGING}{number}"
+            sink = self.subscribers.sink(name)
+            self.api.post("/api/subscriptions", {"name": name, "topics": [{"topic": ASSETS}], "sink": sink})
 
     def start(self) -> None:
         for publisher in self.publishers:
@@ -164,7 +173,7 @@ class EventStream:
     def left(self) -> dict[str, int] | None:
         """Of each subscription how much isn't delivered, what is parked is sent once more; None while nobody says."""
         found = {}
-        for name, subscription_id in self.ids.items():
+        for name, subscription_id in self._wholes():
             view = self._call("GET", f"/api/subscriptions/{subscription_id}")
             if view is None or view.status != 200:
                 return None
@@ -181,14 +190,33 @@ class EventStream:
         until = time.monotonic() + timeout_s
         while True:
             left = self.left()
+            if left is not None and not any(left.values()):
+                left = self._not_taken()
             if (left is not None and not any(left.values())) or time.monotonic() > until:
                 return left or {}
-            time.sleep(0.2)
+            time.sleep(0.2 if left is None or any(left.values()) else 1.0)
+
+    def _wholes(self) -> Iterator[tuple[str, str]]:
+        """Subscriptions whose receiver takes everything in the end."""
+        refusing = {one.name for one in self.subscribed if one.refuses}
+        return ((name, one) for name, one in self.ids.items() if name not in refusing)
+
+    def _not_taken(self) -> dict[str, int]:
+        """Of each whose receiver refuses some: how many of the others it hasn't got."""
+        receipts = self.subscribers.receipts()
+        published = [event for publisher in self.publishers for event in publisher.heard.events]
+        found = {}
+        for one in self.subscribed:
+            if one.refuses:
+                found[one.name] = len(
+                    stream_judge.missing(stream_judge.Journal(one, receipts), published, ())
+                )
+        return found
 
     def problems(self) -> list[str]:
         """What the API says of the subscriptions that no fault here should bring about."""
         found = []
-        for name, subscription_id in self.ids.items():
+        for name, subscription_id in self._wholes():
             view = self.api.get(f"/api/subscriptions/{subscription_id}")
             if view["missed"] or view["state"] != "active":
                 found.append(f"{name} is {view['state']} and has missed {view['missed']}")

@@ -34,15 +34,20 @@ UNDER_WAY_S: Final = 5.0
 
 @dataclass(frozen=True)
 class Subscribed:
-    """What a subscription asked for: topic → event names, none for all of them."""
+    """What a subscription asked for: topic → event names, none for all of them. `refuses`: its receiver never takes an event
+    whose sequence this number divides; 0: it takes all."""
 
     name: str
     topics: Mapping[str, frozenset[str]]
     order: str = BY_TOPIC
+    refuses: int = 0
 
     def wants(self, topic: str, event_name: str) -> bool:
         names = self.topics.get(topic)
         return names is not None and (not names or event_name in names)
+
+    def takes(self, sequence: int) -> bool:
+        return not self.refuses or sequence % self.refuses != 0
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,15 @@ class Receipt:
 
 @dataclass
 class Published:
-    """An event as its publisher sent it. `sequences`: what the API answered, one for each answer; none: no answer came."""
+    """An event as its publisher sent it. `sequences`: what the API answered, one for each answer; none: no answer came.
+    `heard`: when (seconds of the machine's monotonic clock) the first of them came."""
 
     topic: str
     name: str
     guid: str
     body: bytes
     sequences: list[int] = field(default_factory=list)
+    heard: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,7 @@ def missing(journal: Journal, published: Iterable[Published], told: Iterable[Tol
         for one in published
         if one.sequences
         and journal.subscribed.wants(one.topic, one.name)
+        and journal.subscribed.takes(one.sequences[0])
         and one.guid not in journal.guids[one.topic]
     ]
     heard: dict[tuple[str, str, str], set[str]] = {}
@@ -168,8 +176,11 @@ def _values(journal: Journal, topic: str, name: str, member: str) -> set[str]:
 
 
 def gaps(journal: Journal) -> list[str]:
-    """The chain of each topic, from its beginning: every delivery names the one before, and that one came."""
-    found = []
+    """The chain of each topic, from its beginning: every delivery names the one before, and that one came. Where a receiver
+    refuses events there is no such chain."""
+    found: list[str] = []
+    if journal.subscribed.refuses:
+        return found
     for topic in journal.subscribed.topics:
         before = 0
         for sequence in sorted(sequence for of, sequence in journal.first if of == topic):

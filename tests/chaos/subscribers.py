@@ -3,7 +3,7 @@
     python -m tests.chaos.subscribers --journal receipts.ndjson --ports ports.json --moto 5000
 
 A receiver takes an event when it has written it down: whatever it answers after that, it has it. It is told how to behave
-by a POST of `{name of the subscription: {switch: value}}` to /_control.
+by a POST of `{name of the subscription: {switch: value}}` to /_control. One whose name begins with "hang" never answers.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from tests.support.receiver import Got, Receiver, Reply
 HOOKS: Final = ("whole", "names", "free")  # webhooks, each at a path of its name
 KINESIS: Final = "kinesis"
 SNS: Final = "sns"
+POISONED: Final = "poisoned"  # a webhook whose receiver refuses each event that REFUSED divides, for ever
+REFUSED: Final = 5
+HANGING: Final = "hang"
 FEED_LEASE_S: Final = 8.0  # app/events/feeds: how long a dead worker keeps a subscription
 CONTROL: Final = "/_control"
 # How a subscriber misbehaves while a fault lasts. `lose`: it has taken the event, and nobody hears of it.
@@ -70,6 +73,8 @@ class Hooks:
             self._control(json.loads(got.body))
             return Reply()
         name = got.path.rsplit("/", 1)[1]
+        if name.startswith(HANGING):
+            return Reply(hang=True)
         switches = self._switches.get(name, {})
         if len(got.body) < int(got.headers["content-length"]):
             return Reply(reset=True)  # whoever sent it died over it
@@ -79,6 +84,8 @@ class Hooks:
             return Reply(hang=True)
         if switches.get("reset"):
             return Reply(reset=True)
+        if switches.get("every") and int(got.headers["x-mediaops-sequence"]) % switches["every"] == 0:
+            return Reply(500)
         if "status" in switches and self._random.random() < switches.get("probability", 1.0):
             wait = {"Retry-After": str(switches["retryAfter"])} if "retryAfter" in switches else {}
             return Reply(switches["status"], wait)

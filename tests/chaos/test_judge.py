@@ -32,7 +32,7 @@ SAFEGUARDS: Final = {
     "lease": ("claim", "if not r or r.state ~= 'live' or r.token then", "if not r or r.state ~= 'live' then"),
     "field versions": ("*", "if seq <= r.seq then own[#own + 1] = name", "if true then own[#own + 1] = name"),
     "sweep": ("sweep", "if d[1] or d[2] then return { 0", "if true then return { 0"),
-    "reclaim": ("reclaim", "for _, id in ipairs(ids) do", "for _, id in ipairs({}) do"),
+    "reclaim": ("reclaim", "for _, one in ipairs(found) do", "for _, one in ipairs({}) do"),
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from app.events.feeds.model import Read
 from app.events.log import Published as Answered
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
-from tests.chaos.stream_judge import ANY, Published, Receipt, Subscribed, judge
+from tests.chaos.stream_judge import ANY, BY_TOPIC, Published, Receipt, Subscribed, judge
 from tests.support.feeds import OK, TOPIC, FeedBench
 
 # What each safeguard is in the scripts, and the scripts without it.
@@ -66,8 +66,8 @@ class Scene:
         self.subscribed = Subscribed("s1", {TOPIC: frozenset()})
 
     def follow(self, *names: str, ordered: bool = True) -> None:
-        order = {} if ordered else {"order": ANY}
-        self.subscribed = Subscribed("s1", {TOPIC: frozenset(names)}, **order)
+        order = BY_TOPIC if ordered else ANY
+        self.subscribed = Subscribed("s1", {TOPIC: frozenset(names)}, order)
         self.sink = self.bench.feed(topics={TOPIC: names}, ordered=ordered, in_flight=1 if ordered else 3)
 
     def publish(self, count: int = 5) -> None:

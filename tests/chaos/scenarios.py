@@ -1,0 +1,62 @@
+"""What a campaign is about. In `everything` all faults meet, and what counts is that nothing is lost, stale or wrong. The others
+stage one kind of fault under a steady load, so that it can be said how late things may be because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tests.chaos import script
+from tests.chaos.load import ALL_STEPS, BEGUN_ANEW, MOVES
+from tests.chaos.script import Fault
+
+Faults = Callable[[int, float, int, bool], Iterable[Fault]]
+HANGING: Final = 120
+# The goals, in seconds.
+STALENESS_P99_S: Final = 2.0
+IN_STEP_S: Final = 3.0
+LATENESS_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`faults`: by seed, seconds, kills and whether lastModified is coarse. `a_second`: changes of planning, None: as many as
+    there is time for. `hanging`: receivers that never answer. `tangles`: bulk calls overtake each other. `goals`: what is
+    measured, by which share of it, and how late it may be."""
+
+    faults: Faults
+    steps: Mapping[str, int]
+    a_second: float | None = 20.0
+    hanging: int = 0
+    tangles: bool = False
+    goals: Mapping[str, tuple[float, float]] | None = None
+
+    @property
+    def measured(self) -> bool:
+        return self.a_second is not None
+
+
+def _end(seconds: float) -> float:
+    return seconds - 2
+
+
+STALENESS: Final = {"staleness": (0.99, STALENESS_P99_S)}
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "everything": Scenario(
+        lambda seed, seconds, kills, coarse: script.script(seed, seconds, kills, coarse=coarse),
+        BEGUN_ANEW, a_second=None, hanging=HANGING, tangles=True,
+    ),
+    "refused lane": Scenario(
+        lambda _, seconds, *__: script.refused_lane(_end(seconds)), MOVES, goals=STALENESS
+    ),
+    "blinks": Scenario(
+        lambda seed, seconds, *_: script.blinks(seed, _end(seconds), 8.0), MOVES, goals={"in step": (1.0, IN_STEP_S)}
+    ),
+    "restarts": Scenario(lambda _, seconds, *__: script.restarts(_end(seconds), 4.0), MOVES, goals=STALENESS),
+    "planning": Scenario(
+        lambda _, seconds, *__: script.slow_far_side(_end(seconds)), {**ALL_STEPS, "begin_anew": 60}, tangles=True
+    ),
+    "receivers": Scenario(lambda *_: (), MOVES, hanging=HANGING, goals={"lateness": (1.0, LATENESS_S)}),
+    "no workers": Scenario(lambda _, seconds, *__: script.away(_end(seconds)), MOVES),
+}  # fmt: skip
