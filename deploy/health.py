@@ -8,11 +8,12 @@ restarts what is unhealthy, Compose only what has ended. Neither could a frozen 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ from app.platform.errors import Unavailable
 from app.platform.redis import connect
 from app.settings import Settings
 from app.watch.canaries import Canaries, watch
+from app.watch.flower import flower_problem
 
 ENDING: Final = "--end-silent"
 WORKERS: Final = (
@@ -64,22 +66,34 @@ def worker(role: str) -> Check:
     over the broker."""
 
     def check(settings: Settings) -> str | None:
-        name = f"{role}@{socket.gethostname()}"
         with _canaries(settings) as canaries:
-            one = canaries.report().workers.get(name)
-        if one is not None and one.silent:
-            raise Silent(f"{name} has run nothing for {one.age_s:.0f} s", one.worker.pid, name)
+            known = canaries.report().workers
+        names = nodes(role, settings.node_name, socket.gethostname(), known)
+        for name in names:
+            one = known.get(name)
+            if one is not None and one.silent:
+                raise Silent(f"{name} has run nothing for {one.age_s:.0f} s", one.worker.pid, name)
         celery = Celery("mediaops-health", set_as_current=False)
         celery.config_from_object("celeryconfig")
         try:
-            answers = celery.control.ping(destination=[name], timeout=_ANSWER_S)
+            answers = celery.control.ping(destination=names, timeout=_ANSWER_S)
         except OSError as error:
             return f"the broker can't be reached ({error})"
         finally:
             celery.close()
-        return None if answers else f"{name} doesn't answer"
+        missing = set(names) - {name for answer in answers or () for name in answer}
+        return f"{', '.join(sorted(missing))} doesn't answer" if missing else None
 
     return check
+
+
+def nodes(role: str, given: str | None, host: str, known: Iterable[str]) -> list[str]:
+    """The workers to look at: the one of MEDIAOPS_NODE_NAME, else all of the role on this machine, which `entrypoint`
+    numbers from the second on."""
+    if given is not None:
+        return [given.replace("%h", host) if "@" in given else f"{given}@{host}"]
+    own = re.compile(rf"{re.escape(role)}\d*@{re.escape(host)}")
+    return sorted((name for name in known if own.fullmatch(name)), key=len) or [f"{role}@{host}"]
 
 
 def beat(settings: Settings) -> str | None:
@@ -109,18 +123,10 @@ def _canaries(settings: Settings) -> Iterator[Canaries]:
         client.close()
 
 
-def flower(settings: Settings) -> str | None:
-    try:
-        with socket.create_connection(("127.0.0.1", settings.flower_port), timeout=_ANSWER_S):
-            return None
-    except OSError as error:
-        return str(error)
-
-
 CHECKS: Final[dict[str, Check]] = {
     "api": api,
     "beat": beat,
-    "flower": flower,
+    "flower": flower_problem,
     **{role: worker(role) for role in WORKERS},
 }
 

@@ -26,7 +26,7 @@ CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 
 
 @signals.setup_logging.connect
-def log_as_the_house_does(**_: Any) -> None:
+def configure_logs(**_: Any) -> None:
     """Workers, beat and Flower log as the API does, instead of in Celery's way."""
     settings = Settings.load()
     log.configure(settings.log_level, (settings.api_token, settings.avos_token, settings.flower_password))

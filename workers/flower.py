@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from app.settings import Settings
-from workers.app import app
+from workers.app import app, configure_logs
 
 
 def main() -> None:
@@ -18,12 +18,14 @@ def main() -> None:
         sys.exit(
             "Flower isn't started without a password: set MEDIAOPS_FLOWER_PASSWORD (or …_FILE), 8 characters or more."
         )
+    configure_logs()  # tornado leaves a handler that is there in its place
     app.start(
         [
             "flower",
             f"--address={settings.flower_host}",
             f"--port={settings.flower_port}",
             f"--basic-auth={settings.flower_user}:{settings.flower_password}",
+            f"--logging={settings.log_level.lower()}",
             "--max-tasks=10000",  # kept in memory
             "--inspect-timeout=1000",  # ms, at its start, for every worker
         ]

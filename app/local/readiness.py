@@ -18,6 +18,7 @@ from app.platform.embedded import ServerUnavailable, wait_ready
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.platform.redis import connect, store_errors
+from app.watch.flower import flower_problem
 
 TIMEOUT_S: Final = 60.0
 STORE_S: Final = 5.0  # for a store that somebody else runs
@@ -33,7 +34,7 @@ def wait_for(stage: Stage, layout: Layout, alive: Callable[[], bool]) -> None:
     checks: dict[str, Callable[[], bool]] = {
         SERVER: lambda: _server(layout),
         STAND_IN: lambda: _listens("127.0.0.1", layout.stand_in_port or 0),
-        "flower": lambda: _listens(layout.settings.flower_host, layout.settings.flower_port),
+        "flower": lambda: flower_problem(layout.settings) is None,
         "workers": lambda: _consumed(layout),
         "api": lambda: _api(layout),
         "beat": lambda: bool(ticks(layout)),
@@ -71,9 +72,8 @@ def _server(layout: Layout) -> bool:
 
 
 def _listens(host: str, port: int) -> bool:
-    address = "127.0.0.1" if host in {"", "0.0.0.0"} else host  # noqa: S104 - compared, not bound
     try:
-        with socket.create_connection((address, port), timeout=1):
+        with socket.create_connection((host, port), timeout=1):
             return True
     except OSError:
         return False

@@ -80,6 +80,7 @@ class Settings:
     kinesis_streams: tuple[str, ...] = ("*",)
 
     # workers
+    node_name: str | None = None  # read by deploy/entrypoint too
     inline_chain: bool = True
     slots: int = 4
     live_workers: int = 2

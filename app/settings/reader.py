@@ -212,6 +212,13 @@ class Reader(FileAwareEnv):
 
     def _workers(self) -> dict[str, Any]:
         return {
+            "node_name": self.str(
+                "NODE_NAME",
+                None,
+                validate=matches(
+                    r"[\w.-]+(@[\w.%-]+)?", "a name, or name@host, of letters, digits, '.', '_' and '-'"
+                ),
+            ),
             "inline_chain": self.bool("INLINE_CHAIN", True),
             "slots": self.int("SLOTS", 4, validate=between(1, 1000)),
             "live_workers": self.int("LIVE_WORKERS", 2, validate=between(1, 32)),

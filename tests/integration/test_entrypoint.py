@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -17,7 +20,10 @@ import yaml
 
 from app.cli.root import main
 from app.local.layout import free_port
-from deploy.health import WORKERS
+from app.platform.redis import connect
+from app.settings import Settings
+from app.watch.canaries import watch
+from deploy.health import WORKERS, nodes
 from tests.support.server import RealServer
 from tests.support.wait import until
 from tests.support.worker import ROOT
@@ -97,6 +103,84 @@ def test_every_role_runs_from_any_directory_is_well_and_ends_on_sigterm(
         assert process.wait(30) in (0, -15), role
     assert run("health", "beat", **environ).returncode == 1
     assert run("health", "api", **environ).returncode == 1
+
+
+@pytest.mark.slow
+def test_two_workers_of_a_role_have_names_of_their_own_and_one_check(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    host = socket.gethostname()
+    environ |= {"XDG_RUNTIME_DIR": str(tmp_path)}
+    canaries = watch(Settings.load(environ), connect(environ["MEDIAOPS_REDIS_URL"]))
+    started = []
+
+    def start(**more: str) -> None:
+        with (tmp_path / "live.log").open("ab") as log:
+            command = [str(ENTRYPOINT), "live"]
+            started.append(subprocess.Popen(command, env=_environ(environ | more), stdout=log, stderr=log))
+
+    def names() -> set[str]:
+        return set(canaries.report().workers)
+
+    try:
+        start()
+        until(lambda: names() == {f"live@{host}"}, timeout_s=60)
+        start()
+        until(lambda: names() == {f"live@{host}", f"live2@{host}"}, timeout_s=60)
+        assert run("health", "live", **environ).returncode == 0
+        # The number is free again as soon as its process is gone, however that went.
+        started[0].kill()
+        started[0].wait()
+        assert f"live@{host} doesn't answer" in run("health", "live", **environ).stderr
+        start()
+        until(lambda: run("health", "live", **environ).returncode == 0, timeout_s=60)
+        start(MEDIAOPS_NODE_NAME="extra")
+        until(lambda: names() == {f"{name}@{host}" for name in ("live", "live2", "extra")}, timeout_s=60)
+        assert run("health", "live", MEDIAOPS_NODE_NAME="extra", **environ).returncode == 0
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(30)
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "known", "looked_at"),
+    [
+        ("live", None, [], ["live@h"]),
+        ("live", None, ["live@h", "live2@h", "live3@other", "deliveries@h"], ["live@h", "live2@h"]),
+        ("live", None, ["live2@h"], ["live2@h"]),
+        ("deliveries", None, ["deliveries@h", "deliveries-slow@h", "deliveries-slow2@h"], ["deliveries@h"]),
+        ("live", "mine", ["live@h"], ["mine@h"]),
+        ("live", "mine@%h.x", [], ["mine@h.x"]),
+    ],
+)
+def test_the_check_looks_at_the_workers_of_its_role(
+    role: str, given: str | None, known: list[str], looked_at: list[str]
+) -> None:
+    assert nodes(role, given, "h", known) == looked_at
+
+
+@pytest.mark.slow
+def test_a_frozen_flower_is_not_well_and_its_log_is_json(environ: dict[str, str], tmp_path: Path) -> None:
+    log = tmp_path / "flower.log"
+    with log.open("wb") as out:
+        command = [str(ENTRYPOINT), "flower"]
+        flower = subprocess.Popen(command, env=_environ(environ), stdout=out, stderr=subprocess.STDOUT)
+    try:
+        until(lambda: run("health", "flower", **environ).returncode == 0, timeout_s=60)
+        flower.send_signal(signal.SIGSTOP)
+        done = run("health", "flower", **environ)
+        assert (done.returncode, "timed out" in done.stderr) == (1, True), done.stderr
+        flower.send_signal(signal.SIGCONT)
+        until(lambda: run("health", "flower", **environ).returncode == 0, timeout_s=60)
+    finally:
+        flower.send_signal(signal.SIGCONT)
+        flower.terminate()
+        flower.wait(30)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert any(line["event"].startswith("Visit me at") for line in lines)
+    assert environ["MEDIAOPS_API_TOKEN"] not in log.read_text()
 
 
 def test_commands_of_the_command_line_are_roles_too() -> None:

@@ -109,15 +109,15 @@ def test_an_empty_variable_counts_as_unset() -> None:
 
 
 def test_a_name_that_is_no_setting_is_refused_with_the_one_that_may_be_meant() -> None:
-    found = problems(HTTP_PROT="9", NONSENSE_FILE="/x", LEASE_S="never", API_TOKEN_FIEL="/x")
+    found = problems(HTTP_PROT="9", QUUX_FILE="/x", LEASE_S="never", API_TOKEN_FIEL="/x")
     assert set(found) == {
         "MEDIAOPS_HTTP_PROT",
-        "MEDIAOPS_NONSENSE_FILE",
+        "MEDIAOPS_QUUX_FILE",
         "MEDIAOPS_LEASE_S",
         "MEDIAOPS_API_TOKEN_FIEL",
     }
     assert "Is MEDIAOPS_HTTP_PORT meant?" in found["MEDIAOPS_HTTP_PROT"][0]
-    assert "meant" not in found["MEDIAOPS_NONSENSE_FILE"][0]
+    assert "meant" not in found["MEDIAOPS_QUUX_FILE"][0]
     assert "MEDIAOPS_API_TOKEN_FILE" in found["MEDIAOPS_API_TOKEN_FIEL"][0]
     assert load(HTTP_PROT="").http_port == 8080  # an empty one counts as unset, as everywhere
 

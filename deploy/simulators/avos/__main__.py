@@ -8,6 +8,7 @@ import contextlib
 import signal
 from pathlib import Path
 
+from app.platform import log
 from deploy.simulators.avos.journal import Journal
 from deploy.simulators.avos.server import Server
 from deploy.simulators.avos.service import Service
@@ -33,6 +34,7 @@ def main() -> None:
 async def serve(options: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
     token = options.token_file.read_text().strip() if options.token_file else options.token
+    log.configure("INFO", (token,))
     service = Service(
         Journal(options.journal), token=token, header=options.auth_header, scheme=options.auth_scheme
     )
@@ -46,9 +48,10 @@ async def serve(options: argparse.Namespace) -> None:
     ):
         if file:
             _write(file, str(port))
-    print(
-        f"AVOS stand-in on http://{options.host}:{server.port}, control port {server.control_port}",
-        flush=True,
+    log.get_logger().info(
+        "AVOS stand-in listens",
+        url=f"http://{options.host}:{server.port}",
+        control_port=server.control_port,
     )
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

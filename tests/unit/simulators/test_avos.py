@@ -416,9 +416,9 @@ def test_as_a_process_it_keeps_state_and_journal(tmp_path: Path) -> None:
     for name, file in files.items():
         command += [f"--{name}", str(file)]
     for run in (1, 2):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, killed(process):
-            assert process.stdout is not None
-            assert "AVOS stand-in on" in process.stdout.readline()
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, killed(process):
+            assert process.stderr is not None
+            assert json.loads(process.stderr.readline())["event"] == "AVOS stand-in listens"
             port, control = (int(files[name].read_text()) for name in ("port-file", "control-port-file"))
             if run == 1:
                 call(port, "POST", "/_edit/C1", {"fields": {"x": 1}})
@@ -438,9 +438,9 @@ def test_as_a_process_that_is_killed_it_forgets_nothing_older_than_a_moment(tmp_
     command = [sys.executable, "-m", "deploy.simulators.avos", "--port-file", str(port_file)]
     command += ["--state", str(state), "--save-every", "0.05"]
     for run in (1, 2):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process, killed(process):
-            assert process.stdout is not None
-            assert "AVOS stand-in on" in process.stdout.readline()
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, killed(process):
+            assert process.stderr is not None
+            assert json.loads(process.stderr.readline())["event"] == "AVOS stand-in listens"
             port = int(port_file.read_text())
             if run == 1:
                 call(port, "POST", "/_edit/C1", {"fields": {"x": 1}})
