@@ -33,6 +33,7 @@ from app.planning.service import PlanningService
 from app.planning.store import PlanningStore
 from app.platform.audit import AuditTrail
 from app.platform.dispatch import Envelope
+from app.platform.encryption import Encryption
 from app.platform.guard import Guard
 from app.platform.http import Transport
 from app.platform.keys import Keys
@@ -155,6 +156,7 @@ def feed_ground(settings: Settings, redis: Redis, keys: Keys, script_flags: bool
         settings.tenant,
         log_length=settings.events_keep_length,
         flags=script_flags,
+        encryption=Encryption(settings.secrets_key),
     )
 
 

@@ -29,7 +29,7 @@ CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 def configure_logs(**_: Any) -> None:
     """Workers, beat and Flower log as the API does, instead of in Celery's way."""
     settings = Settings.load()
-    log.configure(settings.log_level, (settings.api_token, settings.avos_token, settings.flower_password))
+    log.configure(settings.log_level, settings.hidden)
     if settings.log_level.upper() != "DEBUG":
         for name in CHATTY:
             logging.getLogger(name).setLevel(logging.WARNING)

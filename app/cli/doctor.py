@@ -18,6 +18,7 @@ from app.cli.checks import (
     check_settings,
     check_work,
 )
+from app.cli.encryption import check_secrets
 from app.cli.output import clean, print_json
 from app.cli.session import Session, json_option, pass_session
 from app.cli.tables import Column, listing, prose
@@ -66,5 +67,6 @@ def _with(settings: Settings, api_url: str) -> Iterable[Finding]:
     if redis[0].state == "ok":
         yield from check_queues(settings)
         yield from check_work(settings)
+        yield from check_secrets(settings)
     yield check_api(api_url)
     yield check_avos(settings)

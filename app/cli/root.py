@@ -15,6 +15,7 @@ from app.cli.admin import destinations, tokens
 from app.cli.completion import completion
 from app.cli.doctor import doctor
 from app.cli.drift import drift, preview
+from app.cli.encryption import reencrypt
 from app.cli.events import events
 from app.cli.media import contentmedia, timeline, update, why
 from app.cli.output import clean
@@ -83,6 +84,7 @@ def main(ctx: click.Context, url: str | None, token_file: Path | None) -> None:
 
 
 contentmedia.add_command(preview)
+subscriptions.add_command(reencrypt)
 
 for command in (
     up,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 import socket
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +77,7 @@ def lay_out(environ: dict[str, str], *, stand_ins: bool = True) -> Layout:
         raise InvalidSettings(problems)
     _secret(data_dir / TOKEN_FILE, "API_TOKEN", given.api_token, chosen)
     _secret(data_dir / "flower-password", "FLOWER_PASSWORD", given.flower_password, chosen)
+    _secret(data_dir / "secrets-key", "SECRETS_KEY", given.secrets_key or None, chosen, new_key)
     server = None
     if given.redis_embedded:
         server = EmbeddedServer(
@@ -147,9 +150,20 @@ def _make(data_dir: Path) -> str | None:
         return f"Nothing can be written to {data_dir} ({error.strerror}). Name a directory of yours."
 
 
-def _secret(path: Path, name: str, given: str | None, chosen: dict[str, str]) -> None:
+def new_token() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def new_key() -> str:
+    """As `platform.encryption` takes it."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def _secret(
+    path: Path, name: str, given: object, chosen: dict[str, str], make: Callable[[], str] = new_token
+) -> None:
     if given is not None:
         return
     if not path.is_file() or not path.read_text().strip():
-        write_private(path, secrets.token_urlsafe(32) + "\n")
+        write_private(path, make() + "\n")
     chosen[f"MEDIAOPS_{name}_FILE"] = str(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import re
 from collections.abc import Callable
@@ -48,6 +49,18 @@ def at_least(length: int) -> Check:
 def api_token(value: str) -> None:
     if not _TOKEN.match(value):
         raise ValidationError("Must have at least 32 characters, all of A-Z a-z 0-9 _ - . = + /")
+
+
+def encryption_keys(value: str) -> None:
+    for key in value.split():
+        try:
+            size = len(base64.b64decode(key, altchars=b"-_", validate=True))
+        except ValueError:
+            size = 0
+        if size != 32:
+            raise ValidationError(
+                "Must be keys of 32 bytes in URL-safe base64 (44 characters), one a line, the newest first."
+            )
 
 
 def header_name(value: str) -> None:

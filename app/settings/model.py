@@ -33,6 +33,7 @@ class Settings:
     rate_limit: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     max_streams: int = 100
+    secrets_key: tuple[str, ...] = field(default=(), repr=False)
     request_prefixes: tuple[str, ...] = ("/external/",)
     flower_host: str = "127.0.0.1"
     flower_port: int = 5555
@@ -98,6 +99,12 @@ class Settings:
         given = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
         chosen = running_settings(given) if running else {}
         return cls(**Reader(chosen | given, named=sorted(given)).values())
+
+    @property
+    def hidden(self) -> tuple[str | None, ...]:
+        """What must never stand in a log."""
+        password = urlsplit(self.redis_url).password
+        return (self.api_token, self.avos_token, self.flower_password, password, *self.secrets_key)
 
     @property
     def broker_url(self) -> str:

@@ -17,6 +17,7 @@ from app.settings.checks import (
     at_least,
     between,
     cidrs,
+    encryption_keys,
     header_name,
     http_url,
     matches,
@@ -145,6 +146,7 @@ class Reader(FileAwareEnv):
             # The rest of what a process serves at once (gunicorn's worker_connections) is for calls.
             "max_streams": self.int("MAX_STREAMS", 100, validate=between(1, 400)),
             "trusted_proxies": self._words("TRUSTED_PROXIES", cidrs),
+            "secrets_key": tuple((self.str("SECRETS_KEY", None, validate=encryption_keys) or "").split()),
             "request_prefixes": self._prefixes(),
             "flower_host": self.str("FLOWER_HOST", "127.0.0.1"),
             "flower_port": self.int("FLOWER_PORT", 5555, validate=between(1, 65535)),

@@ -55,7 +55,7 @@ class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
 
 logger_class = JsonLogger
-log.configure(_settings.log_level, (_settings.api_token, _settings.avos_token, _settings.flower_password))
+log.configure(_settings.log_level, _settings.hidden)
 
 
 def post_worker_init(worker: Any) -> None:

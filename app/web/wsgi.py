@@ -14,7 +14,7 @@ from app.web import create_app
 def application() -> Flask:
     """The application of this process, from its environment. Raises InvalidSettings."""
     settings = Settings.load()
-    log.configure(settings.log_level, (settings.api_token, settings.avos_token, settings.flower_password))
+    log.configure(settings.log_level, settings.hidden)
     system = build(settings)
     app = create_app(system)
     app.extensions["at_start"] = lambda: warn_at_start(system.redis)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.events.feeds.model import Ack, Acked, Claimed, FeedState, Read
+from app.local.layout import new_key
+from app.platform.encryption import Encryption
 from app.platform.errors import Conflict, NotFound
 from tests.support.feeds import DOWN, GONE, OK, OTHER, REFUSED, TOPIC, FeedBench
 
@@ -417,3 +419,21 @@ def test_the_test_event_is_sent_at_once_and_moves_nothing(feeds: FeedBench) -> N
     assert (outcome, request) == (OK, {"method": "POST", "events": 1})
     assert (sink.taken[0].event_name, sink.taken[0].sequence) == ("subscription-test", 0)
     assert feeds.status().cursor == {TOPIC: 0}
+
+
+def test_secrets_are_stored_anew_only_where_they_are_still_the_same(feeds: FeedBench) -> None:
+    feeds.feed(secrets={"headers": {"X-Key": "plain"}})
+    key = feeds.keys.feed("s1")
+    feeds.rebuild(encryption=Encryption([new_key()]))
+    assert feeds.store.reencrypt("s1")
+    stored = feeds.client.hget(key, "secrets")
+    assert b"plain" not in stored
+    assert feeds.store.config("s1")[1] == {"headers": {"X-Key": "plain"}}
+    assert not feeds.store.reencrypt("s1")
+    scripts = feeds.scripts_of_store
+    assert scripts.run("reencrypt", {"id": "s1"}, "as they were once", "others") == 0
+    assert scripts.run("reencrypt", {"id": "gone"}, "", "others") == 0
+    assert feeds.client.hget(key, "secrets") == stored
+    assert not feeds.client.exists(feeds.keys.feed("gone"))
+    with pytest.raises(NotFound):
+        feeds.store.reencrypt("gone")

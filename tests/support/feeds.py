@@ -18,6 +18,7 @@ from app.events.feeds.session import Policy
 from app.events.feeds.store import FeedStore
 from app.events.log import EventLog
 from app.events.sinks.base import Delivery, Kind, Limits, Outcome, SinkError
+from app.platform.encryption import Encryption
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
 from tests.support.published import fitting
@@ -99,6 +100,7 @@ class FeedBench:
     slice_s: float = 60.0
     clock: Callable[[], float] = time.monotonic
     log_length: int = 1_000_000
+    encryption: Encryption | None = None
 
     def __post_init__(self) -> None:
         self.sinks = FakeSinks()
@@ -120,8 +122,9 @@ class FeedBench:
             now_ms=lambda: self.now_ms,
             flags=self.flags,
             scripts=self.scripts,
+            encryption=self.encryption,
         )
-        shared = FeedScripts(ground)
+        shared = self.scripts_of_store = FeedScripts(ground)
         self.log = EventLog(
             self.client, self.keys, length=self.log_length, now_ms=lambda: self.now_ms, flags=self.flags
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.local.layout import new_key
 from app.settings import InvalidSettings, Settings, embedded_socket, proxy_for
 
 TOKEN = "t" * 40
@@ -58,6 +59,10 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("AVOS_URL", "http://avos.example:99999"),
         ("AVOS_URL", "avos.example"),
         ("AVOS_AUTH_HEADER", "X Y"),
+        ("SECRETS_KEY", "too-short"),
+        ("SECRETS_KEY", "A" * 44),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("MAX_STREAMS", "0"),
         ("AVOS_TOKEN", "a\nb"),
         ("AVOS_CA_FILE", "/no/such/file"),
         ("API_TOKEN", "ü" * 40),
@@ -177,3 +182,18 @@ def test_the_proxy_is_resolved_from_the_environment(environ: dict[str, str], pro
 def test_our_own_url_is_one_that_this_machine_reaches() -> None:
     assert load(HTTP_HOST="0.0.0.0").api_url == "http://127.0.0.1:8080"
     assert load(HTTP_HOST="::1").api_url == "http://[::1]:8080"
+
+
+def test_the_keys_of_secrets_come_from_a_file_one_a_line(tmp_path: Path) -> None:
+    first, second = new_key(), new_key()
+    file = tmp_path / "keys"
+    file.write_text(f"{first}\n\n{second}\n")
+    settings = load(SECRETS_KEY_FILE=str(file))
+    assert settings.secrets_key == (first, second)
+    assert {first, second} <= set(settings.hidden)
+    assert first not in repr(settings)
+    assert load().secrets_key == ()
+    file.write_text(f"{first}\nnot-a-key-{second}\n")
+    found = problems(SECRETS_KEY_FILE=str(file))
+    assert set(found) == {"MEDIAOPS_SECRETS_KEY"}
+    assert second not in str(found)

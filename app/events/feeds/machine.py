@@ -18,6 +18,7 @@ from redis import Redis
 from app.events.catalogue import TOPICS, entity_of
 from app.events.feeds.model import FAN_OUT, FAST, SLOW, Ack, Acked, Claimed, Item, Read
 from app.events.sinks.base import Delivery
+from app.platform.encryption import Encryption
 from app.platform.keys import Keys
 from app.platform.redis import store_errors, typed
 from app.platform.scripts import ScriptFolder
@@ -53,6 +54,7 @@ class Ground:
     now_ms: Callable[[], int] | None = None
     flags: bool = True
     scripts: ScriptFolder | None = None
+    encryption: Encryption | None = None
 
 
 class FeedScripts:
@@ -62,6 +64,7 @@ class FeedScripts:
         self.client = typed(ground.client)
         self.keys = ground.keys
         self.tenant = ground.tenant
+        self.encryption = ground.encryption or Encryption()
         self._raw = ground.client
         self._now_ms = ground.now_ms
         self._scripts = ground.scripts or ScriptFolder(SCRIPTS, shared=(SHARED,), flags=ground.flags)
@@ -69,6 +72,11 @@ class FeedScripts:
         templates = ground.envelope.templates()
         self.messages: Final = {queue: templates[queue] for queue in (FAST, SLOW, FAN_OUT)}
         self.lease_s: Final = ground.lease_ms / 1000
+
+    def opened(self, secrets: bytes) -> dict[str, Any]:
+        """A feed's secrets as they are stored. Raises Unreadable."""
+        opened: dict[str, Any] = json.loads(self.encryption.decrypt(secrets.decode()))
+        return opened
 
     def run(self, name: str, control: Mapping[str, Any], *payloads: str | bytes | int) -> Any:
         """One script; `control` becomes its ARGV[1]."""
@@ -96,6 +104,10 @@ class FeedMachine:
     @property
     def lease_s(self) -> float:
         return self._scripts.lease_s
+
+    def opened(self, secrets: bytes) -> dict[str, Any]:
+        """The secrets of a claimed feed. Raises Unreadable."""
+        return self._scripts.opened(secrets)
 
     def claim(self, feed_id: str, known: int, read: Read) -> Claimed | None:
         """Take a feed that is awake, with the first of what there is; None: there is nothing, or it isn't to be had.
@@ -127,7 +139,7 @@ class FeedMachine:
             items=self._items(items, replay),
             position=_position(position),
             more=bool(more),
-            config=(json.loads(sink), json.loads(secrets)) if sink else None,
+            config=(json.loads(sink), secrets) if sink else None,
         )
 
     def ack(self, claimed: Claimed, turn: int, ack: Ack) -> Acked:

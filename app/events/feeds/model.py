@@ -190,8 +190,8 @@ class Claimed:
     position: dict[str, tuple[int, int]]  # topic → (sequence read up to, last matching one)
     more: bool  # the log goes on behind what was read
     config: (
-        tuple[Mapping[str, Any], Mapping[str, Any]] | None
-    )  # sink and secrets, unless the caller knew the revision
+        tuple[Mapping[str, Any], bytes] | None
+    )  # sink and secrets as they are stored, unless the caller knew the revision
 
     @property
     def redelivery(self) -> str | None:

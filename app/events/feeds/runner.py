@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from app.events.feeds.decide import decide
@@ -16,7 +16,8 @@ from app.events.feeds.session import Policy, Session
 from app.events.feeds.unordered import Unordered
 from app.events.sinks.base import Kind, Sink, SinkError
 from app.platform import log
-from app.platform.errors import InvalidInput, Unavailable
+from app.platform.encryption import Unreadable
+from app.platform.errors import InvalidInput, MediaopsError, Unavailable
 
 KEPT_SINKS: Final = 1000  # with their open connections
 _FIRST_LIMIT: Final = 50  # events read before the sink and its limits are known
@@ -34,8 +35,9 @@ class Building(Protocol):
 class SinkCache:
     """Sinks by subscription, so that connections outlive a wake-up. A new revision takes the place of the one before."""
 
-    def __init__(self, sinks: Building) -> None:
+    def __init__(self, sinks: Building, opened: Callable[[bytes], Mapping[str, Any]]) -> None:
         self._sinks = sinks
+        self._opened = opened
         self._kept: OrderedDict[str, tuple[int, Sink]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -44,12 +46,13 @@ class SinkCache:
             return self._kept.get(owner)
 
     def of(self, claimed: Claimed, known: tuple[int, Sink] | None) -> Sink:
-        """The sink of a claimed feed. Raises InvalidInput where what was allowed isn't any more."""
+        """The sink of a claimed feed. Raises InvalidInput where what was allowed isn't any more, Unreadable."""
         if claimed.config is None:
             if known is None:
                 raise RuntimeError("a feed came without its configuration")
             return known[1]
-        sink = self._sinks.build(*claimed.config, ordered=claimed.ordered)
+        public, secrets = claimed.config
+        sink = self._sinks.build(public, self._opened(secrets), ordered=claimed.ordered)
         with self._lock:
             before = self._kept.pop(claimed.owner, None)
             self._kept[claimed.owner] = (claimed.revision, sink)
@@ -72,7 +75,7 @@ class Runner:
         keeper: Keeper | None = None,
     ) -> None:
         self._machine = machine
-        self._cache = SinkCache(sinks)
+        self._cache = SinkCache(sinks, machine.opened)
         self._policy = policy or Policy()
         self._keeper = keeper or Keeper(machine)
 
@@ -87,7 +90,7 @@ class Runner:
         with self._keeper.hold(claimed.id, claimed.token, began) as hold:
             try:
                 sink = self._cache.of(claimed, known)
-            except InvalidInput as error:
+            except (InvalidInput, Unreadable) as error:
                 return self._misconfigured(claimed, error)
             session = Session(self._machine, claimed, sink, hold, self._policy, began)
             try:
@@ -104,7 +107,7 @@ class Runner:
         """The whole of task `deliveries.fan_out`: wake whoever listens to a topic that has news; how many."""
         return self._machine.fan_out(topic)
 
-    def _misconfigured(self, claimed: Claimed, error: InvalidInput) -> str:
+    def _misconfigured(self, claimed: Claimed, error: MediaopsError) -> str:
         """A setting has changed since the subscription was made: it fails until one of them is corrected."""
         ack = Ack(failure=("misconfigured", error.detail), failed_calls=1)
         wait = SinkError("misconfigured", error.detail, Kind.RETRY)

@@ -19,6 +19,7 @@ from app.events.feeds.status import StatusReader
 from app.events.log import EventLog
 from app.events.sinks.base import Delivery, Outcome
 from app.platform.clock import from_ms
+from app.platform.encryption import Encryption, Standing
 from app.platform.errors import Conflict, NotFound
 from app.platform.redis import store_errors
 
@@ -47,13 +48,13 @@ class FeedStore:
 
     def create(self, spec: FeedSpec, *, also: Sequence[Command] = ()) -> None:
         """A new feed, listening or awake. Raises Conflict where there is one of this id."""
-        control, payloads = _changing(spec, also)
+        control, payloads = _changing(spec, also, self._scripts.encryption)
         if not self._scripts.run("create", control | {"messages": self._scripts.messages}, *payloads):
             raise Conflict("There is a subscription of this id already.", code="subscription_exists")
 
     def update(self, spec: FeedSpec, *, also: Sequence[Command] = ()) -> None:
         """Another configuration, from the next call on; topics that stay keep their place. Raises NotFound."""
-        control, payloads = _changing(spec, also)
+        control, payloads = _changing(spec, also, self._scripts.encryption)
         if not self._scripts.run("update", control, *payloads):
             raise _not_found()
 
@@ -64,12 +65,30 @@ class FeedStore:
             raise _not_found()
 
     def config(self, feed_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Its sink and its secrets. Raises NotFound."""
+        """Its sink and its secrets. Raises NotFound, Unreadable."""
         with store_errors():
             sink, secrets = self._client.hmget(self._keys.feed(feed_id), "sink", "secrets")
         if sink is None or secrets is None:
             raise _not_found()
-        return json.loads(sink), json.loads(secrets)
+        return json.loads(sink), self._scripts.opened(secrets)
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether there is a key to encrypt secrets with."""
+        return self._scripts.encryption.has_key
+
+    def reencrypt(self, feed_id: str) -> bool:
+        """Store its secrets under the newest key; False where they are. Raises NotFound, Unreadable."""
+        encryption = self._scripts.encryption
+        with store_errors():
+            stored = self._client.hget(self._keys.feed(feed_id), "secrets")
+        if stored is None:
+            raise _not_found()
+        if encryption.standing(stored.decode()) is Standing.NEWEST:
+            return False
+        anew = encryption.encrypt(encryption.decrypt(stored.decode()))
+        # Whoever has changed them meanwhile has stored them under the newest key.
+        return bool(self._scripts.run("reencrypt", {"id": feed_id}, stored, anew))
 
     # Operating --------------------------------------------------------------------------------------------------------
 
@@ -178,7 +197,9 @@ class FeedStore:
         return self._reader.statuses(ids)
 
 
-def _changing(spec: FeedSpec, also: Sequence[Command]) -> tuple[dict[str, Any], list[str | bytes | int]]:
+def _changing(
+    spec: FeedSpec, also: Sequence[Command], encryption: Encryption
+) -> tuple[dict[str, Any], list[str | bytes | int]]:
     """The control object of `create` and `update`; everything of the user's travels as it is."""
     topics = [[topic, sorted(names)] for topic, names in spec.topics]
     numbers, arguments = _also(also)
@@ -190,8 +211,10 @@ def _changing(spec: FeedSpec, also: Sequence[Command]) -> tuple[dict[str, Any], 
         "start": dict(spec.start),
         "also": numbers,
     }
-    texts = [json.dumps(one, ensure_ascii=False) for one in (topics, dict(spec.sink), dict(spec.secrets))]
-    return control, [*texts, *arguments]
+    topics_text, sink, secrets = (
+        json.dumps(one, ensure_ascii=False) for one in (topics, dict(spec.sink), dict(spec.secrets))
+    )
+    return control, [topics_text, sink, encryption.encrypt(secrets), *arguments]
 
 
 def _also(commands: Sequence[Command]) -> tuple[list[list[int]], list[str | bytes | int]]:

@@ -136,6 +136,14 @@ class RotatedSchema(Shown):
     previousValidUntil = Instant(required=True)
 
 
+class ReencryptedSchema(Shown):
+    """How many subscriptions' secrets were stored anew, how many needn't be, and whose no key decrypts."""
+
+    changed = ma.fields.Integer(required=True)
+    unchanged = ma.fields.Integer(required=True)
+    unreadable = ma.fields.List(Identifier(), required=True)
+
+
 class TestedSchema(Shown):
     """What became of a test event."""
 

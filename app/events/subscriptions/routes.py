@@ -12,6 +12,7 @@ from app.events.subscriptions.answers import (
     DeletedSchema,
     DeliveryListSchema,
     ParkedListSchema,
+    ReencryptedSchema,
     ReplayProgressSchema,
     RotatedSchema,
     SubscriptionListSchema,
@@ -45,9 +46,18 @@ _ONE = "/<subscription_id>"
 @subscriptions_blueprint.arguments(ConfigSchema)
 @subscriptions_blueprint.response(201, CreatedSchema)
 def create_subscription(body: dict[str, Any]) -> Response:
-    """Make a subscription. A webhook's signing secret is in this answer and in no other."""
+    """Make a subscription. A webhook's signing secret is in this answer and in no other, that to a repeated call with the
+    same Idempotency-Key included: whose answer was lost rotates it."""
     key = idempotency(request.get_data(cache=True))
     return _answer(service(SubscriptionService).create(body, principal().name, key), 201)
+
+
+@subscriptions_blueprint.route("/reencrypt", methods=["POST"])
+@requires("admin")
+@subscriptions_blueprint.response(200, ReencryptedSchema)
+def reencrypt_secrets() -> Response:
+    """Store the secrets of all subscriptions under the first key of MEDIAOPS_SECRETS_KEY_FILE."""
+    return jsonify(service(SubscriptionService).reencrypt(principal().name))
 
 
 @subscriptions_blueprint.route("", methods=["GET"])

@@ -22,8 +22,10 @@ from app.events.subscriptions.store import Listed, SubscriptionStore, cursor_of,
 from app.platform.audit import AuditTrail
 from app.platform.clock import to_ms
 from app.platform.cursors import Page, decode_number, encode_number, encode_text
+from app.platform.encryption import Unreadable
 from app.platform.errors import Conflict, NotFound, Unprocessable
 from app.platform.etags import check_if_match
+from app.platform.turns import in_turns
 
 MAX_SUBSCRIPTIONS: Final = 1_000
 # Ours, so that an id in an address can't reach into another key.
@@ -56,7 +58,8 @@ class SubscriptionService:
 
     def create(self, body: Mapping[str, Any], actor: str, key: tuple[str, str] | None = None) -> Made:
         """A new subscription, checked whole before anything is written. `key` is an Idempotency-Key's digest and
-        fingerprint: the same again is answered the same. Raises InvalidInput, Unprocessable, Conflict."""
+        fingerprint: the same again is answered the same, but without the secret, which may have been rotated since. Raises
+        InvalidInput, Unprocessable, Conflict."""
         digest, fingerprint = key or ("", "")
         subscription_id = uuid.uuid5(uuid.NAMESPACE_OID, digest).hex if digest else uuid.uuid4().hex
         if digest and (before := self._store.get(subscription_id)) is not None:
@@ -137,6 +140,26 @@ class SubscriptionService:
                 self._audit.write_down(actor, "rotate secret", subscription_id)
         until = [one["until"] for one in secrets["signing"] if one["until"] is not None]
         return {"secret": _current(secrets), "previousValidUntil": views.instant(max(until, default=now))}
+
+    def reencrypt(self, actor: str) -> dict[str, Any]:
+        """Store the secrets of all subscriptions under the newest key. Raises Conflict where there is none."""
+        if not self._feeds.encrypts:
+            raise Conflict("Set MEDIAOPS_SECRETS_KEY_FILE first, and start again.", code="no_secrets_key")
+        changed, unreadable = 0, list[str]()
+        ids = [place.id for place in self._store.listed()]
+        for subscription_id in in_turns(ids):
+            try:
+                changed += self._feeds.reencrypt(subscription_id)
+            except NotFound:
+                continue  # deleted meanwhile
+            except Unreadable:
+                unreadable.append(subscription_id)
+        self._audit.write_down(actor, "reencrypt secrets", f"{changed} of {len(ids)}")
+        return {
+            "changed": changed,
+            "unchanged": len(ids) - changed - len(unreadable),
+            "unreadable": unreadable,
+        }
 
     # Looking --------------------------------------------------------------------------------------
 
@@ -257,7 +280,7 @@ class SubscriptionService:
             raise Unprocessable(
                 "This Idempotency-Key was used with another body.", code="idempotency_key_reused"
             )
-        return Made(self.get(before.id), _current(self._feeds.config(before.id)[1]))
+        return Made(self.get(before.id))
 
     def _start(self, start: str | datetime, topics: list[str]) -> dict[str, int]:
         """Topic → after which sequence it begins; those left out begin with what is published from now on."""

@@ -180,6 +180,7 @@ def test_the_life_of_a_subscription(run: Run, tmp_path: Path) -> None:
     rotated = run("subscriptions", "rotate-secret", one).stdout.strip()
     assert rotated.startswith("whsec_")
     assert rotated not in run("subscriptions", "show", one).output
+    assert "MEDIAOPS_SECRETS_KEY_FILE" in run("subscriptions", "reencrypt", exits=1).stderr
     run("subscriptions", "delete", one, "--yes")
     assert "no such subscription" in run("subscriptions", "show", one, exits=1).stderr
 

@@ -219,3 +219,15 @@ def test_a_rotated_secret_is_printed_once(run: Run, httpserver: HTTPServer) -> N
     ).respond_with_json(made)
     result = run("rotate-secret", ID, "--overlap", "60")
     assert (result.stdout.strip(), "2026-11-22" in result.stderr) == (SECRET, True)
+
+
+def test_encrypting_anew_says_what_was_done_and_whose_key_is_missing(
+    run: Run, httpserver: HTTPServer
+) -> None:
+    done = {"changed": 2, "unchanged": 1, "unreadable": []}
+    httpserver.expect_ordered_request(f"{API}/reencrypt", method="POST").respond_with_json(done)
+    assert "2 encrypted under the newest key, 1 were already" in run("reencrypt").stderr
+    httpserver.expect_ordered_request(f"{API}/reencrypt", method="POST").respond_with_json(
+        done | {"unreadable": [ID]}
+    )
+    assert ID in run("reencrypt", exits=1).stderr

@@ -277,6 +277,7 @@ def test_followers_at_one_place_share_what_is_read(stage: Stage, monkeypatch: py
         return read(*args, **more)
 
     monkeypatch.setattr(stage.log, "read", counting)
+    monkeypatch.setattr("app.events.tail._KEPT_S", 60)
     stage.publish(*["asset-created"] * 3, "asset-deleted")
     assert first.places(4) == second.places(4)
     assert other.places(1) == [(ASSETS, 4)]

@@ -33,10 +33,11 @@ def ports(tmp_path: Path) -> dict[str, str]:
 
 def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
     first, second = lay_out(ports(tmp_path)), lay_out(ports(tmp_path))
-    for name in ("api-token", "flower-password", "avos-token"):
+    for name in ("api-token", "flower-password", "avos-token", "secrets-key"):
         assert stat.S_IMODE((first.data_dir / name).stat().st_mode) == 0o600
     assert first.settings.api_token == second.settings.api_token is not None
     assert first.settings.flower_password == second.settings.flower_password is not None
+    assert first.settings.secrets_key == second.settings.secrets_key != ()
     assert first.settings.avos_token == (first.data_dir / "avos-token").read_text().strip()
 
 
