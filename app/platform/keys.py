@@ -163,6 +163,9 @@ class Keys:
         """Feeds that listen to all of a topic, or to events of this name."""
         return f"{self.log(topic)}:listeners" + (f":{name}" if name else "")
 
+    def log_news(self, topic: str) -> str:
+        return f"{self.log(topic)}:news"
+
     def feed(self, feed_id: str) -> str:
         return f"{self.prefix}feed:{feed_id}"
 
@@ -181,6 +184,10 @@ class Keys:
     @property
     def feeds_news(self) -> str:
         return f"{self.prefix}feeds:news"
+
+    @property
+    def feeds_totals(self) -> str:
+        return f"{self.prefix}feeds:totals"
 
     @property
     def feed_messages(self) -> str:

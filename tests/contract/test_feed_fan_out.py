@@ -70,6 +70,8 @@ def test_publishing_to_many_sends_one_message_and_wakes_nobody_itself(
         assert feeds.sinks.sinks[name].sequences == [1, 2, 3, 4]
         feeds.is_settled(name)
     assert feeds.machine.audit() == 0
+    feeds.publish()
+    assert (feeds.messages(), feeds.called) == ([], [TOPIC]), "the next message goes at once"
 
 
 def test_a_few_are_woken_by_who_publishes(feeds: FeedBench) -> None:
@@ -188,9 +190,11 @@ def test_what_a_filter_let_by_before_its_event_is_not_missed(feeds: FeedBench) -
     feeds.publish(9)
     feeds.publish(name="asset-updated")  # 10
     feeds.publish(name="asset-deleted")  # 11
+    feeds.publish(name="asset-updated")  # 12
     trim(feeds, 10)
     feeds.work()
-    assert {tuple(sink.sequences) for sink in feeds.sinks.sinks.values()} == {(10, 11)}
+    assert {tuple(sink.sequences) for sink in feeds.sinks.sinks.values()} == {(10, 11, 12)}
+    assert not feeds.client.exists(feeds.keys.log_news(TOPIC))
     assert {feeds.status(name).missed for name in names} == {()}
 
 
@@ -210,6 +214,19 @@ def test_the_event_that_a_filter_is_still_to_be_woken_for_is_missed_when_it_is_g
     for name in names:
         assert [(one.first, one.last) for one in feeds.status(name).missed] == [(10, 10)], name
         assert feeds.sinks.sinks[name].sequences == [11]
+
+
+def test_news_of_before_dont_hold_up_who_has_begun_to_listen_since(feeds: FeedBench) -> None:
+    many(feeds, topics={TOPIC: ["asset-deleted"]})
+    feeds.publish(name="asset-deleted")
+    feeds.feed("late", topics={TOPIC: ["asset-deleted"], OTHER: ()})
+    feeds.publish(9)
+    trim(feeds, 9)
+    feeds.publish(topic=OTHER)
+    assert feeds.messages() == ["late"]
+    feeds.runner.run("late")
+    assert feeds.status("late").missed == ()
+    assert [(one.topic, one.sequence) for one in feeds.sinks.sinks["late"].taken] == [(OTHER, 1)]
 
 
 def test_a_filter_that_is_widened_before_it_was_woken_still_gets_what_it_wanted(feeds: FeedBench) -> None:
@@ -256,10 +273,12 @@ def test_listeners_that_the_release_before_has_noted_go_on(feeds: FeedBench) -> 
 def test_who_listens_and_was_not_told_is_found_by_the_audit(feeds: FeedBench) -> None:
     """As where the release before publishes, side by side with this one."""
     sink = feeds.feed()
+    feeds.publish(10)
+    feeds.work()
     kept = feeds.client.zrange(feeds.keys.listening(TOPIC), 0, -1)
     feeds.client.delete(feeds.keys.listening(TOPIC))
     feeds.publish()
     feeds.client.zadd(feeds.keys.listening(TOPIC), dict.fromkeys(kept, 0))
     assert feeds.machine.audit() == 1
     feeds.work()
-    assert sink.sequences == [1]
+    assert sink.sequences == [*range(1, 12)]

@@ -48,13 +48,13 @@ local function read_listener(member)
   return id, names
 end
 
--- The first event that a listener to these names may want and wasn't woken for yet; nil where there is none.
+-- The first event, or one before it, that a listener to these names wants and wasn't woken for yet; nil where there is none.
 local function first_news(topic, names, score)
   local found
   for _, news in ipairs(redis.call('HMGET', news_key(topic), unpack(names))) do
     local first, latest = string.match(news or '', '^(%d+) (%d+)$')
     if first and tonumber(latest) > score then
-      found = math.min(found or tonumber(latest), math.max(tonumber(first), score + 1))
+      found = math.min(found or tonumber(first), tonumber(first))
     end
   end
   return found
@@ -107,7 +107,7 @@ local function wake_feeds(topic, name, sequence)
   for _, of in ipairs({ ALL, name }) do
     local key = listeners_key(topic, of)
     local count = redis.call('ZCARD', key)
-    if count > wakes_left or (count > 0 and redis.call('HEXISTS', news_key(topic), of) == 1) then
+    if count > wakes_left then
       note_news(topic, of, sequence)
     elseif count > 0 then
       wakes_left = wakes_left - count

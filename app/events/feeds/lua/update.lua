@@ -12,7 +12,7 @@ if not f then return 0 end
 -- What it has let by under its old filter isn't wanted by the new one either.
 for _, one in ipairs(wanted(f)) do
   local handled = listens_to(f, one[1], one[2])
-  if handled then redis.call('HSET', feed_key(f.id, 'cursor'), one[1], int(handled)) end
+  if handled then pass_over(f.id, one[1], handled + 1) end
 end
 stop_listening(f, wanted(f))
 f.revision = redis.call('HINCRBY', feed_key(f.id), 'revision', 1)
