@@ -15,6 +15,7 @@ from app.avos.readback import ReadBack
 from app.drift.audit import DriftAudit, Schedule
 from app.drift.service import DriftService
 from app.drift.service import Parts as DriftParts
+from app.events.feeds.figures import FiguresReader
 from app.events.feeds.machine import FeedMachine, FeedScripts, Ground
 from app.events.feeds.runner import Runner
 from app.events.feeds.session import Policy as DeliveryPolicy
@@ -68,6 +69,7 @@ class System:
     events: EventLog
     feeds: FeedStore
     feed_ticks: FeedTicks
+    feed_figures: FiguresReader
     runner: Runner
     subscriptions: SubscriptionService
 
@@ -119,6 +121,7 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         events=events,
         feeds=feeds,
         feed_ticks=FeedTicks(machine),
+        feed_figures=FiguresReader(scripts),
         runner=Runner(
             machine,
             sinks,

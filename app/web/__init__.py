@@ -86,7 +86,7 @@ def create_app(system: System) -> Flask:
     for blueprint in ROOMS:
         api.register_blueprint(blueprint)
     app.register_blueprint(health_blueprint(system.canaries))
-    subscriptions = SubscriptionCollector(system.subscriptions.statuses)
+    subscriptions = SubscriptionCollector(system.feed_figures.read)
     app.register_blueprint(
         metrics_blueprint(system.outgoing, system.drift.results, system.canaries, (subscriptions,))
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from app.events.feeds.model import FeedStatus
 from app.events.feeds.store import FeedStore
 from app.events.log import EventLog
 from app.events.sinks import signing
@@ -187,12 +186,6 @@ class SubscriptionService:
                     more = bool(waiting) or number + 1 < len(chunk)
                     return Page(items, cursor_of(place) if more else None)
         return Page(items)
-
-    def statuses(self) -> list[FeedStatus]:
-        """How all of them are doing, for monitoring."""
-        ids = [place.id for place in self._store.listed()]
-        chunks = (ids[at : at + _CHUNK] for at in range(0, len(ids), _CHUNK))
-        return [status for chunk in chunks for status in self._feeds.statuses(chunk).values()]
 
     def deliveries(self, subscription_id: str, limit: int, cursor: str | None, outcome: str | None) -> Page:
         """The delivery log, the newest attempt first."""

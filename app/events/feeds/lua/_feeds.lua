@@ -244,6 +244,12 @@ local function tell(f, name, fields)
   log('delivery-operations', name, cjson.encode(fields))
 end
 
+-- Counted for the feed, and for all subscriptions together (what a replay does, for itself only).
+local function count(f, name, by)
+  redis.call('HINCRBY', feed_key(f.id, 'counters'), name, int(by))
+  if not f.replaying then redis.call('HINCRBY', P .. 'feeds:totals', name, int(by)) end
+end
+
 -- Entries that are gone before they were handled.
 local function note_missed(f, topic, first, last)
   local missed = f.missed and cjson.decode(f.missed) or {}
@@ -256,6 +262,6 @@ local function note_missed(f, topic, first, last)
   end
   f.missed = cjson.encode(missed)
   redis.call('HSET', feed_key(f.id), 'missed', f.missed)
-  redis.call('HINCRBY', feed_key(f.id, 'counters'), 'missed', int(last - first + 1))
+  count(f, 'missed', last - first + 1)
   tell(f, 'subscription-gap', { topic = topic, from = first, to = last })
 end

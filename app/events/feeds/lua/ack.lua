@@ -77,7 +77,7 @@ local function note_events()
     redis.call('ZADD', feed_key(f.owner, 'parked'), int(now), one[1])
     redis.call('HSET', feed_key(f.owner, 'parked:why'), one[1], payload(one[2]))
   end
-  for name, n in pairs(ctl.counts) do redis.call('HINCRBY', feed_key(f.id, 'counters'), name, int(n)) end
+  for name, n in pairs(ctl.counts) do count(f, name, n) end
   for _, one in ipairs(ctl.journal) do
     redis.call('XADD', P .. 'subscription:' .. f.owner .. ':deliveries', 'MAXLEN', '~', JOURNAL_LENGTH, '*', 'at', int(now),
       'outcome', one[1], 'entry', payload(one[2]))

@@ -28,7 +28,7 @@ local function look_after(f)
     if f.leaseUntil and f.leaseUntil > now then
       redis.call('ZADD', P .. 'feeds:due', int(f.leaseUntil), f.id)
     else
-      redis.call('HINCRBY', feed_key(f.id, 'counters'), 'reclaims', 1)
+      count(f, 'reclaims', 1)
       settle(f)
     end
   elseif f.wake then
