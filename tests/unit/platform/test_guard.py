@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 
 import pytest
 
@@ -86,6 +87,27 @@ def test_an_operator_can_allow_networks() -> None:
         assert guard.permits(address)
     for address in ("10.2.0.1", "fd13::1", "127.0.0.2", "::1", "169.254.169.254"):
         assert not guard.permits(address)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "192.168.0.1", "fe80::1", "fd00::1", "::1"])
+def test_what_python_knows_not_to_be_public_is_refused_whatever_the_list_says(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list is a package's, which may lose an entry, or not have a range that has just been reserved."""
+    monkeypatch.setattr("app.platform.guard._DENIED", ())
+    assert not Guard().permits(address)
+    assert Guard([address]).permits(address)
+    assert Guard().permits(PUBLIC)
+
+
+@pytest.mark.parametrize("address", ["168.63.129.16", "224.0.0.1", "64:ff9b::7f00:1"])
+def test_what_the_list_has_is_refused_though_python_calls_it_public(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ip_address(address).is_global
+    assert not Guard().permits(address)
+    monkeypatch.setattr("app.platform.guard._DENIED", ())
+    assert Guard().permits(address)
 
 
 def test_a_setting_that_is_no_network_is_an_error() -> None:

@@ -36,6 +36,18 @@ def test_a_caller_is_told_when_to_come_back(system: Any) -> None:
     assert 1 <= int(answer.headers["Retry-After"]) <= 3600
 
 
+def test_one_caller_does_not_use_up_the_rate_of_another(system: Any) -> None:
+    app = create_app(build_system(system.redis, "web", rate_limit="3/hour"))
+    first = Caller(app, BOOTSTRAP)
+    tokens = [
+        first.post("/api/tokens", json={"name": "x", "scopes": ["read"]}).json["token"] for _ in range(2)
+    ]
+    for caller in (Caller(app, token) for token in tokens):
+        assert [caller.get("/api/custom/requests").status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert first.get("/api/custom/requests").status_code == 200  # its third
+    assert first.get("/api/custom/requests").status_code == 429
+
+
 def test_without_a_rate_nothing_is_counted(system: Any, caller: Caller) -> None:
     for _ in range(5):
         assert caller.get("/api/custom/requests").status_code == 200

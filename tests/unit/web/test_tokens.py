@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from flask.testing import FlaskClient
 
 from app.platform.errors import BadRequest, NotFound
 from app.platform.keys import Keys
-from app.platform.tokens import SCOPES, TokenStore
+from app.platform.tokens import SCOPES, TokenStore, digest
 from tests.unit.web.conftest import BOOTSTRAP, Caller
 
 
@@ -58,6 +59,29 @@ def test_without_a_valid_token_401(anonymous: FlaskClient, header: str | None) -
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert answer.json is not None
     assert BOOTSTRAP not in answer.text
+
+
+@pytest.mark.parametrize("length", [1, 8, 31, 513])
+def test_a_token_of_another_length_is_nobodys_even_where_the_store_knows_it(
+    anonymous: FlaskClient, system: Any, length: int
+) -> None:
+    """What is shorter could be guessed; whatever wrote it into the store, it was none of ours."""
+    token = "x" * length
+    known = json.dumps({"id": "a" * 16, "name": "short", "scopes": list(SCOPES), "createdAt": None})
+    system.redis.hset(system.keys.tokens, digest(token), known)
+    answer = anonymous.get("/api/custom/requests", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "token_invalid")
+    allowed = "y" * 32
+    system.redis.hset(system.keys.tokens, digest(allowed), known)
+    good = anonymous.get("/api/custom/requests", headers={"Authorization": f"Bearer {allowed}"})
+    assert good.status_code == 200
+
+
+def test_a_token_that_is_made_cannot_be_guessed(system: Any) -> None:
+    tokens = TokenStore(system.redis, Keys("web"), None)
+    made = {tokens.create("x", ["read"]).secret for _ in range(3)}
+    assert len(made) == 3
+    assert all(len(secret) >= 43 for secret in made)  # 32 random bytes
 
 
 def test_the_scheme_is_read_whatever_its_case(anonymous: FlaskClient) -> None:
