@@ -39,6 +39,7 @@ EXPIRE_CHUNK = 10
 TRIM_CHUNK = 25
 AUDIT_CHUNK = 50
 SOON = timedelta(hours=2)
+_MORE_MARKS = 2  # what `finish` says
 
 
 class Templates(Protocol):
@@ -243,7 +244,10 @@ class OutgoingStore:
             if decision.next_try_at is not None:
                 control["next_try_at"] = int(decision.next_try_at.timestamp() * 1000)
         unknown = encode(error.unknown) if error is not None and error.unknown is not None else b""
-        return bool(self._run("finish", control, encode(result.attempt), unknown))
+        word = int(self._run("finish", control, encode(result.attempt), unknown))
+        if word == _MORE_MARKS:
+            self.clear_marks(claim.destination)
+        return word > 0
 
     def drifted(
         self,
@@ -318,6 +322,21 @@ class OutgoingStore:
         """It was read back and shows what was delivered, or was sent again; False where it is suspected anew."""
         control: Control = {"destination": destination, "name": suspect.name, "till": suspect.till_ms}
         return bool(self._run("unsuspect", control))
+
+    def clear_marks(self, destination: str, most: int = 20) -> None:
+        """Go on with the lanes whose marks of undelivered requests a delivery couldn't all look at; by 100 marks, so
+        often at most."""
+        for _ in range(most):
+            if not self._run("marks", {"destination": destination}):
+                return
+
+    def look_through(self, destination: str, lanes: Sequence[str]) -> None:
+        """Have the marks of these lanes looked through, where they have any."""
+        summaries = zip(lanes, self.lane_summaries(destination, lanes), strict=True)
+        waiting = {lane: "" for lane, stands in summaries if stands.failing}
+        if waiting:
+            with store_errors():
+                self.client.hset(self.keys.marks(destination), mapping=waiting)
 
     def trim(self, *, seconds: float = float("inf")) -> int:
         """Remove final records older than the history is kept; for so long at most, and the rest next time."""

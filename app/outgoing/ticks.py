@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from app.events.retention import trim_logs
+from app.outgoing.model import AVOS
 from app.outgoing.operations import Operations
 from app.outgoing.service import DESTINATIONS
 from app.outgoing.store import OutgoingStore
@@ -15,6 +16,8 @@ from app.platform.redis import store_errors
 FULL_SHARE: Final = 0.85  # of maxmemory: above it, accept takes no new work and the rest drains
 AUDIT_CHUNKS: Final = 100  # of 50 records
 EXPIRE_S: Final = 3.0  # of a tick: retries must not wait for a hundred thousand expiries
+MARKED_LANES: Final = 500  # of a tick
+MARKS_CALLS: Final = 200  # of a tick, for 100 marks each
 TRIM_S: Final = 20.0  # of the minute between two
 _FULL_FOR_MS: Final = 30_000  # the mark falls off by itself if nobody renews it
 
@@ -74,7 +77,20 @@ class Ticks:
                 break
         with store_errors():
             client.set(key, cursor)
+        self.clear_marks()
         return mended
+
+    def clear_marks(self) -> None:
+        """Look through the marks of the next registered content media that seem out of step, and of what was left over."""
+        client, key = self._store.client, f"{self._store.keys.prefix}marks:cursor"
+        with store_errors():
+            cursor = int(client.get(key) or b"0")
+            cursor, some = client.hscan(self._store.keys.active_by_media, cursor, count=MARKED_LANES)
+            client.set(key, str(cursor))
+        lanes = [media.decode() for media in some]
+        for start in range(0, len(lanes), MARKED_LANES):
+            self._store.look_through(AVOS, lanes[start : start + MARKED_LANES])
+        self._store.clear_marks(AVOS, MARKS_CALLS)
 
     def work_on_operations(self, seconds: float = 0.8) -> int:
         """Go on with operators' bulk verbs."""

@@ -127,6 +127,9 @@ class Keys:
     def fields(self, destination: str, path: str) -> str:
         return f"{self.prefix}fields:{destination}:{path}"
 
+    def marks(self, destination: str) -> str:
+        return f"{self.prefix}marks:{destination}"
+
     def suspects(self, destination: str) -> str:
         return f"{self.prefix}suspects:{destination}"
 

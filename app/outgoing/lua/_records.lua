@@ -56,17 +56,23 @@ local function version(entry)
   return tonumber(seq) or 0, id
 end
 
--- Members that no newer request has set, and a request that set one of the others.
+-- Members that no newer request has set, a request that set one of the others, how many there are in all, and all requests
+-- that set others.
 local function still_own(r)
   local names = members_of(r)
-  local own, newer = {}, nil
-  if #names == 0 then return own, newer, 0 end
+  local own, newer, setters = {}, nil, {}
+  if #names == 0 then return own, newer, 0, setters end
   local newest = many(fields_key(r), prefixed('v:', names))
   for i, name in ipairs(names) do
     local seq, id = version(newest[i])
-    if seq <= r.seq then own[#own + 1] = name else newer = id end
+    if seq <= r.seq then
+      own[#own + 1] = name
+    else
+      newer = id
+      setters[id] = true
+    end
   end
-  return own, newer, #names
+  return own, newer, #names, setters
 end
 
 local function covered(r)

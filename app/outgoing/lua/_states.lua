@@ -46,8 +46,14 @@ local function to_pending(r)
   if r.barrier then mark(lane, 'b', r.seq, r.id) end
 end
 
--- End a request. `undelivered` leaves a mark that keeps its content media out of step.
-local function finish_as(r, state, fields, undelivered)
+-- Did what it was about never arrive? An operator who discards a request that sets no fields wants nothing any more.
+local function undelivered(r)
+  if r.state == 'discarded' then return #still_own(r) > 0 end
+  return r.state == 'rejected' or r.state == 'expired'
+end
+
+-- End a request. One that is undelivered leaves a mark that keeps its content media out of step.
+local function finish_as(r, state, fields)
   local lane = lane_key(r)
   local was_open = r.state == 'pending' or r.state == 'live' or r.state == 'failed'
   leave(r)
@@ -55,7 +61,7 @@ local function finish_as(r, state, fields, undelivered)
   local set = { 'finishedAt', int(now), 'token', '', 'leaseUntil', '', 'nextTryAt', '' }
   for _, v in ipairs(fields or {}) do set[#set + 1] = v end
   enter(r, state, set)
-  if undelivered then mark(lane, 'x', r.seq, r.id) end
+  if undelivered(r) then mark(lane, 'x', r.seq, r.id) end
   redis.call('ZADD', P .. 'finished', int(now), r.id)
   redis.call('ZREM', P .. 'expiry', r.id)
   if r.urgentAt then redis.call('ZREM', P .. 'kickoffs', r.id) end
@@ -64,8 +70,40 @@ local function finish_as(r, state, fields, undelivered)
 end
 
 local function supersede(r, by, reason)
-  finish_as(r, 'superseded', { 'supersededBy', by or '', 'reason', reason }, false)
+  finish_as(r, 'superseded', { 'supersededBy', by or '', 'reason', reason })
   note_request(r, 'superseded', { by = by, reason = reason })
+end
+
+-- A newer request that has set what this one was about and was delivered ('': planning has withdrawn it all), or nil.
+local function made_good_by(r)
+  local own, _, count, setters = still_own(r)
+  if r.barrier or count == 0 or #own > 0 then return nil end
+  for id in pairs(setters) do
+    if id == '' or redis.call('HGET', request_key(id), 'state') == 'delivered' then return id end
+  end
+  return nil
+end
+
+-- Look at some of a lane's `x` marks, behind the one named `from` ('' for the oldest): what was made good is superseded, and
+-- the mark of what is gone, or doesn't want to be delivered any more, goes. `delivered` has just been. Where to go on, or nil.
+local MOST_MARKS = 100
+local function clear_marks(lane, from, delivered)
+  local marks = redis.call('ZRANGEBYLEX', lane, from == '' and '[x:' or '(' .. from, '(x;', 'LIMIT', 0, MOST_MARKS)
+  for _, member in ipairs(marks) do
+    local r, why = read(member:sub(20))
+    if r and (r.state == 'rejected' or r.state == 'expired' or (r.state == 'discarded' and not r.barrier)) then
+      local by
+      if delivered then
+        by = r.versionPath == delivered.versionPath and r.seq < delivered.seq and covered(r) and delivered.id
+      else
+        by = made_good_by(r)
+      end
+      if by then supersede(r, by, 'newer') end
+    elseif why ~= 'newer' then
+      redis.call('ZREM', lane, member)
+    end
+  end
+  return marks[MOST_MARKS]
 end
 
 -- Keep the first 5 and the last 20 attempts.
@@ -99,13 +137,13 @@ local function to_failed(r, code, detail, next_try_at)
 end
 
 local function to_rejected(r, code, detail)
-  finish_as(r, 'rejected', { 'reason', code, 'error', detail }, true)
+  finish_as(r, 'rejected', { 'reason', code, 'error', detail })
   log_request('sync-rejected', r, { code = code, detail = detail })
   note_request(r, 'rejected', { code = code, detail = detail })
 end
 
 local function to_expired(r)
-  finish_as(r, 'expired', { 'expiredAt', int(now) }, true)
+  finish_as(r, 'expired', { 'expiredAt', int(now) })
   log_request('sync-expired', r, {})
   note_request(r, 'expired', {})
 end

@@ -166,7 +166,7 @@ for _, q in ipairs(wanted) do
     open_path(r, 1)
     r.state = 'new'
     if q.rejected then
-      finish_as(r, 'rejected', { 'reason', q.rejected, 'error', q.rejected_detail }, true)
+      finish_as(r, 'rejected', { 'reason', q.rejected, 'error', q.rejected_detail })
       open_path(r, -1)
       log_request('sync-rejected', r, { code = q.rejected, detail = q.rejected_detail })
       note_request(r, 'rejected', { code = q.rejected, detail = q.rejected_detail })

@@ -14,8 +14,7 @@ if not r then return { 'missing' } end
 local state = r.state
 if ctl.verb == 'discard' then
   if state ~= 'pending' and state ~= 'failed' and state ~= 'rejected' and state ~= 'expired' then return { 'state', state } end
-  local own = still_own(r)
-  finish_as(r, 'discarded', { 'reason', 'discarded', 'discardedBy', ctl.actor }, r.barrier or #own > 0)
+  finish_as(r, 'discarded', { 'reason', 'discarded', 'discardedBy', ctl.actor })
   note_request(r, 'discarded', { by = ctl.actor })
 else
   if state ~= 'failed' and state ~= 'rejected' and state ~= 'expired' and state ~= 'discarded' then return { 'state', state } end

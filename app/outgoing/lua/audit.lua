@@ -71,6 +71,9 @@ for i = 1, #scan[2], 2 do
   elseif r and not RIGHT[r.state] and r.state ~= 'new' then
     -- A script broke off after it had ended the record.
     clear(r)
+    redis.call('ZREM', P .. 'kickoffs', id)
+    redis.call('ZREM', P .. 'deadlines', id)
+    if undelivered(r) then mark(lane_key(r), 'x', r.seq, id) end
     redis.call('ZADD', P .. 'requests:' .. r.state, int(r.seq), id)
     redis.call('ZADD', P .. 'finished', int(now), id)
     redis.call('ZREM', P .. 'expiry', id)

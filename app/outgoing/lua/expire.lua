@@ -36,7 +36,7 @@ local looked = #found
 
 local function behind(id, r)
   looked = looked + 1
-  if not r then
+  if not r or (r.state ~= 'pending' and r.state ~= 'live' and r.state ~= 'failed') then
     redis.call('ZREM', P .. 'deadlines', id)
   elseif r.state == 'pending' and r.destination == ctl.destination then
     give_up(r)

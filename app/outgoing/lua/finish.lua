@@ -4,7 +4,7 @@
 -- ARGV[1] {id, token, state: delivered|failed|rejected|expired, code?, detail?, next_try_at?,
 --         signal: good|fault|fatal|'', rest_ms?, suspect?, …}
 -- ARGV[2] template "promote"; ARGV[3] the attempt (JSON, kept as it is); ARGV[4] the unknown outcome (JSON) or ''
--- Result  1, or 0 where the claim was lost
+-- Result  1, 2 where `marks` has more to look at, 0 where the claim was lost
 -- include: _lib.lua
 
 local r = read(ctl.id)
@@ -32,21 +32,16 @@ local function note_delivered()
   chunked('HSET', fields_key(r), set)
 end
 
--- A delivery makes good what older requests of the same path left undelivered.
+-- A delivery makes good what older requests of the same path left undelivered; of more than some, later.
+local more = false
 local function make_good()
-  for _, id in ipairs(all(lane_key(r), 'x', 100)) do
-    local older, why = read(id)
-    if why == 'absent' then
-      redis.call('ZREM', lane_key(r), 'x:' .. pad(0) .. ':' .. id)
-    elseif older and older.versionPath == r.versionPath and older.seq < r.seq and covered(older) then
-      supersede(older, r.id, 'newer')
-    end
-  end
+  more = clear_marks(lane_key(r), '', r) ~= nil
+  if more then redis.call('HSET', P .. 'marks:' .. r.destination, r.lane, '') end
 end
 
 if ctl.state == 'delivered' then
   note_delivered()
-  finish_as(r, 'delivered', { 'reason', '', 'error', '' }, false)
+  finish_as(r, 'delivered', { 'reason', '', 'error', '' })
   schedule_read_back(r)
   note_timing(r)
   make_good()
@@ -71,4 +66,4 @@ install_head(r)
 -- Under a backlog, room is filled again a tenth of the bound at a time: a promotion for every request that
 -- ends would cost a task each. What this leaves over, the tick promotes within a second.
 if in_flight(r.destination) <= ctl.in_flight * 0.9 then wake_if_work(r.destination) end
-return 1
+return more and 2 or 1

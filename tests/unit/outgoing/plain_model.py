@@ -399,7 +399,7 @@ class Model:
         if verb == "discard":
             if one.state not in ("pending", "failed", "rejected", "expired"):
                 return False
-            self._end(one, "discarded", undelivered=one.barrier or bool(self.own(one)))
+            self._end(one, "discarded", undelivered=not one.barrier and bool(self.own(one)))
         else:
             if one.state not in ("failed", "rejected", "expired", "discarded") or self.covered(one):
                 return False
