@@ -17,9 +17,13 @@ from typing import Any
 
 import pytest
 import yaml
+from redis import Redis
+from redis.exceptions import AuthenticationError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.cli.root import main
 from app.local.layout import free_port
+from app.platform.embedded import find_server
 from app.platform.redis import connect
 from app.settings import Settings
 from app.watch.canaries import watch
@@ -221,8 +225,79 @@ def test_the_composition_runs_these_roles_on_a_persistent_store() -> None:
         # Compose restarts only what has ended.
         assert ("--end-silent" in check) == (role in (*WORKERS, "beat"))
     assert services["live"]["deploy"]["replicas"] == 2
-    command = services["valkey"]["command"]
-    assert command[command.index("--appendonly") + 1] == "yes"
-    assert command[command.index("--appendfsync") + 1] == "always"
-    assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
-    assert "flower-password" in services["flower"]["secrets"]
+    script = services["valkey"]["command"][-1]
+    for wanted in ("--appendonly yes", "--appendfsync always", '--save ""', "--maxmemory-policy noeviction"):
+        assert wanted in script
+
+
+def test_each_service_has_the_secrets_that_it_needs_and_no_others() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    composition: dict[str, Any] = yaml.safe_load(text)
+    sinks, avos = {"redis-url", "secrets-key"}, {"redis-url", "avos-token"}
+    needed = {
+        "api": {"api-token"} | avos | sinks,
+        "pending": {"redis-url"},
+        "live": avos,
+        "deliveries": sinks,
+        "deliveries-slow": sinks,
+        "ticks": avos,
+        "beat": {"redis-url"},
+        "flower": {"redis-url", "flower-password"},
+        "valkey": {"valkey-password"},
+        "avos-stand-in": {"avos-token"},
+        "import": {"api-token"},
+    }
+    services = composition["services"]
+    assert {name: set(service.get("secrets", ())) for name, service in services.items()} == needed
+    for name, service in services.items():
+        environment = service.get("environment", {})
+        files = {Path(value).name for key, value in environment.items() if key.endswith("_FILE")}
+        if name not in ("valkey", "avos-stand-in"):  # these name theirs in their commands
+            assert files == needed[name]
+        assert ("AWS_SECRET_ACCESS_KEY" in environment) == (name in ("api", "deliveries", "deliveries-slow"))
+        assert "MEDIAOPS_REDIS_URL" not in environment
+    made = text[: text.index("name: mediaops-sync")]
+    assert all(name in made for name in composition["secrets"])
+
+
+def test_the_compositions_store_asks_for_a_password_that_no_command_line_shows(tmp_path: Path) -> None:
+    """Its command as it stands there, without a container around it."""
+    composition: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    script = str(composition["services"]["valkey"]["command"][-1]).replace("$$", "$")
+    (tmp_path / "valkey-password").write_text("the-password\n")
+    here = {"/run/secrets": str(tmp_path), "docker-entrypoint.sh valkey-server": str(find_server())}
+    for there, instead in here.items():
+        assert there in script
+        script = script.replace(there, instead)
+    port = free_port()
+    process = subprocess.Popen(
+        ["sh", "-c", script.replace(" - ", f" - --port {port} --dir {tmp_path} ")], stdout=subprocess.DEVNULL
+    )
+    try:
+        with (
+            Redis(port=port) as nobody,
+            Redis(port=port, password="the-password", decode_responses=True) as known,
+        ):
+            until(lambda: refused_for_its_password(nobody), what="the server")
+            assert known.ping()
+            wanted = {
+                "appendonly": "yes",
+                "appendfsync": "always",
+                "save": "",
+                "maxmemory-policy": "noeviction",
+            }
+            assert {name: known.config_get(name)[name] for name in wanted} == wanted
+        assert b"the-password" not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def refused_for_its_password(client: Redis) -> bool:
+    try:
+        client.ping()
+    except AuthenticationError:
+        return True
+    except RedisConnectionError:
+        return False
+    raise AssertionError("whoever asks is answered")
