@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -292,3 +293,14 @@ def test_thousands_of_members_break_no_script(bench: Bench) -> None:
     bench.accept(bench.barrier(method="PUT"))
     bench.run()
     assert bench.store.audit() == []
+
+
+def test_a_retry_near_kick_off_and_what_waits_in_its_lane_do_not_run_side_by_side(bench: Bench) -> None:
+    soon = bench.now + timedelta(minutes=5)
+    [first] = bench.accept(bench.patch(members={"a": 1}, urgent_at=soon))
+    bench.run(AttemptError("server_error", "AVOS answered 500.", status=500))
+    bench.tick()
+    [second] = bench.accept(bench.patch(members={"b": 1}, urgent_at=soon + timedelta(minutes=5)))
+    assert bench.take() == [first]
+    bench.send(first)
+    assert bench.take() == [second]

@@ -118,6 +118,7 @@ local function consider(id, retry)
     return false
   end
   go_live(r)
+  install_head(r) -- what waits in its lane isn't runnable any more
   return true
 end
 
