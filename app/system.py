@@ -147,6 +147,7 @@ def policy(settings: Settings) -> Policy:
         grace=timedelta(seconds=settings.deadline_grace_s),
         breaker_threshold=settings.breaker_threshold,
         release_rate=settings.release_rate,
+        probe_interval=timedelta(seconds=settings.retry_interval_s),
     )
 
 

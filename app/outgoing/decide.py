@@ -11,6 +11,9 @@ from typing import Any, Final
 from app.outgoing.model import State
 
 LONGEST_REST_S: Final = 300.0  # a far side that asks for an hour is asked again after five minutes
+NEAR_REST_S: Final = 10.0  # and what is on air or kicks off soon doesn't wait for more than a tick
+SOON: Final = timedelta(hours=2)
+AGAIN_S: Final = 1.0  # a blink of the far side is over by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +59,38 @@ class Signal(StrEnum):
     """What an attempt says about its destination, for the breaker."""
 
     GOOD = "good"  # it answered for itself, whatever it said
-    FAULT = "fault"  # it may be down: unreachable, 502–504, 429; several lanes open the breaker
-    FATAL = "fatal"  # no request can succeed: our token or its certificate; one opens the breaker
+    FAULT = "fault"  # it is down or wants no more: unreachable, 429; several lanes open the breaker
+    DOUBT = (
+        "doubt"  # 502 to 504, a lost answer: so too, unless others are served and it is this document's own
+    )
+    REFUSED = "refused"  # 401, 403, 407: our token, or only this document; the second lane opens the breaker
+    FATAL = "fatal"  # no request can succeed: its certificate; one opens the breaker
     NOTHING = ""
 
 
-_FATAL: Final = frozenset({"unauthorized", "forbidden", "proxy_auth", "tls_error"})
+_REFUSED: Final = frozenset({"unauthorized", "forbidden", "proxy_auth"})
+_NOBODYS_OWN: Final = frozenset({"connect_failed", "address_refused", "throttled"})
 
 
 def signal(error: AttemptError | None) -> Signal:
     """A 500, a 404 or a malformed answer counts against the request, not against the destination."""
     if error is None:
         return Signal.GOOD
-    if error.code in _FATAL:
+    if error.code == "tls_error":
         return Signal.FATAL
-    return Signal.FAULT if error.destination_fault else Signal.GOOD
+    if error.code in _REFUSED:
+        return Signal.REFUSED
+    if not error.destination_fault:
+        return Signal.GOOD
+    return Signal.FAULT if error.code in _NOBODYS_OWN else Signal.DOUBT
+
+
+def again_s(error: AttemptError | None, age_from: datetime | None) -> float | None:
+    """Seconds until a request that failed for the first time is tried again without waiting for the tick, where it
+    was the far side's fault and may be over; None: the next tick it is."""
+    if age_from is not None or error is None or error.retry_after_s:
+        return None
+    return AGAIN_S if signal(error) in (Signal.FAULT, Signal.DOUBT) else None
 
 
 def rest(error: AttemptError | None) -> float:
@@ -87,12 +107,14 @@ def decide(
     age_from: datetime | None,
     deadline: datetime | None,
     max_age: timedelta,
+    urgent_at: datetime | None = None,
 ) -> Decision:
     """Delivered, failed (due at the next tick), rejected, or expired.
 
     `age_from` is the first failure since acceptance or an operator's retry, None at the first failure
-    itself. `deadline` None: there is none, or an operator has waived it. Retry-After can defer a try but
-    not past the moment when the record expires, so that the expiry stays on time.
+    itself. `deadline` None: there is none, or an operator has waived it. `urgent_at`: its kick-off, None where
+    that doesn't count (any more). Retry-After defers a try for `LONGEST_REST_S` at most, on air and shortly before
+    for `NEAR_REST_S`, and not past the moment when the record expires, so that the expiry stays on time.
     """
     if error is None:
         return Decision(State.DELIVERED)
@@ -101,8 +123,9 @@ def decide(
     expires_at = expiry(age_from or now, deadline, max_age)
     if now >= expires_at:
         return Decision(State.EXPIRED)
-    rest = timedelta(seconds=max(0.0, min(error.retry_after_s or 0.0, max_age.total_seconds())))
-    return Decision(State.FAILED, next_try_at=min(now + rest, expires_at))
+    longest = NEAR_REST_S if urgent_at is not None and urgent_at <= now + SOON else LONGEST_REST_S
+    deferred = timedelta(seconds=max(0.0, min(error.retry_after_s or 0.0, longest)))
+    return Decision(State.FAILED, next_try_at=min(now + deferred, expires_at))
 
 
 def expiry(age_from: datetime, deadline: datetime | None, max_age: timedelta) -> datetime:

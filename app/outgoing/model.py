@@ -198,6 +198,7 @@ class Claim:
     lease_until_ms: int
     age_from_ms: int | None = None  # first failure since acceptance or an operator's retry
     deadline_ms: int | None = None  # None also where an operator has waived it
+    urgent_at_ms: int | None = None  # its kick-off, while its event hasn't ended
     unknown: Mapping[str, Any] | None = None  # an earlier attempt's unknown outcome: what was sent
     delivered: tuple[tuple[str, bytes], ...] = ()  # members as AVOS was given them last, where that is known
 

@@ -192,6 +192,7 @@ def destination_view(name: str, stored: Mapping[bytes, bytes], now_ms: int) -> d
         "detail": text(b"detail"),
         "openedAt": time(b"openedAt"),
         "probedAt": time(b"probedAt"),
+        "nextProbeAt": time(b"nextProbeAt"),
         "timesOpened": int(stored.get(b"opened", b"0")),
         "notBefore": time(b"notBefore") if resting else None,
         "recoveringFrom": time(b"recoveringFrom"),

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from redis import Redis
 
 from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.outgoing.control import Control, acceptance_control
-from app.outgoing.decide import Result, decide, rest, signal
+from app.outgoing.decide import NEAR_REST_S, SOON, Result, again_s, decide, rest, signal
 from app.outgoing.errors import Again, IdempotencyMismatch
 from app.outgoing.model import AVOS, Acceptance, Accepted, Claim, Sending, State, encode
 from app.platform.clock import from_ms
@@ -38,7 +38,6 @@ PROMOTE_CHUNK = 50
 EXPIRE_CHUNK = 10
 TRIM_CHUNK = 25
 AUDIT_CHUNK = 50
-SOON = timedelta(hours=2)
 _MORE_MARKS = 2  # what `finish` says
 
 
@@ -64,6 +63,7 @@ class Policy:
     grace: timedelta = timedelta(days=1)  # after its event's end
     breaker_threshold: int = 3  # lanes that meet a fault before the breaker opens
     release_rate: int = 200  # retries a second after an outage
+    probe_interval: timedelta = timedelta(seconds=10)  # the longest between two probes behind an open breaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,10 @@ def _pairs(flat: Sequence[bytes]) -> tuple[tuple[str, bytes], ...]:
 
 def _ms(span: timedelta) -> int:
     return int(span.total_seconds() * 1000)
+
+
+def _instant(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)
 
 
 class OutgoingStore:
@@ -163,23 +167,27 @@ class OutgoingStore:
 
     # The way of one request -----------------------------------------------------------------------
 
-    def promote(self, destination: str, *, probe: bool = False) -> int:
+    def promote(self, destination: str) -> int:
         """From pending (and what is due of the failed) to live, up to the bound; returns how many.
 
-        Behind an open breaker nothing but one request, and that only when a tick asks for a `probe`.
+        Behind an open breaker nothing but probes, when their time has come; just after it has closed, the failed table
+        is swept once more, so that it needn't wait for the tick.
         """
         control: Control = {
             "destination": destination,
             "soon_ms": _ms(SOON),
             "limit": PROMOTE_CHUNK,
             "release_rate": self.policy.release_rate,
-            **({"probe": True} if probe else {}),
+            "probe_ms": _ms(self.policy.probe_interval),
+            "near_rest_ms": int(NEAR_REST_S * 1000),
         }
         promoted = 0
         while True:
-            count = int(self._run("promote", control, *self._live_messages))
-            promoted += count
-            if count < PROMOTE_CHUNK:
+            count, sweep = self._run("promote", control, *self._live_messages)
+            promoted += int(count)
+            if sweep:
+                self.sweep(destination)
+            elif count < PROMOTE_CHUNK:
                 return promoted
 
     def claim(self, request_id: str) -> Claim | None:
@@ -188,9 +196,8 @@ class OutgoingStore:
         answer = self._run("claim", {"id": request_id, "token": token})
         if answer is None:
             return None
-        at, lease_until, fence, destination, method, path, media, unknown, age_from, deadline, kind = answer[
-            :11
-        ]
+        at, lease_until, fence, destination, method, path, media, unknown, *more = answer[:12]
+        age_from, deadline, kind, urgent_at = more
         return Claim(
             request_id=request_id,
             token=token,
@@ -204,8 +211,9 @@ class OutgoingStore:
             lease_until_ms=int(lease_until),
             age_from_ms=int(age_from) if age_from else None,
             deadline_ms=int(deadline) if deadline else None,
+            urgent_at_ms=int(urgent_at) if urgent_at else None,
             unknown=json.loads(unknown) if unknown else None,
-            delivered=_pairs(answer[11:]),
+            delivered=_pairs(answer[12:]),
         )
 
     def begin(self, claim: Claim, last_modified: str | None) -> Sending | None:
@@ -233,16 +241,21 @@ class OutgoingStore:
         if result.suspect:
             control["suspect"] = True
         if error is not None:
+            age_from = _instant(claim.age_from_ms)
             decision = decide(
                 error,
                 now=from_ms(self.time_ms()),
-                age_from=None if claim.age_from_ms is None else from_ms(claim.age_from_ms),
-                deadline=None if claim.deadline_ms is None else from_ms(claim.deadline_ms),
+                age_from=age_from,
+                deadline=_instant(claim.deadline_ms),
                 max_age=self.policy.max_age,
+                urgent_at=_instant(claim.urgent_at_ms),
             )
             control |= {"state": decision.state.value, "code": error.code, "detail": error.detail}
             if decision.next_try_at is not None:
                 control["next_try_at"] = int(decision.next_try_at.timestamp() * 1000)
+            again = again_s(error, age_from)
+            if again is not None:
+                control["again_ms"] = int(again * 1000)
         unknown = encode(error.unknown) if error is not None and error.unknown is not None else b""
         word = int(self._run("finish", control, encode(result.attempt), unknown))
         if word == _MORE_MARKS:

@@ -42,14 +42,13 @@ class Ticks:
         self._keep_log = keep_log
 
     def retry_failed(self) -> Swept:
-        """The 10-second tick: give up what is too old, make the rest due, promote as many as may fly; behind
-        an open breaker, send a probe."""
+        """The 10-second tick: give up what is too old, make the rest due, promote as many as may fly."""
         expired = sum(self._store.expire(name, seconds=EXPIRE_S) for name in DESTINATIONS)
         swept = sum(self._store.sweep(name) for name in DESTINATIONS)
-        return Swept(expired, swept, sum(self._store.promote(name, probe=True) for name in DESTINATIONS))
+        return Swept(expired, swept, sum(self._store.promote(name) for name in DESTINATIONS))
 
     def promote(self) -> int:
-        """The safety net under lost wake-ups."""
+        """The safety net under lost wake-ups; behind an open breaker, the probes."""
         return sum(self._store.promote(name) for name in DESTINATIONS)
 
     def reclaim(self) -> int:

@@ -168,13 +168,13 @@ def microseconds(client: Redis) -> int:
 
 
 def ten_minutes(bench: Bench) -> tuple[list[int], list[int], list[str]]:
-    """The retry tick every ten seconds, its probe failing: commands and server time of each tick, and the probes."""
+    """A probe every ten seconds, failing: commands and server time of each tick, and the probes."""
     commands, spent, probes = [], [], []
     for _ in range(TICKS):
         bench.pass_time(seconds=10)
         before, since = calls(bench.client), microseconds(bench.client)
         bench.tick()
-        promoted = bench.store.promote(AVOS, probe=True)
+        promoted = bench.store.promote(AVOS)
         commands.append(calls(bench.client) - before)
         spent.append(microseconds(bench.client) - since)
         sent = bench.take()
@@ -221,10 +221,10 @@ def open_breaker(bench: Bench) -> None:
     [request_id] = bench.accept(bench.patch("token", urgent_at=bench.now + timedelta(hours=1)))
     [taken] = bench.take()
     assert taken == request_id
-    bench.send(request_id, AttemptError("unauthorized", "401", destination_fault=True, status=401))
+    bench.send(request_id, AttemptError("tls_error", "no", destination_fault=True))
     bench.store.act(request_id, "discard", "me")
 
 
 def probe(bench: Bench) -> list[str]:
-    bench.store.promote(AVOS, probe=True)
+    bench.store.promote(AVOS)
     return bench.take()

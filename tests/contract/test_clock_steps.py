@@ -51,12 +51,19 @@ def test_the_release_after_an_outage_goes_on(bench: Bench) -> None:
     for request_id in bench.take():
         bench.send(request_id, DOWN)
     bench.pass_time(seconds=10)
-    bench.store.promote(AVOS, probe=True)
     [first] = bench.take()
     bench.send(first)
     bench.tick()
     set_back(bench)
     assert sorted(bench.take()) == sorted(set(ids) - {first})
+
+
+def test_the_next_probe_goes_out(bench: Bench) -> None:
+    bench.accept(*(bench.patch(f"CM{number}") for number in range(5)))
+    for request_id in bench.take():
+        bench.send(request_id, DOWN)
+    set_back(bench)
+    assert len(bench.take()) == 1
 
 
 def test_what_had_failed_is_tried_at_the_next_tick(bench: Bench) -> None:

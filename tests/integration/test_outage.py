@@ -1,10 +1,8 @@
-"""AVOS away for 35 seconds, in real seconds: ten between two ticks, as in production."""
+"""AVOS away for 35 seconds, in real seconds: ten between two ticks and, in the end, two probes, as in production."""
 
 from __future__ import annotations
 
-import itertools
 import time
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +40,7 @@ def test_what_failed_while_avos_was_away_is_delivered_when_it_is_back(tmp_path: 
             what="the rest to wait behind it",
         )
         failed = ids(house, "failed", error="connect_failed")
-        eventually(
-            lambda: tries(house, failed) >= len(failed) + 2, timeout_s=40, what="two ticks to try again"
-        )
+        eventually(lambda: tries(house, failed) >= len(failed) + 2, timeout_s=40, what="probes")
 
         goes_on = matches[1]  # planning doesn't wait
         first, last = moved[goes_on.media], goes_on.move(soon(hours=7))[0]
@@ -54,14 +50,10 @@ def test_what_failed_while_avos_was_away_is_delivered_when_it_is_back(tmp_path: 
         assert house.avos.journal(after=before) == [], "it was away"
 
         records = house.api.all_become(wanted, "delivered", timeout_s=60)
-        assert time.monotonic() - back < 20, "the next tick brings it"
+        assert time.monotonic() - back < 20, "the next probe brings it"
         eventually(lambda: avos(house)["state"] == "closed", what="the breaker to close")
-        for record in records:
-            times = [
-                datetime.fromisoformat(one["at"]) for one in record["attempts"] if one["outcome"] == "failed"
-            ]
-            for earlier, later in itertools.pairwise(times[1:]):  # the first tick comes when it comes
-                assert later - earlier > timedelta(seconds=8), "not before the next tick"
+        failures = [one for record in records for one in record["attempts"] if one["outcome"] == "failed"]
+        assert len(failures) <= len(wanted) + 16, "after its first failure, only probes at a growing distance"
         journal = house.avos.journal(after=before)
         assert [e["method"] for e in journal].count("GET") == len(wanted), "one GET …"
         assert [e["method"] for e in journal].count("PATCH") == len(wanted), "… and one PATCH each"

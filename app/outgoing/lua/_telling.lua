@@ -30,9 +30,7 @@ end
 
 local function wake(destination)
   local d = redis.call('HMGET', P .. 'destination:' .. destination, 'paused', 'breaker')
-  if d[1] then return end
-  -- Behind an open breaker the ticks send the probes; with nothing failed, what is accepted next is one.
-  if d[2] and redis.call('EXISTS', P .. 'failed:' .. destination) == 1 then return end
+  if d[1] or d[2] then return end -- behind an open breaker the tick of each second sends the probes
   if not redis.call('SET', P .. 'wake:' .. destination, '1', 'NX', 'PX', 1000) then return end
   local last = redis.call('HGET', P .. 'destination:' .. destination, 'wakes')
   if last and redis.call('LPOS', ctl.pending_queue, wake_up(destination, last)) then return end

@@ -4,8 +4,9 @@
 --
 -- ARGV[1] {id, token, lease_ms, …}
 -- Result  nil, or {now, lease_until, fence, destination, method, path, contentMediaId, unknown, ageFrom, deadline, kind,
---         member, JSON, …}: the values of its members that were delivered last, where they are known
---         (deadline: the earlier of its own and its event's end plus the grace; empty where an operator has waived it)
+--         urgentAt, member, JSON, …}: the values of its members that were delivered last, where they are known
+--         (deadline: the earlier of its own and its event's end plus the grace; empty where an operator has waived it;
+--         urgentAt: empty once its event has ended)
 -- include: _lib.lua
 
 local r = read(ctl.id)
@@ -23,7 +24,8 @@ redis.call('HSET', request_key(r.id), 'token', ctl.token, 'fence', int(fence), '
 redis.call('ZADD', P .. 'live:' .. r.destination, int(lease_until), r.id)
 local deadline = deadline_of(r)
 local answer = { int(now), int(lease_until), int(fence), r.destination, r.method, r.path, r.contentMediaId or '', r.unknown or '',
-  r.ageFrom and int(r.ageFrom) or '', deadline and int(deadline) or '', r.kind }
+  r.ageFrom and int(r.ageFrom) or '', deadline and int(deadline) or '', r.kind,
+  r.urgentAt and not r.demoted and int(r.urgentAt) or '' }
 local names = members_of(r)
 if #names > 0 then
   local delivered = many(fields_key(r), prefixed('d:', names))

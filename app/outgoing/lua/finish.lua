@@ -2,7 +2,8 @@
 -- Finish: what became of an attempt. Needs the claim's token; whoever lost the lease changes nothing.
 --
 -- ARGV[1] {id, token, state: delivered|failed|rejected|expired, code?, detail?, next_try_at?,
---         signal: good|fault|fatal|'', rest_ms?, suspect?, …}
+--         signal: good|fault|doubt|refused|fatal|'', rest_ms?, again_ms?, suspect?, …}
+--         `again_ms`: tried again so soon, before the next tick
 -- ARGV[2] template "promote"; ARGV[3] the attempt (JSON, kept as it is); ARGV[4] the unknown outcome (JSON) or ''
 -- Result  1, 2 where `marks` has more to look at, 0 where the claim was lost
 -- include: _lib.lua
@@ -61,6 +62,10 @@ elseif ctl.state == 'expired' then
   to_expired(r)
 else
   to_failed(r, ctl.code, ctl.detail, math.max(now, ctl.next_try_at))
+  -- An open breaker's closing sweeps the whole table.
+  if ctl.again_ms and not redis.call('HGET', destination_key(r.destination), 'breaker') then
+    redis.call('ZADD', P .. 'again:' .. r.destination, int(now + ctl.again_ms), r.id)
+  end
 end
 install_head(r)
 -- Under a backlog, room is filled again a tenth of the bound at a time: a promotion for every request that

@@ -2,29 +2,30 @@
 -- Promote: from the pending buffer and from what is due among the failed, into the live buffer, as long
 -- as there is room in flight; one live message for each.
 --
--- ARGV[1] {destination, in_flight, lease_ms, soon_ms, live_queue, limit, release_rate, probe?, …}
---         `probe`: a tick asks, so that one request may go out although the breaker is open
+-- ARGV[1] {destination, in_flight, lease_ms, soon_ms, live_queue, limit, release_rate, probe_ms, near_rest_ms, …}
 -- ARGV[2] template "promote", ARGV[3] template of the chain GET → PATCH, ARGV[4] template "send"
--- Result  how many were promoted
+-- Result  {how many were promoted, 1 where the failed table is to be swept now}
 --
 -- Order of work (design 3): what is on air or kicks off within `soon_ms`; then first tries; then retries;
 -- each by kick-off; what belongs to an ended event last. After an outage retries are released at a bounded
--- rate. Behind an open breaker one probe goes out a tick, another lane each time; with nothing failed, what
--- was accepted next is the probe.
+-- rate. Behind an open breaker probes go out, see below. While the far side has asked for rest, what is on air or
+-- kicks off soon goes out all the same after `near_rest_ms`, one at a time.
 -- include: _lib.lua
 -- include: _live.lua
 
 local destination = ctl.destination
+local LONGEST_REST_MS = 300000 -- decide.LONGEST_REST_S
 local pending, due = P .. 'pending:' .. destination, P .. 'due:' .. destination
 local live = P .. 'live:' .. destination
 redis.call('DEL', P .. 'wake:' .. destination)
 local d = redis.call('HMGET', destination_key(destination), 'paused', 'breaker', 'notBefore', 'recoveringFrom', 'released',
-  'probedLane')
-if d[1] then return 0 end
--- A rest that is longer than any is granted (decide.LONGEST_REST_S), and a recovery that began in the future: the clock
+  'restFrom', 'sweep')
+if d[1] then return { 0, 0 } end
+-- A rest that is longer than any that is granted, and a recovery that began in the future: the clock
 -- was set back.
 local rest = tonumber(d[3] or 0) - now
-if rest > 0 and rest <= 300000 then return 0 end
+local resting = rest > 0 and rest <= LONGEST_REST_MS
+if resting and now < tonumber(d[6] or d[3]) + ctl.near_rest_ms then return { 0, 0 } end
 local recovering = tonumber(d[4] or 0)
 if recovering > now then
   recovering, d[5] = now, '0'
@@ -45,9 +46,13 @@ local function next_one()
   local first_try, a = top(pending)
   local retry, b = nil, nil
   if may_release > 0 then retry, b = top(due) end
+  local soon = now + ctl.soon_ms
+  if resting then
+    if a and a > soon then first_try = nil end
+    if b and b > soon then retry = nil end
+  end
   if not first_try then return retry, true end
   if not retry then return first_try, false end
-  local soon = now + ctl.soon_ms
   if b <= soon and b < a then return retry, true end
   if a >= ENDED and b < ENDED then return retry, true end
   return first_try, false
@@ -87,6 +92,7 @@ end
 
 -- What nobody takes isn't added to, whatever has piled up there.
 local room = ctl.in_flight - math.max(in_flight(destination), redis.call('LLEN', ctl.live_queue))
+if resting then room = math.min(room, 1 - redis.call('ZCARD', live)) end
 local promoted, released, looked = 0, 0, 0
 
 local function consider(id, retry)
@@ -122,33 +128,91 @@ local function consider(id, retry)
   return true
 end
 
--- The probe: the failed request that was tried longest ago, preferably of another lane than the last.
-local function probe()
-  local failed = P .. 'failed:' .. destination
-  local function try(ids, retry)
-    local fallback
-    for _, id in ipairs(ids) do
-      local r = read(id)
-      if r and r.lane == d[6] and #ids > 1 then
-        fallback = fallback or id
-      elseif consider(id, retry) then
-        redis.call('HSET', destination_key(destination), 'probedAt', int(now), 'probedLane', r and r.lane or '')
-        return true
-      end
-    end
-    if fallback then return try({ fallback }, retry) end
-    return false
-  end
-  return try(redis.call('ZRANGE', due, 0, 9), true)
-    or try(redis.call('ZRANGEBYSCORE', failed, '-inf', int(now), 'LIMIT', 0, 10), true)
-    or try(redis.call('ZRANGE', pending, 0, 0), false)
+-- Probes. The first goes out a second after the breaker has opened, the others at a growing distance, up to `probe_ms`:
+-- one request of those that wait and one of those that failed, so that neither waits behind what never succeeds. Of
+-- each the lane whose last fault is longest ago, and first of all one that has met none. Where every lane that waits
+-- has had its turn, one that comes new isn't kept for the distance.
+local WINDOW = 20
+
+-- When the lane met its last fault; 0 where nothing is known against it.
+local function last_fault(lane)
+  local fault = tonumber(redis.call('ZSCORE', P .. 'faults:' .. destination, lane) or 0)
+  return math.max(fault % OWN, tonumber(redis.call('ZSCORE', P .. 'excused:' .. destination, lane) or 0))
 end
 
-if d[2] then
-  local none_failed = redis.call('EXISTS', P .. 'failed:' .. destination) == 0
-  if (ctl.probe or none_failed) and redis.call('EXISTS', live) == 0 then return probe() and 1 or 0 end
-  return 0
+-- The first of `count` in a table and, another part each time, some of the others.
+local function some_of(key, count, turn)
+  local ids = count > 0 and redis.call('ZRANGE', key, 0, math.min(count, WINDOW) - 1) or {}
+  if count <= WINDOW then return ids end
+  local from = WINDOW + turn * WINDOW % (count - WINDOW)
+  for _, id in ipairs(redis.call('ZRANGE', key, from, math.min(from + WINDOW, count) - 1)) do ids[#ids + 1] = id end
+  return ids
 end
+
+-- Send one of these, with `fresh` only one of a lane that has met no fault: 1 or 0, and whether another such lane is left.
+local function send_one(ids, retry, fresh)
+  local found = {}
+  for i, id in ipairs(ids) do
+    local stored = redis.call('HMGET', request_key(id), 'lane', 'urgency')
+    local near = tonumber(stored[2] or 0) <= now + ctl.soon_ms
+    if near or not resting then found[#found + 1] = { id = id, at = stored[1] and last_fault(stored[1]) or 0, i = i } end
+  end
+  table.sort(found, function(a, b)
+    if a.at ~= b.at then return a.at < b.at end
+    return a.i < b.i
+  end)
+  for i, one in ipairs(found) do
+    if fresh and one.at > 0 then break end
+    if consider(one.id, retry) then return 1, found[i + 1] ~= nil and found[i + 1].at == 0 end
+  end
+  return 0, false
+end
+
+local function probe()
+  local key = destination_key(destination)
+  local stored = redis.call('HMGET', key, 'nextProbeAt', 'probes', 'probedAt', 'allAsked')
+  local turn, wait = tonumber(stored[2] or 0), tonumber(stored[1] or 0) - now
+  local waiting = some_of(pending, redis.call('ZCARD', pending), turn)
+  if wait > 0 and wait <= ctl.probe_ms then -- longer than any: the clock was set back
+    if stored[4] ~= '1' or tonumber(stored[3] or 0) + FIRST_PROBE_MS > now or room < 1 then return 0 end
+    local sent, more = send_one(waiting, false, true)
+    if sent > 0 then redis.call('HSET', key, 'probedAt', int(now), 'allAsked', more and '0' or '1') end
+    return sent
+  end
+  local sent, more, again = 0, false, 0
+  if room > 0 then sent, more = send_one(waiting, false, false) end
+  if room > sent then
+    again = send_one(some_of(due, redis.call('ZCARD', due), turn), true, false)
+    if again == 0 then
+      local failed = P .. 'failed:' .. destination
+      again = send_one(some_of(failed, redis.call('ZCOUNT', failed, '-inf', int(now)), turn), true, false)
+      if sent + again == 0 then -- later than any rest that is granted: the clock was set back
+        local from, to = '(' .. int(now + LONGEST_REST_MS), '(' .. int(NEVER)
+        again = send_one(redis.call('ZRANGEBYSCORE', failed, from, to, 'LIMIT', 0, WINDOW), true, false)
+      end
+    end
+  end
+  if sent + again > 0 then
+    local distance = math.min(FIRST_PROBE_MS * 2 ^ math.min(turn + 1, 20), ctl.probe_ms)
+    redis.call('HSET', key, 'probedAt', int(now), 'allAsked', more and '0' or '1', 'probes', int(turn + 1),
+      'nextProbeAt', int(now + distance))
+  end
+  return sent + again
+end
+
+if d[2] then return { probe(), 0 } end
+
+-- What failed for the first time a moment ago, and may succeed now: the far side may only have blinked.
+local again = P .. 'again:' .. destination
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', again, '-inf', int(now), 'LIMIT', 0, ctl.limit)) do
+  redis.call('ZREM', again, id)
+  local r = read(id)
+  if r and r.state == 'failed' and (r.nextTryAt or 0) <= now then
+    redis.call('ZADD', P .. 'failed:' .. destination, int(NEVER), id)
+    redis.call('ZADD', due, int(r.urgency), id)
+  end
+end
+if d[7] then redis.call('HDEL', destination_key(destination), 'sweep') end
 
 while promoted < room and promoted < ctl.limit and looked < 2 * ctl.limit do
   looked = looked + 1
@@ -164,4 +228,4 @@ while promoted < room and promoted < ctl.limit and looked < 2 * ctl.limit do
 end
 if released > 0 then redis.call('HINCRBY', destination_key(destination), 'released', released) end
 if promoted < room and looked >= ctl.limit then wake_if_work(destination) end
-return promoted
+return { promoted, d[7] and 1 or 0 }

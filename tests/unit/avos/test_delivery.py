@@ -405,7 +405,7 @@ def test_a_lost_answer_parks_a_post_and_repeats_the_others(
     store = MemoryStore("/external/x", method)
     assert deliver(store, transport) == ("failed" if retryable else "rejected")
     assert (store.error.code, store.error.retryable, store.error.unknown) == (code, retryable, unknown)
-    assert signal(store.error) is Signal.FAULT, "that nobody answered counts for the breaker"
+    assert signal(store.error) is Signal.DOUBT, "that nobody answered counts for the breaker"
 
 
 def test_a_post_that_never_left_is_tried_again(avos: AvosStandIn, transport: Transport) -> None:

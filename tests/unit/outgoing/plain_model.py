@@ -12,6 +12,8 @@ OPEN = ("pending", "live", "failed")
 HOUR = 3600
 SOON = 2 * HOUR
 LONGEST_REST = 300
+NEAR_REST = 10
+LONGEST_DISTANCE = 10  # of two probes
 
 
 @dataclass
@@ -63,12 +65,19 @@ class Model:
     requests: dict[str, Request] = field(default_factory=dict)
     versions: dict[tuple[str, str], tuple[int, str, Any]] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
-    faults: set[str] = field(default_factory=set)
+    faults: dict[str, tuple[int, str]] = field(default_factory=dict)  # lane → when, and which signal
+    excused: dict[str, int] = field(default_factory=dict)
     opened: int | None = None
-    probed_lane: str | None = None
+    next_probe: int = 0
+    probes: int = 0
+    probed_at: int | None = None
+    all_asked: bool = False
+    to_sweep: bool = False
+    again: dict[str, int] = field(default_factory=dict)
     recovering: int | None = None
     released: int = 0
     rest_until: int = 0
+    rest_from: int | None = None
     seq: int = 0
 
     # Looking ----------------------------------------------------------------------------------------------------------
@@ -202,20 +211,37 @@ class Model:
             return None
         return self._go_live(one)
 
-    def promote(self, *, probe: bool) -> list[str]:
+    def promote(self) -> list[str]:
         """Who goes live, in this order."""
-        if 0 < self.rest_until - self.now <= LONGEST_REST:
+        gone = self._promote_once()
+        if self.to_sweep and not self._silent():
+            self.to_sweep = False
+            self.sweep()
+            gone += self._promote_once()
+        return gone
+
+    def _resting(self) -> bool:
+        return 0 < self.rest_until - self.now <= LONGEST_REST
+
+    def _silent(self) -> bool:
+        """The far side rests, and it is too early for what kicks off soon as well."""
+        since = self.rest_until if self.rest_from is None else self.rest_from
+        return self._resting() and self.now < since + NEAR_REST
+
+    def _promote_once(self) -> list[str]:
+        if self._silent():
             return []
         if self.recovering is not None and self.recovering > self.now:
             self.recovering, self.released = self.now, 0
+        live = len(self.in_state("live"))
+        room = min(self.in_flight, 1) - live if self._resting() else self.in_flight - live
         if self.opened is not None:
-            asked = probe or not self.in_state("failed")
-            return self._probe() if asked and not self.in_state("live") else []
+            return self._probe(room)
         may_release = float("inf")
         if self.recovering is not None:
             may_release = (self.now - self.recovering + 1) * self.release_rate - self.released
+        self._try_again()
         gone: list[str] = []
-        room = self.in_flight - len(self.in_state("live"))
         looked = 0
         while len(gone) < room and looked < 2 * self.in_flight:
             looked += 1
@@ -233,43 +259,81 @@ class Model:
                     may_release -= 1
         return gone
 
+    def _try_again(self) -> None:
+        """What failed for the first time a second ago."""
+        for name, at in list(self.again.items()):
+            if at <= self.now:
+                del self.again[name]
+                one = self.requests.get(name)
+                if one is not None and one.state == "failed" and one.next_try <= self.now:
+                    one.due = True
+
     def _next(self, may_release: bool) -> tuple[Request | None, bool]:
         """What kicks off soon, then first tries, then retries."""
-        heads = sorted((urgency, name) for name, urgency in self.heads().items())
-        first = self.requests[heads[0][1]] if heads else None
+        soon = self.now + SOON
+        heads = self._waiting()
+        first = heads[0] if heads else None
         retry = next(iter(self.due()), None) if may_release else None
+        if self._resting():
+            first = first if first is not None and self.heads()[first.id] <= soon else None
+            retry = retry if retry is not None and retry.urgency <= soon else None
         if first is None or retry is None:
             return first or retry, first is None
-        sooner = retry.urgency <= self.now + SOON and retry.urgency < heads[0][0]
+        sooner = retry.urgency <= soon and retry.urgency < self.heads()[first.id]
         return (retry, True) if sooner else (first, False)
 
-    def _probe(self) -> list[str]:
-        """The failed one tried longest ago, of another lane than the last probe if there is one."""
-        late = [one for one in self.in_state("failed") if not one.due and one.next_try <= self.now]
-        late.sort(key=lambda one: (one.next_try, one.id))
-        went = self._try(self.due()[:10]) or self._try(late[:10])
-        if went is not None:
-            return [went]
-        heads = sorted((urgency, name) for name, urgency in self.heads().items())
-        if not heads:
-            return []
-        first = self.requests[heads[0][1]]
-        self.probed_lane = first.lane
-        return [self._go_live(first)]
+    def _waiting(self) -> list[Request]:
+        return [
+            self.requests[name]
+            for _, name in sorted((urgency, name) for name, urgency in self.heads().items())
+        ]
 
-    def _try(self, some: list[Request]) -> str | None:
-        fallback = None
-        for one in some:
-            if one.lane == self.probed_lane and len(some) > 1:
-                fallback = fallback or one
-                continue
-            if self._consider_retry(one) is not None:
-                self.probed_lane = one.lane
-                return one.id
-        if fallback is not None and self._consider_retry(fallback) is not None:
-            self.probed_lane = fallback.lane
-            return fallback.id
-        return None
+    def _late(self, until: float = float("inf")) -> list[Request]:
+        late = [one for one in self.in_state("failed") if not one.due and one.next_try <= until]
+        return sorted(late, key=lambda one: (one.next_try, one.id))
+
+    def _probe(self, room: int) -> list[str]:
+        """One of those that wait, and one of those that failed."""
+        if 0 < self.next_probe - self.now <= LONGEST_DISTANCE:
+            if not self.all_asked or (self.probed_at or 0) + 1 > self.now or room < 1:
+                return []
+            sent, more = self._send_one(self._waiting(), retry=False, fresh=True)
+            if sent:
+                self.probed_at, self.all_asked = self.now, not more
+            return sent
+        sent, more = self._send_one(self._waiting(), retry=False) if room > 0 else ([], False)
+        if room > len(sent):
+            again, _ = self._send_one(self.due(), retry=True)
+            if not again:
+                again, _ = self._send_one(self._late(self.now), retry=True)
+            if not again and not sent:  # the clock was set back
+                long = [one for one in self._late() if one.next_try > self.now + LONGEST_REST]
+                again, _ = self._send_one(long, retry=True)
+            sent += again
+        if sent:
+            self.probes += 1
+            self.probed_at, self.all_asked = self.now, not more
+            self.next_probe = self.now + min(2**self.probes, LONGEST_DISTANCE)
+        return sent
+
+    def _last_fault(self, lane: str) -> int:
+        return max(self.faults.get(lane, (0, ""))[0], self.excused.get(lane, 0))
+
+    def _send_one(self, some: list[Request], *, retry: bool, fresh: bool = False) -> tuple[list[str], bool]:
+        """Of the lane whose last fault is longest ago; and whether another lane without any is left."""
+        known = [
+            (self._last_fault(one.lane), one)
+            for one in some
+            if not self._resting() or one.urgency <= self.now + SOON
+        ]
+        known.sort(key=lambda pair: pair[0])
+        for place, (at, one) in enumerate(known):
+            if fresh and at > 0:
+                break
+            went = self._consider_retry(one) if retry else self._go_live(one)
+            if went is not None:
+                return [went], place + 1 < len(known) and known[place + 1][0] == 0
+        return [], False
 
     def claim(self, name: str, token: str) -> bool:
         one = self.requests.get(name)
@@ -297,8 +361,8 @@ class Model:
         one = self.requests.get(name)
         return one if one is not None and one.state == "live" and one.token == token else None
 
-    def finish(self, name: str, token: str, how: str, next_try: int) -> bool:
-        """`how`: delivered, rejected, failed or expired."""
+    def finish(self, name: str, token: str, how: str, next_try: int, again: int | None) -> bool:
+        """`how`: delivered, rejected, failed or expired. `again`: it is tried once more so many seconds later."""
         one = self._held_by(name, token)
         if one is None:
             return False
@@ -316,24 +380,42 @@ class Model:
             self._end(one, "expired", undelivered=True)
         else:
             self._fail(one, max(self.now, next_try))
+            if again is not None and self.opened is None:
+                self.again[name] = self.now + again
         self._free(one.lane)
         return True
 
-    def hear(self, lane: str, signal: str, rest: int) -> None:
-        """What an attempt says about the destination."""
-        if rest > 0:
-            self.rest_until = max(self.rest_until, self.now + rest)
-        if signal == "good":
-            self.faults.clear()
-            if self.opened is not None:
-                self.opened, self.probed_lane, self.rest_until = None, None, 0
-                self.recovering, self.released = self.now, 0
+    def hear(self, name: str, token: str, signal: str, rest: int) -> None:
+        """What an attempt says about the destination, before it is finished."""
+        one = self._held_by(name, token)
+        if one is None:
             return
-        if signal == "fault":
-            self.faults.add(lane)
-        if (signal == "fatal" or len(self.faults) >= self.threshold) and self.opened is None:
-            self.opened, self.probed_lane = self.now, None
-            self.recovering, self.released = None, 0
+        if rest > 0:
+            self.rest_until, self.rest_from = max(self.rest_until, self.now + rest), self.now
+        if signal == "good":
+            self._served(one.lane)
+            return
+        if signal in ("doubt", "refused") and one.lane in self.excused:
+            self.excused[one.lane] = self.now
+            return
+        self.faults[one.lane] = (self.now, signal)
+        refusals = [lane for lane, (_, how) in self.faults.items() if how == "refused"]
+        enough = len(self.faults) >= self.threshold or (signal == "refused" and len(refusals) >= 2)
+        if (signal == "fatal" or enough) and self.opened is None:
+            self.opened, self.next_probe, self.probes = self.now, self.now + 1, 0
+            self.recovering, self.released, self.to_sweep = None, 0, False
+            self.again.clear()
+
+    def _served(self, lane: str) -> None:
+        for other, (_, how) in self.faults.items():
+            if other != lane and how in ("doubt", "refused"):
+                self.excused[other] = self.now
+        self.faults.clear()
+        if not self.of(lane, "failed"):
+            self.excused.pop(lane, None)
+        if self.opened is not None:
+            self.opened, self.probed_at, self.all_asked = None, None, False
+            self.recovering, self.released, self.to_sweep = self.now, 0, True
 
     def reclaim(self) -> None:
         for one in self.in_state("live"):

@@ -41,7 +41,9 @@ OUTCOMES: Final[dict[str, tuple[AttemptError | None, str, str]]] = {
     "refused": (AttemptError("refused", "400", retryable=False), "rejected", "good"),
     "crashed": (AttemptError("server_error", "500", status=500), "failed", "good"),
     "down": (AttemptError("connect_failed", "down", destination_fault=True), "failed", "fault"),
-    "token": (AttemptError("unauthorized", "401", destination_fault=True, status=401), "failed", "fatal"),
+    "token": (AttemptError("unauthorized", "401", destination_fault=True, status=401), "failed", "refused"),
+    "silent": (AttemptError("server_error", "504", destination_fault=True, status=504), "failed", "doubt"),
+    "no_trust": (AttemptError("tls_error", "x", destination_fault=True), "failed", "fatal"),
     "throttled": (
         AttemptError("throttled", "429", destination_fault=True, status=429, retry_after_s=20),
         "failed",
@@ -142,10 +144,10 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     # Workers ----------------------------------------------------------------------------------------------------------
 
-    @rule(probe=st.booleans())
-    def promote(self, probe: bool) -> None:
-        expected = self.model.promote(probe=probe)
-        count = self.bench.store.promote(AVOS, probe=probe)
+    @rule()
+    def promote(self) -> None:
+        expected = self.model.promote()
+        count = self.bench.store.promote(AVOS)
         queue = f"{self.bench.keys.prefix}live"
         found = [row.decode().split()[1] for row in reversed(self.bench.client.lrange(queue, 0, -1))]
         self.bench.client.delete(queue)
@@ -197,11 +199,9 @@ class StoreAgainstModel(RuleBasedStateMachine):
             expires = expires if held.deadline is None else min(expires, held.deadline)
             next_try = min(next_try, expires)
             how = "expired" if self.model.now >= expires else how
-        one = self.model.requests.get(held.name)
-        lane = one.lane if one is not None else ""
-        took = self.model.finish(held.name, held.claim.token, how, next_try)
-        if took:
-            self.model.hear(lane, signal, rest)
+        again = 1 if signal in ("fault", "doubt") and not rest and held.age_from is None else None
+        self.model.hear(held.name, held.claim.token, signal, rest)
+        took = self.model.finish(held.name, held.claim.token, how, next_try, again)
         assert self.bench.store.finish(held.claim, Result({"outcome": "x"}, error)) == took
 
     @rule(worker=st.sampled_from(WORKERS))
