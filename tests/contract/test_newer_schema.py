@@ -43,7 +43,7 @@ def make_newer(bench: Bench, *ids: str) -> None:
 def every_tick(bench: Bench) -> None:
     bench.store.reclaim(AVOS)
     bench.tick()
-    bench.store.promote(AVOS, probe=True)
+    bench.store.promote(AVOS)
     bench.store.audit()
     bench.store.trim()
 
