@@ -7,10 +7,11 @@ from celery import shared_task
 from app.platform.dispatch import DELIVER, FAN_OUT
 from app.platform.errors import Unavailable
 from workers.parts import system
+from workers.shown import Shown
 
 
 # While the store is away nothing can be said about a delivery; the lease and the ticks see to it afterwards.
-@shared_task(name=DELIVER, throws=(Unavailable,))
+@shared_task(name=DELIVER, base=Shown, throws=(Unavailable,))
 def deliver(feed_id: str) -> str:
     """Deliver what the feed has waiting; how it ended, in a word."""
     return system().runner.run(feed_id)

@@ -15,20 +15,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from celery import Task, signature
+from celery import signature
 from celery.app.trace import fast_trace_task, trace_task_ret
-from celery.worker.request import Request
 from celery.worker.state import task_reserved
 
-
-class Handover:
-    """What a link leaves for the request that carries it: the rest of its chain, and what it returned."""
-
-    __slots__ = ("chain", "value")
-
-    def __init__(self) -> None:
-        self.chain: list[Any] | None = None
-        self.value: Any = None
+from workers.shown import Note, Shown, ShownRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +30,7 @@ class _NoMessage:
     properties: dict[str, Any] = field(default_factory=dict)
 
 
-# Typed loosely: celery-types has other signatures for some of its methods than Celery.
-_Request: Any = Request
-
-
-class ChainRequest(_Request):  # type: ignore[misc]
+class ChainRequest(ShownRequest):
     """A request whose task may leave a link to be run in its place, once it is done with itself."""
 
     def __init_subclass__(cls) -> None:
@@ -56,49 +43,34 @@ class ChainRequest(_Request):  # type: ignore[misc]
 
         cls.on_success = on_success
 
-    def on_accepted(self, pid: int, time_accepted: float) -> None:
-        # In another process (prefork) a link would be left in a copy, and this one would wait for the whole call.
-        if pid == os.getpid() and self.app.conf.get("inline_chain", True):
-            self.request_dict["handover"] = Handover()
-        super().on_accepted(pid, time_accepted)
+    def result_line(self, text: str) -> str:
+        return f"{text}: {self.argsrepr}"
 
     def _hand_over(self) -> None:
-        handover = self.request_dict.pop("handover", None)
-        if handover is None or handover.chain is None:
+        note = self.request_dict.pop("note", None)
+        if note is None or note.chain is None:
             return
-        link = self._next_request(signature(handover.chain.pop(), app=self.app), handover)
+        link = self._next_request(signature(note.chain.pop(), app=self.app), note)
         if link.revoked():
             return
         task_reserved(link)
-        link.send_event(
-            "task-received",
-            name=link.name,
-            args=link.argsrepr,
-            kwargs=link.kwargsrepr,
-            root_id=link.root_id,
-            parent_id=link.parent_id,
-            retries=0,
-            eta=None,
-            expires=None,
-        )
         link.on_accepted(os.getpid(), time.monotonic())
         trace = fast_trace_task if self.app.use_fast_trace_task else trace_task_ret
         link.on_success(trace(link.type, link.id, link.request_dict, link.body, None, None))
 
-    def _next_request(self, link: Any, handover: Handover) -> ChainRequest:
+    def _next_request(self, link: Any, note: Note) -> ChainRequest:
         """The link as the request that the broker would have brought."""
-        args = link.args if link.immutable else (handover.value, *link.args)
+        args = link.args if link.immutable else (note.value, *link.args)
         made = self.app.amqp.create_task_message(
             link.options["task_id"],
             link.task,
             args=args,
             kwargs=link.kwargs,
-            chain=handover.chain,
+            chain=note.chain,
             root_id=self.root_id or self.id,
             parent_id=self.id,
             ignore_result=True,
-            # Flower would show the first kilobyte of it, and writing that out costs a tenth of a link.
-            argsrepr=f"(<result of {self.name}{self.argsrepr}>,)",
+            argsrepr=self.argsrepr,  # what both are about
             kwargsrepr="{}",
         )
         request = type(self)(
@@ -116,17 +88,26 @@ class ChainRequest(_Request):  # type: ignore[misc]
         return request
 
 
-class ChainLink(Task):  # type: ignore[type-arg]
-    """The base of tasks that stand in a chain."""
+class ChainLink(Shown):
+    """The base of tasks that stand in a chain. `handed_on`: what is shown of one whose result the next link gets."""
 
     abstract = True
     Request = f"{__name__}:ChainRequest"
+    handed_on = "handed on"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        result = self.run(*args, **kwargs)
-        chain, handover = self.request.chain, self.request.get("handover")
-        if chain and (result is None or handover is not None):
-            if result is not None:
-                handover.chain, handover.value = chain, result
-            self.request.chain = None  # the tracer sends what it still finds here
+        result = super().__call__(*args, **kwargs)
+        request: Any = self.request
+        chain, note = request.chain, request.get("note")
+        if not chain:
+            return result
+        inline = note is not None and self.app.conf.get("inline_chain", True)
+        if result is not None:
+            self.show(self.handed_on)
+            if inline:
+                note.chain, note.value = chain, result
+            else:
+                chain[-1]["options"]["argsrepr"] = request.get("argsrepr")
+        if result is None or inline:
+            request.chain = None  # the tracer sends what it still finds here
         return result

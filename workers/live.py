@@ -8,22 +8,32 @@ from celery import shared_task
 
 from workers.handover import ChainLink
 from workers.parts import system
+from workers.shown import ended
 
 
-# The ticket's beginning is shown in Flower (it names the request); a kilobyte, the default, costs too much to write out.
-@shared_task(name="live.get_last_modified", base=ChainLink, resultrepr_maxsize=100)
-def get_last_modified(request_id: str) -> dict[str, Any] | None:
+# Written out in full the ticket would cost as much as the rest of the link; what is shown of it is `handed_on`.
+@shared_task(
+    name="live.get_last_modified",
+    bind=True,
+    base=ChainLink,
+    resultrepr_maxsize=10,
+    handed_on="read; the PATCH follows",
+)
+def get_last_modified(self: ChainLink, request_id: str) -> dict[str, Any] | None:
     """Claim the request and GET its lastModified: the ticket for `send_patch`, or None when nothing is to be sent."""
-    return system().delivery.get_last_modified(request_id)
+    ticket = system().delivery.get_last_modified(request_id)
+    if ticket is None:
+        self.show(ended(request_id, None))
+    return ticket
 
 
 @shared_task(name="live.send_patch", base=ChainLink)
-def send_patch(ticket: dict[str, Any]) -> str | None:
-    """PATCH with the ticket's lastModified; the outcome in a word."""
-    return system().delivery.send_patch(ticket)
+def send_patch(ticket: dict[str, Any]) -> str:
+    """PATCH with the ticket's lastModified; what became of it."""
+    return ended(ticket["claim"]["request_id"], system().delivery.send_patch(ticket))
 
 
-@shared_task(name="live.send")
-def send(request_id: str) -> str | None:
-    """Claim the request and send it as it is; the outcome in a word."""
-    return system().delivery.send(request_id)
+@shared_task(name="live.send", base=ChainLink)
+def send(request_id: str) -> str:
+    """Claim the request and send it as it is; what became of it."""
+    return ended(request_id, system().delivery.send(request_id))

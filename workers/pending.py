@@ -5,9 +5,11 @@ from __future__ import annotations
 from celery import shared_task
 
 from workers.parts import system
+from workers.shown import Quiet
 
 
-@shared_task(name="pending.promote")
-def promote(destination: str) -> int:
-    """Promote as many as the destination takes; how many that were."""
-    return system().outgoing.promote(destination)
+@shared_task(name="pending.promote", base=Quiet)
+def promote(destination: str) -> str | None:
+    """Promote as many as the destination takes; how many that were, None: none."""
+    count = system().outgoing.promote(destination)
+    return f"{count} promoted" if count else None

@@ -1,4 +1,7 @@
-"""Queue `ticks`: what beat asks for. Every tick may come twice, or from two beats: one of them does the work."""
+"""Queue `ticks`: what beat asks for. Every tick may come twice, or from two beats: one of them does the work.
+
+Each says what it has done; one that had nothing to do returns None, and isn't shown in Flower.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from typing import TypeVar
 
 from celery import shared_task
 
-from app.outgoing.ticks import Swept
 from app.platform.ticks import TickLease
 from celeryconfig import TICKS
 from workers.parts import system
+from workers.shown import Quiet
 
 T = TypeVar("T")
 
@@ -20,67 +23,74 @@ def _once(name: str, work: Callable[[], T]) -> T | None:
     return TickLease(system().redis, system().keys).once(name, TICKS[name], work)
 
 
-@shared_task(name="ticks.retry_failed")
-def retry_failed() -> Swept | None:
-    """Give up what is too old, make every other failed request due (domain A5), promote what may fly."""
-    return _once("retry_failed", system().ticks.retry_failed)
+def _count(count: int | None, what: str) -> str | None:
+    return f"{count} {what}" if count else None
 
 
-@shared_task(name="ticks.promote")
-def promote() -> int | None:
+@shared_task(base=Quiet, name="ticks.retry_failed")
+def retry_failed() -> str | None:
+    """Give up what is too old, make every other failed request due (domain A5), promote what may fly; it always says so."""
+    done = _once("retry_failed", system().ticks.retry_failed)
+    if done is None:
+        return None
+    return f"{done.expired} expired, {done.swept} due again, {done.promoted} promoted"
+
+
+@shared_task(base=Quiet, name="ticks.promote")
+def promote() -> str | None:
     """The safety net under lost wake-ups."""
-    return _once("promote", system().ticks.promote)
+    return _count(_once("promote", system().ticks.promote), "promoted")
 
 
-@shared_task(name="ticks.reclaim")
-def reclaim() -> int | None:
+@shared_task(base=Quiet, name="ticks.reclaim")
+def reclaim() -> str | None:
     """Take back what died with its worker."""
-    return _once("reclaim", system().ticks.reclaim)
+    return _count(_once("reclaim", system().ticks.reclaim), "taken back")
 
 
-@shared_task(name="ticks.read_back")
-def read_back() -> int | None:
+@shared_task(base=Quiet, name="ticks.read_back")
+def read_back() -> str | None:
     """Look at what AVOS shows of suspect lanes, and send again what an old write has undone."""
-    return _once("read_back", system().read_back.run)
+    return _count(_once("read_back", system().read_back.run), "read back")
 
 
-@shared_task(name="ticks.audit_drift")
-def audit_drift() -> int | None:
+@shared_task(base=Quiet, name="ticks.audit_drift")
+def audit_drift() -> str | None:
     """Compare AVOS with planning for some of the content media whose event is near."""
-    return _once("audit_drift", system().drift_audit.tick)
+    return _count(_once("audit_drift", system().drift_audit.tick), "compared with AVOS")
 
 
-@shared_task(name="ticks.work_on_operations")
-def work_on_operations() -> int | None:
+@shared_task(base=Quiet, name="ticks.work_on_operations")
+def work_on_operations() -> str | None:
     """Go on with operators' bulk verbs."""
-    return _once("work_on_operations", system().ticks.work_on_operations)
+    return _count(_once("work_on_operations", system().ticks.work_on_operations), "worked on")
 
 
-@shared_task(name="ticks.feeds")
-def feeds() -> int | None:
+@shared_task(base=Quiet, name="ticks.feeds")
+def feeds() -> str | None:
     """Wake the feeds whose time has come, and the safety net under their lost wake-ups and dead workers."""
-    return _once("feeds", system().feed_ticks.look_after)
+    return _count(_once("feeds", system().feed_ticks.look_after), "looked after")
 
 
-@shared_task(name="ticks.audit_feeds")
-def audit_feeds() -> int | None:
+@shared_task(base=Quiet, name="ticks.audit_feeds")
+def audit_feeds() -> str | None:
     """Check that every feed stands where its state says."""
-    return _once("audit_feeds", system().feed_ticks.audit)
+    return _count(_once("audit_feeds", system().feed_ticks.audit), "mended")
 
 
-@shared_task(name="ticks.watch_memory")
-def watch_memory() -> bool | None:
+@shared_task(base=Quiet, name="ticks.watch_memory")
+def watch_memory() -> str | None:
     """Mark the store as full, or not full any more."""
-    return _once("watch_memory", system().ticks.watch_memory)
+    return "the store is full" if _once("watch_memory", system().ticks.watch_memory) else None
 
 
-@shared_task(name="ticks.audit")
-def audit() -> list[str] | None:
+@shared_task(base=Quiet, name="ticks.audit")
+def audit() -> str | None:
     """Check the invariant and mend what breaks it."""
-    return _once("audit", system().ticks.audit)
+    return _count(len(_once("audit", system().ticks.audit) or ()), "mended")
 
 
-@shared_task(name="ticks.trim")
-def trim() -> int | None:
+@shared_task(base=Quiet, name="ticks.trim")
+def trim() -> str | None:
     """Remove history that is old enough."""
-    return _once("trim", system().ticks.trim)
+    return _count(_once("trim", system().ticks.trim), "removed")

@@ -197,6 +197,7 @@ def _request(stands: list[_Stand]) -> NewRequest:
 
     return NewRequest(
         destination=AVOS,
+        title=owner.get("title"),
         lane=owner["lane"],
         kind=owner["kind"],
         method="PATCH",

@@ -76,6 +76,7 @@ def desired(
             livestream_id=registered.livestream_id,
             event_id=planned.event_id,
             job_id=planned.job_id,
+            title=event.get("name") if event else None,
             generation=registered.generation,
             urgent_at=kick_off(event, livestream),
             event_end=_time(event.get("eventEnd")) if event else None,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from app.outgoing.model import ABSENT, Acceptance, NewRequest, Now, Value, Write, digest, encode
 from app.platform.clock import to_ms
 from app.platform.keys import fold, quoted
 
 Control = dict[str, Any]
+TITLE: Final = 100  # characters of an event's name that a record keeps, for people
 
 
 class _Payloads(list[bytes]):
@@ -125,6 +126,7 @@ def _fields(request: NewRequest, grace: timedelta) -> list[list[str]]:
         "livestreamId": request.livestream_id,
         "eventId": request.event_id,
         "jobId": request.job_id,
+        "title": None if request.title is None else " ".join(request.title.split())[:TITLE] or None,
         "generation": str(request.generation),
         "urgentAt": ms(request.urgent_at),
         "eventEndAt": ms(request.event_end),

@@ -82,6 +82,7 @@ class NewRequest:
     livestream_id: str | None = None
     event_id: str | None = None
     job_id: str | None = None
+    title: str | None = None  # of its event, for people
     generation: int = 0
     urgent_at: datetime | None = None
     event_end: datetime | None = None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from app.outgoing.endings import FIELDS, Ending, read_ending
 from app.outgoing.errors import NotAllowedInState
 from app.outgoing.model import AVOS, State
 from app.outgoing.records import RecordReader, RequestFilter
@@ -60,6 +61,11 @@ class RequestService:
         if state is None:
             raise NotFound("There is no such request.", code="request_not_found", field="requestId")
         return State(state.decode())
+
+    def ending(self, request_id: str) -> Ending | None:
+        """How it stands after its last attempt, where there is such a request."""
+        with store_errors():
+            return read_ending(self._client.hmget(self._keys.request(request_id), *FIELDS))
 
     def search(self, wanted: RequestFilter, limit: int, cursor: str | None = None) -> Page:
         """Records, the newest first."""

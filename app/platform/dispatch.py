@@ -1,8 +1,8 @@
 """Hand-built Celery messages, which the Lua scripts push with the change that they announce.
 
 A message of Celery's protocol 2, as kombu's Redis transport stores it, made once with placeholders that a script
-replaces by plain text: nothing that takes a placeholder's place needs escaping (hexadecimal ids, names of
-destinations). Pushing one costs a fourth of `apply_async` and needs no round trip. The tests hold this format against
+replaces by plain text: what takes a placeholder's place needs no escaping (hexadecimal ids, names of
+destinations), or has been escaped (`LINE`). Pushing one costs a fourth of `apply_async` and needs no round trip. The tests hold this format against
 kombu's own decoder and a real worker, for the pinned versions.
 
 Tasks are known here by name only: `app` never imports `workers`.
@@ -18,6 +18,8 @@ TASK_ID: Final = "@@ID1@@"
 LINK_ID: Final = "@@ID2@@"
 DELIVERY_TAG: Final = "@@TAG@@"
 ARGUMENT: Final = "@@ARG@@"
+# What a live task is about, in a line for people: JSON text without its quotes, and never a payload or a secret.
+LINE: Final = "@@LINE@@"
 
 # A queue takes the tasks of its own name: task `live.send` goes to queue `live`.
 PROMOTE: Final = "pending.promote"
@@ -40,8 +42,8 @@ class Envelope:
         self.prefix = f"{tenant}:"  # kombu's `global_keyprefix`
         self._templates = {
             "promote": _message(PROMOTE),
-            "patch": _message(GET_LAST_MODIFIED, then=SEND_PATCH),
-            "send": _message(SEND),
+            "patch": _message(GET_LAST_MODIFIED, then=SEND_PATCH, shown=LINE),
+            "send": _message(SEND, shown=LINE),
             **{queue: _message(DELIVER, queue=queue) for queue in EVENTS},
             "fan_out": _message(FAN_OUT),
         }
@@ -68,16 +70,29 @@ def direct_queue(worker: str) -> str:
     return f"{worker}.dq2"
 
 
-def fill(template: str, *, task_id: str, link_id: str, delivery_tag: str, argument: str) -> str:
+def fill(
+    template: str, *, task_id: str, link_id: str, delivery_tag: str, argument: str, line: str = ""
+) -> str:
     """What the scripts do with a template; for tests and for a message pushed by hand."""
-    values = {TASK_ID: task_id, LINK_ID: link_id, DELIVERY_TAG: delivery_tag, ARGUMENT: argument}
+    values = {
+        TASK_ID: task_id,
+        LINK_ID: link_id,
+        DELIVERY_TAG: delivery_tag,
+        ARGUMENT: argument,
+        LINE: json.dumps(line)[1:-1],
+    }
     for placeholder, value in values.items():
         template = template.replace(placeholder, value)
     return template
 
 
 def _message(
-    task: str, *, then: str | None = None, queue: str | None = None, arguments: list[Any] | None = None
+    task: str,
+    *,
+    then: str | None = None,
+    queue: str | None = None,
+    arguments: list[Any] | None = None,
+    shown: str = f"('{ARGUMENT}',)",
 ) -> str:
     queue = queue or task.partition(".")[0]
     # The chain stands in reverse, the next link last; it gets this task's result as its argument.
@@ -100,7 +115,7 @@ def _message(
             "timelimit": [None, None],
             "root_id": TASK_ID,
             "parent_id": None,
-            "argsrepr": f"('{ARGUMENT}',)",
+            "argsrepr": shown,
             "kwargsrepr": "{}",
             "origin": "mediaops-sync",
             "ignore_result": True,

@@ -20,6 +20,7 @@ from tests.support.wait import until
 from tests.support.worker import WorkerProcess
 
 pytestmark = pytest.mark.processes
+LINE = "Home - Away: booking of CM-1 (PATCH)"
 WHOLE = ["task-received", "task-started", "task-succeeded"]
 
 
@@ -36,7 +37,9 @@ class Bench:
         """A message as a script pushes it; the ids of its first and second task."""
         first, second, tag = (str(uuid.uuid4()) for _ in range(3))
         template = self.envelope.templates()[kind]
-        message = fill(template, task_id=first, link_id=second, delivery_tag=tag, argument=argument)
+        message = fill(
+            template, task_id=first, link_id=second, delivery_tag=tag, argument=argument, line=LINE
+        )
         self.client.lpush(self.envelope.queue_key(queue), message)
         return first, second
 
@@ -98,12 +101,14 @@ def test_events_say_what_flower_shows(bench: Bench) -> None:
     got, patched = bench.events.of(first)[0], bench.events.of(second)[0]
     assert (got["name"], got["args"], got["root_id"], got["parent_id"]) == (
         "live.get_last_modified",
-        f"('{'a' * 32}',)",
+        LINE,
         first,
         None,
     )
     assert (patched["name"], patched["root_id"], patched["parent_id"]) == ("live.send_patch", first, first)
-    assert "a" * 32 in patched["args"]
+    assert patched["args"] == LINE
+    done = bench.events.of(first)[-1]
+    assert (done["type"], done["result"]) == ("task-succeeded", f"handed on: {LINE}")
     assert {e["hostname"] for e in bench.events.of(first) + bench.events.of(second)} == {"live1@test"}
 
 
