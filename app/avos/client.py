@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.avos.comparison import last_modified_of
-from app.avos.errors import CONNECT, MALFORMED, CallFailed, of_exception, of_status
+from app.avos.errors import CONNECT, MALFORMED, UNKNOWN, CallFailed, of_exception, of_status
 from app.avos.paths import live_path
 from app.outgoing.decide import AttemptError
 from app.platform.http import Answer, CallError, Transport
@@ -107,7 +107,7 @@ class AvosClient:
         self._excerpt(answer, exchange)
         if answer.status in (409, 412):
             return Written(conflict=True, exchange=exchange)
-        _refuse_unless_2xx(answer, exchange)
+        _refuse_unless_2xx(answer, exchange, unknown=answer.status in UNKNOWN)
         return Written(conflict=False, exchange=exchange)
 
     def send(
@@ -120,7 +120,7 @@ class AvosClient:
             exchange["body"] = _shown(body)
         answer = self._call(method, path, headers, body, deadline, exchange)
         self._excerpt(answer, exchange)
-        _refuse_unless_2xx(answer, exchange)
+        _refuse_unless_2xx(answer, exchange, unknown=answer.status in UNKNOWN)
         return exchange
 
     def _call(
@@ -163,12 +163,12 @@ def _with_last_modified(last_modified: str, members: Sequence[tuple[str, bytes]]
     return b"{" + b",".join(parts) + b"}"
 
 
-def _refuse_unless_2xx(answer: Answer, exchange: Exchange) -> None:
+def _refuse_unless_2xx(answer: Answer, exchange: Exchange, *, unknown: bool = False) -> None:
     if 200 <= answer.status < 300:
         return
     error = of_status(answer.status, answer.headers)
     exchange["error"] = error.code
-    raise CallFailed(error, unknown=False, exchange=exchange)
+    raise CallFailed(error, unknown=unknown, exchange=exchange)
 
 
 def _object(answer: Answer) -> Mapping[str, Any] | None:

@@ -59,7 +59,7 @@ class _Parked(Exception):
 
 
 class _AnswerLost(Exception):
-    """A PATCH left, and no answer came."""
+    """A PATCH left, and no answer came that says whether it was applied."""
 
     def __init__(self, failed: CallFailed) -> None:
         super().__init__(failed.error.code)

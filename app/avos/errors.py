@@ -2,9 +2,10 @@
 
     CallFailed        what the client raises; carries the AttemptError of the outgoing room
       .error          code, retryable, destination_fault, retry_after_s (domain A5)
-      .unknown        the request may have been carried out: bytes had left, no answer came
+      .unknown        the write may have been carried out: bytes had left and no answer came, or a gateway's that
+                      doesn't know either (502, 504); 503 says that it wasn't
 
-An answer that says "no" is never unknown."""
+Any other answer that says "no" is never unknown."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from app.outgoing.decide import AttemptError
 from app.platform.clock import utcnow
 from app.platform.failures import CONNECT, MALFORMED, PROXY_AUTH, UNREACHABLE, describe, retry_after
 
-__all__ = ["CONNECT", "MALFORMED", "CallFailed", "of_exception", "of_status"]
+__all__ = ["CONNECT", "MALFORMED", "UNKNOWN", "CallFailed", "of_exception", "of_status"]
 
 _BY_STATUS: Final[Mapping[int, str]] = {
     401: "unauthorized",
@@ -26,6 +27,7 @@ _BY_STATUS: Final[Mapping[int, str]] = {
     425: "too_early",
     429: "throttled",
 }
+UNKNOWN: Final = frozenset({502, 504})  # a gateway's, which may have passed the write on
 _FAULT_OF_DESTINATION: Final = frozenset({401, 403, 407, 429, 502, 503, 504})
 
 

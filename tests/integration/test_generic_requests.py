@@ -80,9 +80,10 @@ def test_a_generic_patch_joins_the_lane_of_its_content_media(house: House) -> No
     assert state["title"] == "Derby"
 
 
-def test_a_post_whose_answer_is_lost_is_parked_not_repeated(house: House) -> None:
+@pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 502}])
+def test_a_post_whose_answer_is_lost_is_parked_not_repeated(house: House, fault: dict[str, Any]) -> None:
     path = f"/external/things/{uuid.uuid4().hex}"
-    house.avos.control(faults=[{"kind": "reset", "when": "after", "on": "post", "path": path}])
+    house.avos.control(faults=[fault | {"when": "after", "on": "post", "path": path}])
     [request_id] = send(house, "POST", path, body={"n": 1}).expect(202)["requestIds"]
     assert house.api.becomes(request_id, "rejected")["error"]["code"] == "unknown_outcome"
     assert len([entry for entry in house.avos.journal() if entry["path"] == path]) == 1

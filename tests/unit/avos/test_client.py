@@ -93,6 +93,7 @@ def test_an_unusable_last_modified_is_an_error(avos: AvosStandIn, client: AvosCl
         ({"kind": "status", "status": 401}, "unauthorized", False),
         ({"kind": "status", "status": 404}, "not_found", False),
         ({"kind": "status", "status": 503}, "server_error", False),
+        ({"kind": "status", "status": 502}, "server_error", False),  # a GET writes nothing
         ({"kind": "status", "status": 400}, "refused", False),
         ({"kind": "status", "status": 302}, "redirected", False),
     ],
