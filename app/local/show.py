@@ -37,8 +37,14 @@ class Screen:
         if not self.console.is_terminal:
             self.console = Console(highlight=False, soft_wrap=True, width=160)
 
-    def say(self, text: str) -> None:
-        self.console.print(text, markup=False, soft_wrap=True)  # a token must stay one word when it is copied
+    def say(self, text: str, end: str = "\n") -> None:
+        try:
+            # A token must stay one word when it is copied.
+            self.console.print(text, markup=False, soft_wrap=True, end=end)
+            self.console.file.flush()
+        except OSError:
+            # The terminal was closed: nobody reads on, and what was started must be stopped all the same.
+            self.console = Console(quiet=True)
 
     def moment(self, text: str) -> None:
         """A sentence with the time, about what happens while it runs."""
@@ -54,8 +60,7 @@ class Screen:
             self.say(f"  {title:<24} ready ({time.monotonic() - began:.1f} s)")
             return
         # Nothing moves in a log: say what is begun, and then that it is done, on one line.
-        self.console.print(f"  {title + ' …':<26} ", end="", markup=False)
-        self.console.file.flush()
+        self.say(f"  {title + ' …':<26} ", end="")
         yield
         self.say(f"ready ({time.monotonic() - began:.1f} s)")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.processes, pytest.mark.timeout(240)]
 class Up:
     """One run of the command, with its data in `data_dir`."""
 
-    def __init__(self, data_dir: Path, *options: str) -> None:
+    def __init__(self, data_dir: Path, *options: str, output: int | None = None) -> None:
         self.environ = {
             "MEDIAOPS_DATA_DIR": str(data_dir),
             "MEDIAOPS_HTTP_PORT": str(free_port()),
@@ -41,7 +42,7 @@ class Up:
                 [sys.executable, "-m", "app", "up", *options],
                 cwd=ROOT,
                 env={**os.environ, **self.environ},
-                stdout=log,
+                stdout=log if output is None else output,
                 stderr=subprocess.STDOUT,
             )
 
@@ -174,6 +175,24 @@ def test_ctrl_c_while_it_starts_stops_what_has_been_started(start: Callable[[], 
     until(lambda: "Valkey" in run.said(), timeout_s=30)
     said = run.end()
     assert "stopped" in said
+
+
+def test_a_terminal_that_is_closed_stops_everything(tmp_path: Path) -> None:
+    """Nobody reads what it says any more; what it has started must come to its end all the same."""
+    terminal, end = pty.openpty()
+    run = Up(tmp_path / "data", "--no-samples", output=end)
+    os.close(end)
+    try:
+        heard = b""
+        while b"Ctrl-C stops it in order." not in heard:
+            heard += os.read(terminal, 4096)
+        pids = [run.pid(program) for program in ("server", "live1", "api", "beat")]
+        os.close(terminal)
+        run.process.send_signal(signal.SIGHUP)
+        run.process.wait(90)
+        until(lambda: all(gone(pid) for pid in pids))
+    finally:
+        run.clear_away()
 
 
 def test_a_store_that_nobody_answers_is_named_before_anything_starts(tmp_path: Path) -> None:
