@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from app.events.memory import EventMemory
 from app.events.retention import trim_logs
 from app.outgoing.model import AVOS
 from app.outgoing.operations import Operations
@@ -40,6 +41,7 @@ class Ticks:
         self._store = store
         self._operations = operations
         self._keep_log = keep_log
+        self._event_memory = EventMemory(store.client, store.keys)
 
     def retry_failed(self) -> Swept:
         """The 10-second tick: give up what is too old, make the rest due, promote as many as may fly."""
@@ -96,7 +98,9 @@ class Ticks:
         return self._operations.work(seconds)
 
     def watch_memory(self) -> bool:
-        """Mark the store as full while more than `FULL_SHARE` of maxmemory is used; returns whether it is."""
+        """Mark the store as full while more than `FULL_SHARE` of maxmemory is used, and keep events within their share of it;
+        returns whether it is full."""
+        self._event_memory.look_after(self._store.time_ms())
         client, key = self._store.client, f"{self._store.keys.prefix}store:full"
         with store_errors():
             memory = client.info("memory")

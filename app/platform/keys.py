@@ -154,8 +154,16 @@ class Keys:
     def log_sequence(self, topic: str) -> str:
         return f"{self.log(topic)}:sequence"
 
-    def log_guid(self, topic: str, guid: str) -> str:
-        return f"{self.log(topic)}:guid:{quoted(guid)}"
+    def log_guids(self, topic: str, span: int) -> str:
+        return f"{self.log(topic)}:guids:{span}"
+
+    @property
+    def events_room(self) -> str:
+        return f"{self.prefix}store:events-room"
+
+    @property
+    def events_memory(self) -> str:
+        return f"{self.prefix}store:events"
 
     @property
     def log_epoch(self) -> str:

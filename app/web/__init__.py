@@ -7,6 +7,8 @@ from flask import Flask
 from app.avos.routes import generic_blueprint
 from app.drift.routes import drift_blueprint
 from app.events.following import Following
+from app.events.memory import EventMemory
+from app.events.metrics import EventMemoryCollector
 from app.events.routes import events_blueprint
 from app.events.subscriptions.metrics import SubscriptionCollector
 from app.events.subscriptions.routes import subscriptions_blueprint
@@ -20,6 +22,7 @@ from app.planning.routes import planning_blueprint
 from app.platform.audit import AuditTrail
 from app.platform.auth import provide
 from app.platform.rate import RateLimit
+from app.platform.redis import typed
 from app.registrations.routes import registrations_blueprint
 from app.system import System
 from app.web import manners, problems
@@ -86,9 +89,10 @@ def create_app(system: System) -> Flask:
     for blueprint in ROOMS:
         api.register_blueprint(blueprint)
     app.register_blueprint(health_blueprint(system.canaries))
+    memory = EventMemoryCollector(EventMemory(typed(system.redis), system.keys))
     subscriptions = SubscriptionCollector(system.feed_figures.read)
     app.register_blueprint(
-        metrics_blueprint(system.outgoing, system.drift.results, system.canaries, (subscriptions,))
+        metrics_blueprint(system.outgoing, system.drift.results, system.canaries, (subscriptions, memory))
     )
     app.register_blueprint(docs_blueprint)
     return app

@@ -12,13 +12,14 @@ import pytest
 from redis import Redis
 
 from app.events.envelope import Refused
-from app.events.log import PUBLISH_EVENTS, READ_LOOKED, EventLog, Page, Published, Repeatable
+from app.events.log import GUID_SPANS, PUBLISH_EVENTS, READ_LOOKED, EventLog, Page, Published, Repeatable
 from app.platform.clock import to_ms
 from app.platform.errors import BadRequest, InvalidInput, Unavailable, Unprocessable
 from app.platform.keys import Keys
 from tests.support.published import SAMPLES, changed, with_type
 
 ASSETS = "asset-operations"
+DAY_MS = 86_400_000
 START_MS = to_ms(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
 
 
@@ -52,6 +53,10 @@ class Desk:
     def drop_before(self, sequence: int) -> None:
         """As retention does."""
         self.client.xtrim(self.keys.log(ASSETS), minid=f"{sequence}-0", approximate=False)
+
+
+def guid_keys(desk: Desk, topic: str) -> list[Any]:
+    return list(desk.client.scan_iter(f"{desk.keys.log(topic)}:guids:*"))
 
 
 def event(name: str, number: int, **more: Any) -> bytes:
@@ -122,10 +127,56 @@ def test_a_guid_that_comes_again_is_answered_as_the_first_time_for_a_day(desk: D
     # Its own topic only; and once the server has forgotten it, it is an event like any other.
     elsewhere = changed(SAMPLES["category-operations", "category-created"], guid="g:1")
     assert desk.publish(elsewhere, topic="category-operations") == [Published("g:1", 1, duplicate=False)]
-    key = desk.keys.log_guid(ASSETS, "g:1")
-    assert 86_000_000 < desk.client.pttl(key) <= 86_400_000
-    desk.client.delete(key)
+    [kept] = guid_keys(desk, ASSETS)
+    assert DAY_MS < desk.client.pttl(kept) <= DAY_MS + DAY_MS // GUID_SPANS
+    desk.now_ms += DAY_MS
+    assert desk.publish(one) == [again]
+    desk.now_ms += DAY_MS // GUID_SPANS
     assert desk.sequences(one) == [3]
+
+
+def test_guids_of_a_part_of_the_day_are_kept_together_and_in_short(desk: Desk) -> None:
+    for number in range(3):
+        desk.sequences(*(event("asset-created", n, guid=f"{number}_{n}_{'x' * 200}") for n in range(50)))
+    [key] = guid_keys(desk, ASSETS)
+    assert desk.client.hlen(key) == 150
+    assert {len(digest) for digest in desk.client.hkeys(key)} == {10}
+    desk.now_ms += DAY_MS // GUID_SPANS
+    desk.sequences(event("asset-created", 1))
+    assert len(guid_keys(desk, ASSETS)) == 2
+
+
+def test_a_guid_is_known_where_the_clock_was_set_back_since(desk: Desk) -> None:
+    one = changed(SAMPLES[ASSETS, "asset-created"], guid="g:1")
+    desk.now_ms = START_MS // DAY_MS * DAY_MS
+    [first] = desk.publish(one)
+    desk.now_ms -= 3_600_000
+    assert isinstance(first, Published)
+    assert desk.publish(one) == [Published("g:1", first.sequence, duplicate=True)]
+
+
+def test_a_guid_that_the_release_before_has_noted_is_known_for_its_day(desk: Desk) -> None:
+    one, other = (changed(SAMPLES[ASSETS, "asset-created"], guid=guid) for guid in ("g:1", "g:2"))
+    for guid in ("g%3A1", "g%3A2"):
+        desk.client.set(f"{desk.keys.log(ASSETS)}:guid:{guid}", "7", px=DAY_MS)
+    assert desk.publish(one) == [Published("g:1", 7, duplicate=True)]
+    desk.now_ms += DAY_MS + 1
+    assert desk.sequences(other) == [1]
+
+
+def test_no_more_is_published_than_there_is_room_for(desk: Desk) -> None:
+    """What the memory tick has left; what comes again is answered only where it would have room too."""
+    large = event("asset-created", 1, text="x" * 10_000)
+    room = f"{desk.keys.prefix}store:events-room"
+    desk.client.set(room, 30_000)
+    assert desk.sequences(large, large) == [1, 2]
+    assert 3_900 < int(desk.client.get(room)) < 4_100
+    with pytest.raises(Unavailable) as refused:
+        desk.publish(large)
+    assert (refused.value.code, refused.value.retry_after) == ("store_full", 10)
+    assert desk.sequences(event("asset-created", 2)) == [3], "a small one has room"
+    desk.client.delete(room)
+    assert desk.sequences(large) == [4]
 
 
 def test_a_guid_twice_in_one_array_is_one_event(desk: Desk) -> None:

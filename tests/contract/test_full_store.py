@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis import Redis
 
+from app.events.log import GUID_SPANS, EventLog
+from app.events.memory import EVENTS_SHARE, SHORT_SHARE, EventMemory
+from app.events.metrics import EventMemoryCollector
 from app.outgoing.decide import AttemptError, Result
 from app.outgoing.model import AVOS
+from app.outgoing.operations import Operations
+from app.outgoing.service import RequestService
+from app.outgoing.ticks import FULL_SHARE, Ticks
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
-from app.platform.redis import connect
+from app.platform.redis import connect, typed
 from tests.support.outgoing import Bench
 from tests.support.server import RealServer
 
@@ -82,3 +90,127 @@ def test_what_is_too_old_goes_and_makes_room(full: Bench) -> None:
 def test_with_room_again_it_takes_new_work(full: Bench) -> None:
     full.client.config_set("maxmemory", "512mb")
     assert full.accept(full.patch("new"))
+
+
+# Shares -------------------------------------------------------------------------------------------
+
+ASSETS = "asset-operations"
+LIMIT = 40 << 20
+
+
+class Shared:
+    """A server with little memory, planning and publishers on it."""
+
+    def __init__(self, client: Redis) -> None:
+        self.client = client
+        self.bench = Bench(client, Keys("shared"))
+        self.log = EventLog(client, self.bench.keys)
+        self.ticks = Ticks(self.bench.store, Operations(self.bench.store, RequestService(self.bench.store)))
+        client.config_set("maxmemory", LIMIT)
+        self.ticks.watch_memory()
+
+    @property
+    def used(self) -> float:
+        return int(self.client.info("memory")["used_memory"]) / LIMIT
+
+    def publish(self, count: int = 50) -> None:
+        text = "x" * 4_000
+        raw = [
+            json.dumps({"eventName": "asset-created", "assetId": n, "t": text}).encode() for n in range(count)
+        ]
+        self.log.publish(ASSETS, raw, "tests")
+
+    def publish_until_refused(self) -> int:
+        """How many calls were taken."""
+        for number in range(1000):
+            if not self.is_taken():
+                return number
+        raise AssertionError("the store took everything")
+
+    def is_taken(self) -> bool:
+        try:
+            self.publish()
+        except Unavailable as error:
+            return (error.code, error.retry_after) != ("store_full", 10)
+        return True
+
+    def plan_and_deliver(self, name: str) -> None:
+        [request_id] = self.bench.accept(self.bench.patch(name))
+        claim = self.bench.claim(*self.bench.take())
+        assert self.bench.store.begin(claim, "lm") is not None
+        assert self.bench.store.finish(claim, Result({"at": "now", "outcome": "delivered"}))
+        assert self.bench.state(request_id) == "delivered"
+
+
+@pytest.fixture
+def shared(own_client: Redis) -> Shared:
+    return Shared(own_client)
+
+
+def test_events_are_refused_before_planning_is_and_planning_goes_on(shared: Shared) -> None:
+    """Between two ticks as well: nobody measures meanwhile."""
+    assert shared.publish_until_refused() > 10
+    assert shared.used < FULL_SHARE
+    shared.plan_and_deliver("one")
+    assert shared.ticks.watch_memory() is False
+    shared.plan_and_deliver("two")
+
+
+def test_the_log_is_cut_so_that_publishing_goes_on(shared: Shared) -> None:
+    for number in range(6):
+        assert shared.publish_until_refused() > 0, f"round {number}"
+        shared.ticks.watch_memory()
+        assert shared.used < SHORT_SHARE + 0.02
+        shared.plan_and_deliver(f"media-{number}")
+    page = shared.log.read(ASSETS, 0, limit=1)
+    assert page.missed == (1, page.entries[0].sequence - 1)
+    assert page.last - page.entries[0].sequence > 1000
+    noted = shared.client.hgetall(shared.bench.keys.events_memory)
+    assert int(noted[b"cut"]) == page.entries[0].sequence - 1
+    found = {
+        sample.name: sample.value
+        for family in EventMemoryCollector(EventMemory(typed(shared.client), shared.bench.keys)).collect()
+        for sample in family.samples
+    }
+    assert found["mediaops_events_cut_total"] == int(noted[b"cut"])
+    assert found["mediaops_events_log_bytes"] > 1_000_000
+    assert found["mediaops_events_room_bytes"] >= 0
+
+
+def test_what_we_tell_ourselves_is_cut_too(shared: Shared) -> None:
+    keys = shared.bench.keys
+    for number in range(8):
+        last = int(shared.client.incrby(keys.log_sequence("sync-operations"), 1000))
+        pipe = shared.client.pipeline(transaction=False)
+        for sequence in range(last - 999, last + 1):
+            fields: dict[Any, Any] = {"event": "x" * 4_000, "name": "n", "guid": "g", "at": 1}
+            pipe.xadd(keys.log("sync-operations"), fields, id=f"{sequence}-0")
+        pipe.execute()
+        shared.ticks.watch_memory()
+        shared.plan_and_deliver(f"media-{number}")
+    assert int(shared.client.memory_usage(keys.log("sync-operations")) or 0) < (EVENTS_SHARE + 0.1) * LIMIT
+
+
+def test_the_oldest_guids_go_where_there_are_too_many(shared: Shared) -> None:
+    keys, now_ms = shared.bench.keys, shared.bench.store.time_ms()
+    span = now_ms // (86_400_000 // GUID_SPANS)
+    for age in (2, 1, 0):
+        pipe = shared.client.pipeline(transaction=False)
+        pipe.hset(keys.log_guids(ASSETS, span - age), mapping={f"{n:010}": n for n in range(50_000)})
+        pipe.execute()
+    EventMemory(typed(shared.client), keys).look_after(now_ms)
+    left = [shared.client.hlen(keys.log_guids(ASSETS, span - age)) for age in (2, 1, 0)]
+    assert left == [0, 50_000, 50_000]
+    assert int(shared.client.hget(keys.events_memory, "dropped") or 0) == 50_000
+
+
+def test_delivery_logs_are_short_while_memory_is(shared: Shared) -> None:
+    keys = shared.bench.keys
+    shared.client.zadd(keys.subscriptions, {"s1": 1})
+    for _ in range(1000):
+        shared.client.xadd(keys.deliveries("s1"), {"entry": "x" * 500})
+    shared.ticks.watch_memory()
+    assert shared.client.xlen(keys.deliveries("s1")) == 1000
+    shared.publish_until_refused()
+    shared.ticks.watch_memory()
+    assert shared.client.xlen(keys.deliveries("s1")) < 300
