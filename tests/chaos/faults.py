@@ -113,7 +113,8 @@ class Saboteur:
             self.excuses.append(Excuse(at, ended + _AFTERMATH_S))
         elif fault.kind in ("kill deliverer", "freeze deliverer"):
             self.excuses.append(Excuse(at, ended + _LATE_S))
-        elif fault.kind.endswith("loses answers"):
+        elif fault.kind.endswith("loses answers") or fault.kind in ("hook slow", "hook drips"):
+            # Who takes longer than a first try may is sent the event again.
             self.excuses.append(Excuse(at, ended + _LATE_S, fault.whom))
 
     def _stage(self, fault: Fault) -> str:

@@ -43,7 +43,7 @@ def fail_first_tries(feeds: FeedBench, times: int) -> None:
 
 def test_new_events_go_through_however_many_wait_for_a_retry(feeds: FeedBench) -> None:
     sink = feeds.feed(ordered=False, in_flight=4)
-    crowd(feeds, 2500)
+    crowd(feeds, 4500)
     new = feeds.publish(20)
     assert feeds.work() == ["listening"]
     assert sorted(sink.sequences) == new
@@ -134,7 +134,7 @@ def test_large_events_that_wait_for_a_retry_leave_room_for_a_large_new_one(feeds
     feeds.store.resume("s1")
     feeds.client.hset(feeds.keys.feed("s1"), "failures", "0")
     feeds.messages("deliveries-slow")
-    claimed = feeds.machine.claim("s1", 0, Read(50, 1 << 20, 50))
+    claimed = feeds.machine.claim("s1", 0, Read(50, 500_000, 50))
     assert claimed is not None
     assert [item.delivery.sequence for item in claimed.items if not item.again] == [new]
     assert len(claimed.items) == 2
@@ -239,19 +239,51 @@ def test_a_new_event_finds_out_at_once_whether_a_receiver_is_well_while_retries_
 
 def test_a_dead_receiver_is_asked_by_what_is_new(feeds: FeedBench) -> None:
     """What waits for a retry may be what is never taken."""
-    sink = feeds.feed(ordered=False, in_flight=4)
-    let_wait(feeds, 10, 0)
-    sink.calls.clear()
-    sink.taken.clear()
-    sink.say = lambda one: DOWN if one.attempt > 1 else OK
-    fail_first_tries(feeds, 8)
+    sink = feeds.feed(ordered=False, in_flight=20)
+    sink.say = lambda _: DOWN
     let_wait(feeds, 10, 0.5)
     fail_first_tries(feeds, 8)
+    feeds.pass_time(1)
     [new] = feeds.publish()
+    assert feeds.work() == ["resting"]
+    assert [one.sequence for call in sink.calls for one in call] == [new]
+    assert feeds.status().failures_in_a_row == 9
+
+
+def test_a_retry_that_fails_while_first_tries_do_makes_the_others_rest(feeds: FeedBench) -> None:
+    sink = feeds.feed(ordered=False, in_flight=2)
+    sink.say = lambda _: DOWN
+    let_wait(feeds, 10, 0.5)
+    fail_first_tries(feeds, 1)
     feeds.tick(1)
+    assert feeds.work() == ["listening"]
+    assert len(sink.calls) == 1
+    feeds.tick(44)  # three quarters of the minute for which nothing has gone through
+    assert feeds.work() == []
+    feeds.tick(2)
     feeds.work()
-    assert sink.calls[0][0].sequence == new
-    assert feeds.status().failures_in_a_row == 0
+    assert len(sink.calls) == 2
+    sink.say = lambda _: OK
+    feeds.publish()
+    feeds.work()
+    feeds.tick(10)
+    feeds.work()
+    assert sorted(sink.sequences) == [*range(1, 12)]
+
+
+def test_retries_that_fail_make_no_first_try_the_last(feeds: FeedBench) -> None:
+    sink = feeds.feed(ordered=False, in_flight=1)
+    sink.say = lambda one: DOWN if one.sequence <= 9 else OK
+
+    def publish() -> None:
+        if len(sink.calls) == 6:
+            feeds.publish(2)  # the first of them is never taken
+
+    let_wait(feeds, 8, 0.5)
+    sink.during = publish
+    feeds.tick(1)
+    assert feeds.work() == ["listening"]
+    assert sink.sequences == [10]
 
 
 def test_a_clock_that_is_set_back_ends_the_rest_of_retries(feeds: FeedBench) -> None:

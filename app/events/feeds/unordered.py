@@ -138,6 +138,8 @@ class Unordered:
         gone = self._in_vain >= max(FAILING, self._slots) or found.retry_after_s is not None
         if found.failed and call.again and session.failures:
             session.rest_retries(ack)
+            ack.retry += [(item.member, 0) for item in self._again]
+            self._again.clear()
         elif found.failed and not call.again and gone:
             session.stop_feed(ack, found)
         handed_over = bool(found.handed_over) and session.keeps_up  # to another worker

@@ -149,33 +149,50 @@ def test_one_that_hangs_rests_the_longer_the_more_it_held(feeds: FeedBench, cloc
     assert waits == [15, 30, 45, 60]
 
 
-def test_a_relapse_on_probation_costs_a_second_and_one_call(feeds: FeedBench, clock: Clock) -> None:
+def test_a_relapse_on_probation_costs_a_second(feeds: FeedBench, clock: Clock) -> None:
     sink = Slow(clock, takes_s=99)
     feeds.sinks.sinks["s1"] = sink
-    feeds.feed(ordered=False, in_flight=4)
-    feeds.publish(40)
+    feeds.feed()
+    feeds.publish()
+    feeds.work()
+    sink.takes_s = 0.02
+    feeds.tick(20)
+    feeds.work()
+    assert (sink.given_s, sink.sequences) == ([1.0, 15.0, 15.0], [1])
+    feeds.publish()
+    on(feeds, SLOW)
+    sink.takes_s = 99
+    feeds.publish()
+    assert on(feeds, SLOW) == ["awake"]
+    assert sink.given_s[3:] == [1.0, 1.0]
+    assert feeds.field("probation") == str(PROBATION)
+
+
+def test_after_it_failed_a_receiver_gets_one_call_at_a_time_until_it_is_trusted() -> None:
+    feeds = FeedBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
+    sink = feeds.feed(ordered=False, in_flight=4)
+    sink.say = lambda _: DOWN
+    feeds.publish(8)
     for _ in range(8):
         feeds.work()
         feeds.tick(301)
-    assert feeds.status().failures_in_a_row >= 5
-    sink.takes_s = 0.02
-    sink.given_s.clear()
-    clock.now += 60  # however long it took
-    threads: set[str] = set()
+    assert feeds.field("probation") == str(PROBATION)
+    inside, peaks, lock = [0], [], threading.Lock()
 
-    def note() -> None:
-        threads.add(threading.current_thread().name)
-        if len(sink.calls) >= before + 6:
-            sink.takes_s = 99
+    def take(one: Delivery) -> Outcome:
+        with lock:
+            inside[0] += 1
+        threading.Event().wait(0.01)  # long enough for another one to come in
+        with lock:
+            peaks.append(inside[0])
+            inside[0] -= 1
+        return OK
 
-    before = len(sink.calls)
-    sink.during = note
+    sink.say = take
     feeds.publish(40)
-    on(feeds, SLOW)
-    # The first had failed before and has the whole time; those that are new have the short one, one at a time.
-    assert 1.0 in sink.given_s
-    assert len(threads) == 1
-    assert feeds.field("queue") == SLOW
+    feeds.work()
+    assert set(peaks[: PROBATION - RETURN]) == {1}
+    assert max(peaks) > 1
 
 
 def test_a_feed_that_is_not_trusted_yet_stays_on_the_slow_queue_whatever_it_was_moved_for(
@@ -195,6 +212,7 @@ def test_a_feed_that_is_not_trusted_yet_stays_on_the_slow_queue_whatever_it_was_
     assert feeds.store.resume("s1")  # by hand: with a clean sheet
     feeds.publish()
     assert on(feeds, FAST) == ["listening"]
+    assert feeds.field("queue") == FAST
 
 
 def test_an_answer_is_an_answer_however_late(feeds: FeedBench, clock: Clock) -> None:
