@@ -44,9 +44,13 @@ def fail_first_tries(feeds: FeedBench, times: int) -> None:
 def test_new_events_go_through_however_many_wait_for_a_retry(feeds: FeedBench) -> None:
     sink = feeds.feed(ordered=False, in_flight=4)
     crowd(feeds, 4500)
-    new = feeds.publish(20)
+    feeds.publish(20)
     assert feeds.work() == ["listening"]
-    assert sorted(sink.sequences) == new
+    feeds.store.pause("s1")
+    feeds.publish(20)
+    feeds.store.resume("s1")
+    assert feeds.work() == ["listening"]
+    assert sorted(sink.sequences) == [*range(1, 41)]
     assert feeds.status().open == 2001  # as many as are looked at
     feeds.is_settled()
 
@@ -191,6 +195,16 @@ def test_where_so_many_wait_an_event_is_parked_sooner(feeds: FeedBench) -> None:
     feeds.publish(3)
     feeds.work()
     assert (feeds.status().parked, sorted(sink.sequences)) == (1, [1, 3])
+    assert feeds.client.zcard(feeds.keys.feed_part("s1", "open")) == 2000
+
+
+def test_how_many_wait_is_known_within_a_turn(feeds: FeedBench) -> None:
+    sink = feeds.feed(ordered=False, in_flight=1)
+    crowd(feeds, 1990)
+    sink.say = lambda one: DOWN if one.sequence % 2 == 0 else OK
+    feeds.publish(60)
+    feeds.work()
+    assert (feeds.status().parked, len(sink.taken)) == (20, 30)
     assert feeds.client.zcard(feeds.keys.feed_part("s1", "open")) == 2000
 
 

@@ -156,11 +156,8 @@ local function read(f, want)
     local most = is_full(f) and 0 or redis.call('ZCARD', feed_key(f.id, 'open')) >= MOST_OPEN and 1 or want.limit
     want.limit = math.min(want.limit, most)
   end
-  -- Only a first try tells whether the receiver is well again: what has failed before may never be taken.
-  local first = unordered and failures >= FAILING
-  if not first then read_open(f, want, got) end
+  read_open(f, want, got)
   read_new(f, want, got)
-  if first and #got.items == 0 then read_open(f, want, got) end
   return got
 end
 

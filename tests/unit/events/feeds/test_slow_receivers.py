@@ -166,6 +166,8 @@ def test_a_relapse_on_probation_costs_a_second(feeds: FeedBench, clock: Clock) -
     assert on(feeds, SLOW) == ["awake"]
     assert sink.given_s[3:] == [1.0, 1.0]
     assert feeds.field("probation") == str(PROBATION)
+    assert on(feeds, SLOW) == ["resting"]
+    assert sink.given_s[5:] == [15.0]
 
 
 def test_after_it_failed_a_receiver_gets_one_call_at_a_time_until_it_is_trusted() -> None:
