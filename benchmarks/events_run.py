@@ -8,7 +8,9 @@ from typing import Final
 
 from benchmarks.events import ARRAY, OTHER_TOPIC, SUBSCRIPTIONS, Arrived, Drained, Events, Replayed
 from benchmarks.events_side import WORKERS
+from benchmarks.listeners import Listeners, Woken
 from benchmarks.plan import EventPlan, Plan
+from benchmarks.processes import Broken
 from benchmarks.report import Report, number, percentile
 
 STEADY: Final = "Events: from publishing to receipt"
@@ -16,6 +18,7 @@ ISOLATION: Final = "Events: seventeen beside three bad ones"
 KINESIS: Final = "Events: a backlog drained to Kinesis"
 REPLAY: Final = "Events: replay beside live delivery"
 PUBLISHING: Final = "Events: published over HTTP"
+LISTENING: Final = "Events: published to many who listen"
 TO_ALL, TO_ONE = "each event to all 20", "each event to one of 20"
 ALONE, BESIDE = "without the three", "with the three"
 GOOD: Final = SUBSCRIPTIONS - 3
@@ -32,9 +35,31 @@ class EventsSection:
         self._tell = tell
 
     def run(self, folder: Path) -> None:
+        own = folder / "listeners"
+        own.mkdir()
+        listeners = Listeners(own)
+        try:
+            for _ in self._each("listeners"):
+                for count in self._plan.listeners:
+                    self.woken(count, listeners.measure(count))
+        finally:
+            listeners.stop()
         self._tell("events: all processes start")
         with Events(folder) as events:
             self.measure(events)
+
+    def woken(self, count: int, woken: Woken) -> None:
+        """What one event to so many has cost."""
+        for what, value in (
+            ("publishing script", woken.publish_ms),
+            ("longest step of waking", woken.step_ms),
+            ("longest script of /metrics", woken.figures_ms),
+            ("longest script of the audit", woken.audit_ms),
+        ):
+            self._report.add(LISTENING, f"{count:,} listen: {what}", value, "ms")
+        self._report.add(LISTENING, f"{count:,} listen: messages of who publishes", woken.messages, "")
+        if woken.woken != count:
+            raise Broken(f"{woken.woken} of {count} listeners were woken.")
 
     def measure(self, events: Events) -> None:
         """All of it, with everything running."""
@@ -130,6 +155,10 @@ class EventsSection:
     def _note(self) -> None:
         rate = f"{self._plan.rate:g}"
         self._report.note(
+            "Published to many who listen: processor time of the server's thread in one script each, on a server of its own; up to 24 "
+            "are woken by who publishes, more of them afterwards."
+        )
+        self._report.note(
             f"Publish to receipt: {rate} deliveries a second to ordered webhooks, timed from before the call over HTTP that "
             "publishes to the receiver's having read the request whole; the same random moments in every round. All "
             "processes of `up` run, and the receivers, on the same cores. `stood still`: what the host took from all cores together; "
@@ -149,9 +178,17 @@ class EventsSection:
         )
 
 
-def comparisons(report: Report) -> list[tuple[str, str, str]]:
-    """The goals of issue 4."""
+def comparisons(report: Report, listeners: tuple[int, int] = (10, 5000)) -> list[tuple[str, str, str]]:
+    """What the goals are about."""
     rows: list[tuple[str, str, str]] = []
+    few, many = (f"{count:,} listen: publishing script" for count in listeners)
+    published = report.figure(LISTENING, many)
+    ratio = report.ratio(LISTENING, many, few)
+    if published is not None and ratio is not None:
+        rows.append(
+            (f"publishing script, {listeners[1]:,} listen", f"{number(published.median)} ms", "≤ 2 ms")
+        )
+        rows.append((f"publishing script, {listeners[1]:,} listen : {listeners[0]}", f"{ratio:.2f}", ""))
     for name in (TO_ALL, TO_ONE):
         p99 = report.figure(STEADY, f"{name}: p99")
         if p99 is not None:

@@ -22,7 +22,7 @@ class Backlog:
 
 @dataclass(frozen=True)
 class EventPlan:
-    """`rate` of deliveries a second in all, and how long of each; events of a backlog, and of a replay."""
+    """`rate` of deliveries a second in all, and how long of each; events of a backlog, and of a replay; few and many who listen."""
 
     rate: float
     warm_s: float
@@ -30,6 +30,7 @@ class EventPlan:
     drained: int
     replayed: int
     publish_s: float
+    listeners: tuple[int, int] = (10, 5000)
 
 
 @dataclass(frozen=True)

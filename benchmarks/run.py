@@ -225,7 +225,7 @@ def comparisons(plan: Plan, report: Report) -> list[tuple[str, str, str]]:
         if longest is not None:
             title = f"longest command while {plan.removed:,} are {verb}"
             rows.append((title, f"{longest.median:.1f} ms", "≤ 10 ms"))
-    return rows + events_run.comparisons(report)
+    return rows + events_run.comparisons(report, plan.events.listeners)
 
 
 def _at_latency(plan: Plan, report: Report, latency: int, best: str) -> list[tuple[str, str, str]]:

@@ -27,7 +27,7 @@ local function CALL(...)
 end
 """
 MOST_CALLS = 200
-AT_MOST = 32  # feeds that one script wakes
+AT_MOST = 24  # feeds that one script wakes
 
 
 class Breaking(ScriptFolder):

@@ -13,7 +13,7 @@ from app.outgoing.decide import Result
 from tests.support.feeds import OTHER, TOPIC, FeedBench
 from tests.support.outgoing import Bench
 
-AT_MOST = 32  # that one script wakes
+AT_MOST = 24  # that one script wakes
 MANY = 3 * AT_MOST + 4
 READ = Read(50, 1 << 20, 50)
 

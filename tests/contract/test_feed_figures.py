@@ -27,6 +27,7 @@ def test_only_those_that_are_worst_off_are_named(feeds: FeedBench, reader: Figur
     feeds.feed("filter", topics={TOPIC: ["asset-deleted"]})  # what it lets by isn't behind it
     feeds.publish(2)
     feeds.messages()
+    feeds.fan_out()
     for name in ("s0", "s1"):
         feeds.runner.run(name)
     feeds.publish()

@@ -11,7 +11,7 @@
 -- include: _base.lua
 
 local WAKE_MS = 5000 -- a wake-up that wasn't taken for so long is looked for by the tick
-local AT_MOST = 32 -- feeds that one script wakes (35 to 45 microseconds each, quiet)
+local AT_MOST = 24 -- feeds that one script wakes (45 to 70 microseconds each)
 local ALL = '*'
 local wakes_left = AT_MOST
 

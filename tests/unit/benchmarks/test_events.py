@@ -19,6 +19,7 @@ from benchmarks.events_far import Receivers
 from benchmarks.events_load import KEYS, KINDS, Call, call, calls, publish, texts
 from benchmarks.events_run import EventsSection, comparisons
 from benchmarks.events_side import WORKERS
+from benchmarks.listeners import Listeners
 from benchmarks.load import Connection, request
 from benchmarks.plan import FULL, QUICK, SECTIONS, Plan
 from benchmarks.processes import Broken
@@ -194,3 +195,20 @@ def test_nothing_is_compared_that_was_not_measured() -> None:
 def test_a_plan_has_the_rate_of_the_goal(plan: Plan) -> None:
     assert "events" in SECTIONS
     assert plan.events.rate == 200
+
+
+def test_listeners_are_woken_all_and_what_it_costs_is_shown(tmp_path: Path) -> None:
+    listeners, report = Listeners(tmp_path), Report()
+    section = EventsSection(QUICK, report, lambda _: None)
+    try:
+        for count, messages in ((10, 10), (100, 1)):
+            woken = listeners.measure(count)
+            assert (woken.woken, woken.messages) == (count, messages)
+            assert min(woken.publish_ms, woken.figures_ms, woken.audit_ms) > 0
+            section.woken(count, woken)
+    finally:
+        listeners.stop()
+    shown = [what for what, _, _ in comparisons(report, (10, 100))]
+    assert shown == ["publishing script, 100 listen", "publishing script, 100 listen : 10"]
+    with pytest.raises(Broken):
+        section.woken(7, woken)
