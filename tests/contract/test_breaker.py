@@ -166,6 +166,33 @@ class TestClosing:
         assert seen(bench)["state"] == "recovering"
         assert bench.happenings().count("destination-closed") == 1
 
+    def test_recovery_is_over_when_all_that_had_failed_was_tried_again(self, bench: Bench) -> None:
+        """Whatever has become of it, and whatever fails since."""
+        bench.policy = type(bench.policy)(in_flight=100, release_rate=1)
+        bench.__post_init__()
+        later = AttemptError("server_error", "500", status=500, retry_after_s=60)
+        ids = broken(bench, lanes=5)
+        [first] = probe(bench)
+        bench.send(first)
+        *left, last = [request_id for request_id in ids if request_id != first]
+        bench.store.hold(bench.record(last)["lane"], "me")  # its turn comes, and it has to wait for somebody
+        for request_id in left:
+            bench.tick()
+            assert seen(bench)["state"] == "recovering"
+            assert bench.take() == [request_id]
+            bench.send(request_id, later)
+            bench.pass_time(seconds=1)
+        bench.tick()
+        assert seen(bench)["state"] == "recovering"
+        assert bench.take() == []
+        bench.tick()
+        assert seen(bench)["state"] == "closed"
+        assert [bench.state(request_id) for request_id in (*left, last)] == ["failed"] * 4
+        assert bench.client.hmget(bench.keys.destination(AVOS), "recoveringFrom", "recoveredTo") == [
+            None,
+            None,
+        ]
+
     def test_the_table_is_released_at_a_bounded_rate_nearest_kick_off_first(self, bench: Bench) -> None:
         bench.policy = type(bench.policy)(in_flight=100, release_rate=10)
         bench.__post_init__()

@@ -1,8 +1,8 @@
 -- What an attempt says about its destination, and what follows for all that waits for it.
 
 -- `destination:{name}`: breaker ('open'), reason, detail, openedAt, nextProbeAt, probes, probedAt, allAsked while it is
--- open; recoveringFrom, released after it has closed, until the failed table is released; sweep: the table is to be
--- swept before the next tick; notBefore while the far side has asked for rest, restFrom when it did so last.
+-- open; recoveringFrom, released, recoveredTo after it has closed, until all that had failed by then has had its turn;
+-- sweep: the table is to be swept before the next tick; notBefore while the far side has asked for rest, restFrom when it did so last.
 -- `faults:{name}`: lanes that met a fault since the last good answer → when, with OWN added where it may be the lane's
 -- own fault, with 2 OWN where it was refused. `excused:{name}`: lanes whose fault was their own, as a good answer of
 -- another lane has shown → when they met it last. `again:{name}`: requests that failed for the first time → when they

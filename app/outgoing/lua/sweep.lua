@@ -35,8 +35,30 @@ if not ctl.until_ms then
     end
   end
 end
-if d[3] and #found == 0 and redis.call('EXISTS', due) == 0 then
-  redis.call('HDEL', destination_key(destination), 'recoveringFrom', 'released') -- all that the outage left is released
+
+-- Has everything that stood in the table when the breaker closed had its turn since, whatever became of it? What fails now is
+-- no part of that outage. Goes on by sequence from call to call: nothing behind `recoveredTo` can be of before any more.
+local function all_released(since)
+  local key = destination_key(destination)
+  local of, at = string.match(redis.call('HGET', key, 'recoveredTo') or '', '^(%d+):(%d+)$')
+  if of ~= int(since) then at = '0' end
+  local rest = entries(P .. 'requests:failed', '(' .. at, '+inf', ctl.limit, read)
+  local waits = false
+  for _, one in ipairs(rest) do
+    local r = one[2]
+    if r then
+      local had_its_turn = redis.call('ZSCORE', lane_key(r), 'd:' .. pad(r.seq) .. ':' .. r.id) -- and found its lane busy
+      waits = r.destination == destination and (r.claimedAt or 0) < since and not had_its_turn
+      if waits then break end
+      at = int(r.seq)
+    end
+  end
+  redis.call('HSET', key, 'recoveredTo', int(since) .. ':' .. at)
+  return not waits and #rest < ctl.limit
+end
+
+if d[3] and all_released(tonumber(d[3])) then
+  redis.call('HDEL', destination_key(destination), 'recoveringFrom', 'released', 'recoveredTo')
 end
 wake_if_work(destination)
 return { #found, int(till) }

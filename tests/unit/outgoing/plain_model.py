@@ -76,6 +76,7 @@ class Model:
     again: dict[str, int] = field(default_factory=dict)
     recovering: int | None = None
     released: int = 0
+    recovered_to: tuple[int, int] = (0, 0)  # of which recovery, and up to which request it is over
     rest_until: int = 0
     rest_from: int | None = None
     seq: int = 0
@@ -436,11 +437,21 @@ class Model:
     def sweep(self) -> None:
         if self.opened is not None:
             return
-        found = [one for one in self.in_state("failed") if not one.due and self._may_be_due(one)]
-        if not found and not self.due():
+        for one in self.in_state("failed"):
+            one.due = one.due or self._may_be_due(one)
+        if self.recovering is not None and self._all_released(self.recovering):
             self.recovering, self.released = None, 0
-        for one in found:
-            one.due = True
+
+    def _all_released(self, since: int) -> bool:
+        """Whether all that had failed when the breaker closed has had its turn; in their order, and none is asked twice."""
+        if self.recovered_to[0] != since:
+            self.recovered_to = (since, 0)
+        for one in sorted(self.in_state("failed"), key=lambda one: one.seq):
+            if one.seq > self.recovered_to[1]:
+                if one.claimed < since and not one.called_back:
+                    return False
+                self.recovered_to = (since, one.seq)
+        return True
 
     def _may_be_due(self, one: Request) -> bool:
         """Its time has come, or the clock was set back since it failed."""

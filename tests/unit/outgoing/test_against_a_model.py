@@ -3,6 +3,7 @@ after each step the store stands where a plain model of dicts and lists says."""
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -81,6 +82,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         self.messages: list[str] = []
         self.held: dict[int, list[Held]] = {worker: [] for worker in WORKERS}
         self.value = 0
+        self.named = 0
 
     # The API ----------------------------------------------------------------------------------------------------------
 
@@ -107,7 +109,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         full = f"/external/contentMedia/live/{lane}{path}"
         asked = dict.fromkeys(sorted(members), self.value)
         times = self._times(urgent_in_h, deadline_in_h)
-        request = self.bench.patch(lane, path=full, members=asked, forced=forced, **times)
+        request = self.bench.patch(lane, path=full, members=asked, forced=forced, id=self._name(), **times)
         self._accept(request, forced=forced)
 
     @rule(
@@ -118,7 +120,12 @@ class StoreAgainstModel(RuleBasedStateMachine):
     )
     def accept_other(self, lane: str, method: str, urgent_in_h: int, deadline_in_h: int | None) -> None:
         times = self._times(urgent_in_h, deadline_in_h)
-        self._accept(self.bench.barrier(lane, method=method, **times), forced=True)
+        self._accept(self.bench.barrier(lane, method=method, id=self._name(), **times), forced=True)
+
+    def _name(self) -> str:
+        """Ids break ties, so they are the same whenever a story is told again; and in no order."""
+        self.named += 1
+        return hashlib.sha256(str(self.named).encode()).hexdigest()[:32]
 
     def _times(self, urgent_in_h: int, deadline_in_h: int | None) -> dict[str, Any]:
         return {
