@@ -17,7 +17,7 @@ from app.drift.results import DriftResults, Result
 from app.outgoing.control import REJECTED_DETAIL, version_path
 from app.outgoing.errors import Again
 from app.outgoing.fields import Field, FieldReader
-from app.outgoing.model import ABSENT, AVOS, Acceptance, NewRequest, TimelineNote, encode, new_id
+from app.outgoing.model import ABSENT, AVOS, Acceptance, NewRequest, TimelineNote, digest, encode, new_id
 from app.outgoing.store import LaneSummary, OutgoingStore
 from app.platform.cursors import Page, decode_text, encode_text
 from app.platform.errors import Conflict
@@ -264,10 +264,15 @@ def _ended(result: Result) -> Acceptance:
 
 
 def _same(left: Acceptance, right: Acceptance) -> bool:
-    """Whether two computations want the same."""
-    return [(r.path, r.members, r.rejected) for r in left.requests] == [
-        (r.path, r.members, r.rejected) for r in right.requests
-    ]
+    """Whether two computations want the same, as JSON: to Python true equals 1."""
+
+    def wanted(of: Acceptance) -> list[Any]:
+        return [
+            (r.path, r.rejected, {name: digest(value) for name, value in (r.members or {}).items()})
+            for r in of.requests
+        ]
+
+    return wanted(left) == wanted(right)
 
 
 def _desired(field: Field | None, value: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from app.avos.bodies import PropertyNames
 from app.avos.sync import desired
-from app.outgoing.model import NewRequest, Now, Sequence, TimelineNote, encode
+from app.outgoing.model import NewRequest, Now, Sequence, TimelineNote, digest, encode
 from app.planning.records import (
     Body,
     Outcome,
@@ -67,7 +67,7 @@ def apply(snapshot: Snapshot, change: Change, names: PropertyNames) -> Outcome:
         raise NotFound(f"There is no such {change.kind}.")
     check_version(record.source_version, change.source_version)
     version = newest(record.source_version, change.source_version)
-    if change.body is not None and change.body == record.body and version == record.source_version:
+    if change.body is not None and version == record.source_version and _same(change.body, record.body):
         known = is_event or snapshot.event(change.body["eventId"]).record.exists
         return _ask_again(
             snapshot, change, Outcome(change.id, record, changed=False, event_known=known), names
@@ -83,6 +83,11 @@ def apply(snapshot: Snapshot, change: Change, names: PropertyNames) -> Outcome:
     outcome = _change_event(snapshot, change, changed) if is_event else _change_job(snapshot, change, changed)
     outcome = replace(outcome, created=change.body is not None and not record.exists)
     return _queue(snapshot, change, outcome, names)
+
+
+def _same(body: Body, stored: Body | None) -> bool:
+    """As JSON: to Python true equals 1."""
+    return stored is not None and digest(body) == digest(stored)
 
 
 def _change_event(snapshot: Snapshot, change: Change, record: Record) -> Outcome:

@@ -41,6 +41,24 @@ def test_an_identical_put_writes_nothing_and_queues_nothing(rooms: Rooms) -> Non
     assert rooms.planning.get("event", "ev-1") == before
 
 
+@pytest.mark.parametrize(("before", "after"), [(True, 1), (1, True), (0, False), (1, 1.0)])
+def test_a_value_of_another_json_type_is_a_change(rooms: Rooms, before: object, after: object) -> None:
+    rooms.put_event()
+    rooms.put_job(dmhe=before)
+    assert rooms.put_job(dmhe=after).changed
+    stored = rooms.planning.get("job", "j-1").body
+    assert json.dumps(stored) == json.dumps(job_body(dmhe=after))
+
+
+def test_an_end_in_the_last_year_that_was_stored_before_times_were_bounded_can_be_sent(rooms: Rooms) -> None:
+    rooms.put_event(eventEnd="9999-12-31T23:59:59Z")
+    rooms.put_job()
+    registered = rooms.register()
+    record = rooms.requests(registered.request_ids)[0]
+    assert record["graceEndAt"] >= record["eventEndAt"]
+    assert booking(rooms, registered.request_ids[0])["eventEndTime"] == "9999-12-31T23:59:59Z"
+
+
 def test_a_moved_kick_off_of_a_registered_livestream_queues_the_booking_only(rooms: Rooms) -> None:
     rooms.planned_and_registered()
     moved = rooms.put_event(pre_ko="2026-11-21T20:00:00Z")
