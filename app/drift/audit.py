@@ -118,7 +118,7 @@ class DriftAudit:
             begins, ends = kick_off or end, end or kick_off
             if begins is None or ends is None:
                 return False
-            return begins - self._schedule.window <= at <= ends + AFTER_END
+            return begins - at <= self._schedule.window and at - ends <= AFTER_END
 
         return [near(*times) for times in self._registrations.times(pairs)] if pairs else []
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from app.fleet.causes import NOTHING, Around, Cause, obstacles, suspect
 from app.outgoing.decide import expiry
 from app.outgoing.model import State
-from app.platform.clock import parse_time, rfc3339
+from app.platform.clock import later, parse_time, rfc3339
 
 Record = Mapping[str, Any]
 _PARKED: Final = "Nothing more is sent of it by itself."
@@ -182,7 +182,7 @@ def _expires_behind_breaker(record: Record, around: Around) -> str | None:
         return None
     ends = [parse_time(record["deadline"])] if record["deadline"] else []
     if record["eventEndAt"]:
-        ends.append(parse_time(record["eventEndAt"]) + around.grace)
+        ends.append(later(parse_time(record["eventEndAt"]), around.grace))
     deadline = None if record["waived"] or not ends else min(ends)
     begin = max(parse_time(record["createdAt"]), parse_time(opened))
     return rfc3339(expiry(begin, deadline, around.max_age))

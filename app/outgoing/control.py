@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from app.outgoing.model import ABSENT, Acceptance, NewRequest, Now, Value, Write, digest, encode
-from app.platform.clock import to_ms
+from app.platform.clock import later, to_ms
 from app.platform.keys import fold, quoted
 
 Control = dict[str, Any]
@@ -130,7 +130,7 @@ def _fields(request: NewRequest, grace: timedelta) -> list[list[str]]:
         "generation": str(request.generation),
         "urgentAt": ms(request.urgent_at),
         "eventEndAt": ms(request.event_end),
-        "graceEndAt": ms(None if request.event_end is None else request.event_end + grace),
+        "graceEndAt": ms(None if request.event_end is None else later(request.event_end, grace)),
         "deadline": ms(request.deadline),
         "versionPath": version_path(request),
         "contentType": None if request.content_type == "application/json" else request.content_type,

@@ -6,7 +6,7 @@ The clock that decides anything is Redis TIME, read inside the scripts; `utcnow`
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)?\Z", re.ASCII
@@ -16,6 +16,14 @@ _RFC3339 = re.compile(
 def utcnow() -> datetime:
     """This machine's time, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def later(instant: datetime, span: timedelta) -> datetime:
+    """So much later, or the last moment there is: an event stored before times were bounded may end in 9999."""
+    try:
+        return instant + span
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def to_ms(instant: datetime) -> int:

@@ -21,6 +21,14 @@ def test_only_what_is_near_is_compared(near: Near) -> None:
     assert near.drift() == {"Cm1": "in_step", "Cm4": "in_step"}
 
 
+def test_an_end_in_the_last_year_stops_no_round(near: Near) -> None:
+    """Stored before times were bounded."""
+    near.plan(1)
+    near.system.planning.put("event", "ev-1", {**near.event(1), "eventEnd": "9999-12-31T23:59:59Z"})
+    near.deliver()
+    assert near.audit.tick() == 1
+
+
 def test_what_it_finds_is_listed_counted_and_told_once(near: Near, avos: AvosStandIn) -> None:
     for number in (1, 2, 3):
         near.plan(number)
