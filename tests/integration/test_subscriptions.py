@@ -13,6 +13,7 @@ import pytest
 import requests
 from standardwebhooks import Webhook
 
+from app.local.layout import new_key
 from tests.support.api import ApiProcess
 from tests.support.receiver import Got, Receiver, Reply
 from tests.support.server import RealServer
@@ -32,6 +33,8 @@ class Stream:
     api: ApiProcess
     receiver: Receiver
     logs: tuple[Path, ...]
+    stored: Path  # what the server keeps on the disk
+    key: str
 
     def call(self, method: str, path: str, status: int, **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -67,7 +70,10 @@ class Stream:
 
 @pytest.fixture
 def stream(real_server: RealServer, tmp_path: Path) -> Iterator[Stream]:
+    key_file = tmp_path / "secrets-key"
+    key_file.write_text(f"{new_key()}\n")
     environ = {
+        "MEDIAOPS_SECRETS_KEY_FILE": str(key_file),
         "MEDIAOPS_REDIS_URL": real_server.url,
         "MEDIAOPS_TENANT": f"t{uuid.uuid4().hex[:12]}",
         "MEDIAOPS_API_TOKEN": TOKEN,
@@ -80,7 +86,9 @@ def stream(real_server: RealServer, tmp_path: Path) -> Iterator[Stream]:
     with Receiver() as receiver:
         try:
             worker.start()
-            yield Stream(api.start(), receiver, logs)
+            yield Stream(
+                api.start(), receiver, logs, real_server.layout.directory, key_file.read_text().strip()
+            )
         finally:
             worker.stop()
             api.stop()
@@ -139,8 +147,12 @@ def test_the_life_of_a_subscription(stream: Stream) -> None:
     assert stream.call("GET", f"/api/events/{TOPIC}?after=6", 200)["events"]
     assert len(stream.receiver.got) == 12
     for text in (log_file.read_text() for log_file in stream.logs):
-        for secret in (made["secret"], rotated["secret"], "value-of-the-header", TOKEN):
+        for secret in (made["secret"], rotated["secret"], "value-of-the-header", TOKEN, stream.key):
             assert secret not in text
+    kept = b"".join(file.read_bytes() for file in stream.stored.rglob("*") if file.is_file())
+    assert made["id"].encode() in kept
+    for secret in (made["secret"], rotated["secret"], "value-of-the-header", TOKEN, stream.key):
+        assert secret.encode() not in kept
 
 
 def test_what_is_refused_is_parked_and_can_be_sent_again(stream: Stream) -> None:
