@@ -37,5 +37,9 @@ class BatchedEvents(bootsteps.StartStopStep):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            if consumer.event_dispatcher:
-                consumer.event_dispatcher.flush()
+            self.shutdown(consumer)
+
+    def shutdown(self, consumer: Any) -> None:
+        """When the pool has ended too: what came to its end meanwhile is told of."""
+        if consumer.event_dispatcher:
+            consumer.event_dispatcher.flush()

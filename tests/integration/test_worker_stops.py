@@ -18,6 +18,7 @@ from app.platform.redis import connect
 from tests.integration.judging import judgement
 from tests.integration.load import Load
 from tests.integration.plan import Match, soon
+from tests.support.events import EventLog
 from tests.support.house import LIVE, QUICK, TENANT, House
 from tests.support.server import RealServer
 from tests.support.wait import until
@@ -94,7 +95,10 @@ def test_each_message_is_run_once_however_often_workers_are_stopped(bench: Bench
     assert bench.noted() == dict.fromkeys(range(1, bench.pushed + 1), 1)
 
 
-def test_what_a_worker_has_not_begun_goes_back_before_it_has_ended(bench: Bench) -> None:
+def test_what_a_worker_has_not_begun_goes_back_before_it_has_ended_and_is_never_told_of(
+    bench: Bench, own_server: RealServer
+) -> None:
+    events = EventLog(own_server.broker_url, bench.envelope.prefix).start()
     worker = bench.worker("live1")
     for _ in range(4):
         bench.push(6)
@@ -109,6 +113,9 @@ def test_what_a_worker_has_not_begun_goes_back_before_it_has_ended(bench: Bench)
     assert bench.noted() == {}
     worker.stop()
     assert bench.noted() == dict.fromkeys(range(1, 5), 1)
+    told = [event["type"] for event in events.all() if event["type"].startswith("task-")]
+    events.stop()
+    assert sorted(told) == sorted(["task-received", "task-started", "task-succeeded"] * 4)
     numbers = [json.loads(json.loads(text)["body"])[0][0] for text in bench.client.lrange(queue, 0, -1)]
     assert numbers == [7, 6, 5]
 

@@ -8,11 +8,12 @@ from celery import shared_task
 
 from workers.app import app
 from workers.parts import system
+from workers.shown import Shown
 
 __all__ = ["app"]
 
 
-@shared_task(name="live.note")
+@shared_task(name="live.note", base=Shown)
 def note(number: int, seconds: float) -> None:
     time.sleep(seconds)
     system().redis.hincrby(f"{system().keys.prefix}noted", str(number), 1)
