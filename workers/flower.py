@@ -26,6 +26,8 @@ def main() -> None:
             f"--port={settings.flower_port}",
             f"--basic-auth={settings.flower_user}:{settings.flower_password}",
             f"--logging={settings.log_level.lower()}",
+            # The reason of a failure stands beside it; no task has keyword arguments.
+            "--tasks-columns=name,state,args,result,exception,received,runtime,worker",
             "--max-tasks=10000",  # kept in memory
             "--inspect-timeout=1000",  # ms, at its start, for every worker
         ]

@@ -17,7 +17,7 @@ from workers.shown import ended
     bind=True,
     base=ChainLink,
     resultrepr_maxsize=10,
-    handed_on="read; the PATCH follows",
+    handed_on="read",
 )
 def get_last_modified(self: ChainLink, request_id: str) -> dict[str, Any] | None:
     """Claim the request and GET its lastModified: the ticket for `send_patch`, or None when nothing is to be sent."""

@@ -35,6 +35,9 @@ class WillRetry(Retry):
     def __init__(self, reason: str) -> None:
         super().__init__(reason, exc=Undelivered(reason))
 
+    def __repr__(self) -> str:
+        return str(self)
+
 
 EXPECTED: Final = (Undelivered, WillRetry)
 

@@ -30,7 +30,7 @@ def pushed(bench: Bench, tenant: str, request: NewRequest) -> Any:
 
 @pytest.mark.parametrize("title", ["Home - Away", ODD])
 def test_a_line_names_event_content_media_and_what_is_sent(bench: Bench, tenant: str, title: str) -> None:
-    assert pushed(bench, tenant, bench.patch("CM-1", title=title)) == f"{title}: booking of CM-1 (PATCH)"
+    assert pushed(bench, tenant, bench.patch("CM-1", title=title)) == f"booking of {title} (PATCH CM-1)"
 
 
 def test_without_an_event_it_names_the_rest(bench: Bench, tenant: str) -> None:
@@ -52,4 +52,4 @@ def test_outside_content_media_it_names_the_path_without_its_query(bench: Bench,
 
 def test_a_name_is_one_line_and_bounded(bench: Bench, tenant: str) -> None:
     line = pushed(bench, tenant, bench.patch("CM-1", title="A\n\t B" + "æ" * 1000))
-    assert line == f"{('A B' + 'æ' * 1000)[:TITLE]}: booking of CM-1 (PATCH)"
+    assert line == f"booking of {('A B' + 'æ' * 1000)[:TITLE]} (PATCH CM-1)"

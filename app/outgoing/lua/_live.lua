@@ -1,12 +1,12 @@
 -- The message that a promotion of a request pushes: the same bytes each time, so that it can be looked for in its queue.
 -- Needs ARGV[3], the template of the chain GET → PATCH, and ARGV[4], that of "send".
 
--- What it is about, in a line for people: JSON text without its quotes.
+-- What it is about, in a line for people, the most telling first: JSON text without its quotes.
 local function line(r)
   local title = redis.call('HGET', request_key(r.id), 'title')
   local about = r.contentMediaId or string.match(r.path, '^[^?]*'):sub(1, 200):gsub('[\128-\255]', '?')
-  local text = string.format('%s of %s (%s)', r.kind, about, r.method)
-  return cjson.encode(title and title .. ': ' .. text or text):sub(2, -2)
+  local text = title and { r.kind, ' of ', title, ' (', r.method, ' ', about, ')' } or { r.kind, ' of ', about, ' (', r.method, ')' }
+  return cjson.encode(table.concat(text)):sub(2, -2)
 end
 
 -- `n`: which promotion of the request it is, counted from 1.

@@ -20,7 +20,7 @@ from tests.support.wait import until
 from tests.support.worker import WorkerProcess
 
 pytestmark = pytest.mark.processes
-LINE = "Home - Away: booking of CM-1 (PATCH)"
+LINE = "booking of Home - Away (PATCH CM-1)"
 WHOLE = ["task-received", "task-started", "task-succeeded"]
 
 
