@@ -7,17 +7,18 @@ from celery import shared_task
 from app.platform.dispatch import DELIVER, FAN_OUT
 from app.platform.errors import Unavailable
 from workers.parts import system
-from workers.shown import Shown
+from workers.shown import EXPECTED, Quiet, Shown, rested
 
 
 # While the store is away nothing can be said about a delivery; the lease and the ticks see to it afterwards.
-@shared_task(name=DELIVER, base=Shown, throws=(Unavailable,))
+@shared_task(name=DELIVER, base=Shown, throws=(Unavailable, *EXPECTED))
 def deliver(feed_id: str) -> str:
     """Deliver what the feed has waiting; how it ended, in a word."""
-    return system().runner.run(feed_id)
+    return rested(feed_id, system().runner.run(feed_id))
 
 
-@shared_task(name=FAN_OUT, throws=(Unavailable,))
-def fan_out(topic: str) -> int:
-    """Wake whoever listens to a topic; how many that were."""
-    return system().runner.fan_out(topic)
+@shared_task(name=FAN_OUT, base=Quiet, throws=(Unavailable,))
+def fan_out(topic: str) -> str | None:
+    """Wake whoever listens to a topic; how many that were, None: nobody."""
+    count = system().runner.fan_out(topic)
+    return f"{count} woken" if count else None

@@ -146,6 +146,14 @@ class Quiet(Shown):
     Request = f"{__name__}:QuietRequest"
 
 
+def rested(feed_id: str, word: str) -> str:
+    """How the wake-up of a feed ended. Raises WillRetry, Undelivered where its receiver is in trouble."""
+    trouble = system().feeds.trouble(feed_id, word) if word in ("resting", "stopped") else None
+    if trouble is None:
+        return word
+    raise Undelivered(trouble.text) if trouble.final else WillRetry(trouble.text)
+
+
 def ended(request_id: str, outcome: str | None) -> str:
     """What became of a request after an attempt that ended like this (None: it was none), in a line. Raises WillRetry,
     Undelivered."""

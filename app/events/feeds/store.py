@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from app.events.feeds.endings import FIELDS, Trouble, trouble
 from app.events.feeds.machine import FeedScripts
 from app.events.feeds.model import Command, FeedSpec, FeedStatus, Parked, Progress
 from app.events.feeds.runner import Building
@@ -191,6 +192,11 @@ class FeedStore:
 
     def status(self, feed_id: str) -> FeedStatus | None:
         return self.statuses([feed_id]).get(feed_id)
+
+    def trouble(self, feed_id: str, word: str) -> Trouble | None:
+        """Why a wake-up that ended so has not delivered, if that is the receiver's doing."""
+        with store_errors():
+            return trouble(word, self._client.hmget(self._keys.feed(feed_id), *FIELDS))
 
     def statuses(self, ids: Sequence[str]) -> dict[str, FeedStatus]:
         """Those that there are, by id."""

@@ -52,6 +52,35 @@ def deliver(system: System, *feed_ids: str) -> None:
         system.runner.run(feed_id)
 
 
+def test_why_a_wake_up_has_not_delivered_is_known_as_long_as_that_holds(
+    desk: Desk, system: System, receiver: Receiver
+) -> None:
+    made = desk.create()
+    receiver.answers = [500]
+    publish(desk.caller)
+    word = system.runner.run(made["id"])
+    trouble = system.feeds.trouble(made["id"], word)
+    assert trouble is not None
+    assert (word, trouble.final) == ("resting", False)
+    assert "500" in trouble.text
+    receiver.answers = [410]  # gone: nobody tries again
+    desk.post(f"{made['id']}/pause")
+    desk.post(f"{made['id']}/resume")
+    word = system.runner.run(made["id"])
+    trouble = system.feeds.trouble(made["id"], word)
+    assert trouble is not None
+    assert (word, trouble.final) == ("stopped", True)
+    assert "410" in trouble.text
+
+
+def test_a_wake_up_that_delivers_is_in_no_trouble(desk: Desk, system: System, receiver: Receiver) -> None:
+    made = desk.create()
+    publish(desk.caller)
+    word = system.runner.run(made["id"])
+    assert (word, system.feeds.trouble(made["id"], word)) == ("listening", None)
+    assert len(receiver.got) == 1
+
+
 def test_what_is_published_is_delivered_signed_and_logged(
     desk: Desk, system: System, receiver: Receiver
 ) -> None:
