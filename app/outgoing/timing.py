@@ -25,6 +25,9 @@ BOUNDS_MS: Final = (
 )  # of `_states.lua`
 
 
+_STALE: Final = {"open": "stale", "undelivered": "stale:undelivered"}
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """`buckets`: upper bound in seconds → how many took at most so long; `sum_s` of all of them."""
@@ -35,11 +38,15 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """`late`: open requests whose kick-off has passed."""
+    """`late`: open requests whose kick-off has passed. `staleness`: how long AVOS hadn't shown what was acknowledged, when
+    it did. `stalest_s`: how long there is something that it still doesn't show, by whether that goes out by itself
+    (`open`) or not (`undelivered`); nothing where it shows all."""
 
     delivery: Histogram
     lateness: Histogram
     late: int
+    staleness: Histogram
+    stalest_s: Mapping[str, float]
     destinations: tuple[dict[str, Any], ...]
 
 
@@ -50,14 +57,24 @@ def read_timing(store: OutgoingStore) -> Timing:
     pipe.hgetall(f"{keys.prefix}timing:delivery")
     pipe.hgetall(f"{keys.prefix}timing:lateness")
     pipe.zcount(f"{keys.prefix}kickoffs", "-inf", now_ms)
+    pipe.hgetall(f"{keys.prefix}timing:staleness")
+    for name in _STALE.values():
+        pipe.zrange(f"{keys.prefix}{name}", 0, 0, withscores=True)
     for name in DESTINATIONS:
         pipe.hgetall(keys.destination(name))
     with store_errors():
-        delivery, lateness, late, *stored = pipe.execute()
+        delivery, lateness, late, staleness, *more = pipe.execute()
+    oldest, stored = more[: len(_STALE)], more[len(_STALE) :]
     return Timing(
         _histogram(delivery),
         _histogram(lateness),
         int(late),
+        _histogram(staleness),
+        {
+            state: max(0.0, (now_ms - found[0][1]) / 1000)
+            for state, found in zip(_STALE, oldest, strict=True)
+            if found
+        },
         tuple(
             destination_view(name, fields, now_ms) for name, fields in zip(DESTINATIONS, stored, strict=True)
         ),

@@ -38,6 +38,21 @@ class TimingCollector(Collector):
         yield GaugeMetricFamily(
             "mediaops_late_requests", "Open requests whose kick-off has passed.", value=timing.late
         )
+        yield HistogramMetricFamily(
+            "mediaops_staleness_seconds",
+            "From the first acknowledged change that AVOS didn't show to the moment it does, superseded ones included.",
+            buckets=timing.staleness.buckets,
+            sum_value=timing.staleness.sum_s,
+        )
+        stalest = GaugeMetricFamily(
+            "mediaops_oldest_staleness_seconds",
+            "Since the first acknowledged change that AVOS doesn't show yet, by whether it still goes out by itself (open) "
+            "or was rejected or has expired (undelivered).",
+            labels=["state"],
+        )
+        for state in ("open", "undelivered"):
+            stalest.add_metric([state], timing.stalest_s.get(state, 0.0))
+        yield stalest
         yield from _breakers(timing)
 
     def describe(self) -> list[Metric]:

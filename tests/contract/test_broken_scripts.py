@@ -22,7 +22,7 @@ from tests.support.outgoing import Bench
 
 REFUSED = AttemptError("refused", "400", retryable=False)
 TIMEOUT = AttemptError("timeout", "no answer")
-MOST_CALLS = 120
+MOST_CALLS = 150
 
 _BREAKING = """
 local made_calls = 0

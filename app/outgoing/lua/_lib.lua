@@ -4,5 +4,6 @@
 -- include: _records.lua
 -- include: _lanes.lua
 -- include: _telling.lua
+-- include: _staleness.lua
 -- include: _states.lua
 -- include: _breaker.lua

@@ -6,10 +6,12 @@ local SCHEMA = 1 -- of the records that this release writes
 local READ = { 'state', 'seq', 'destination', 'lane', 'kind', 'method', 'path', 'media', 'contentMediaId',
   'generation', 'members', 'urgency', 'eventEndAt', 'deadline', 'waived', 'firstFailedAt', 'ageFrom', 'token',
   'leaseUntil', 'sendingAt', 'attemptCount', 'reclaims', 'demoted', 'nextTryAt', 'unknown',
-  'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath', 'graceEndAt', 'createdAt', 'urgentAt', 'claimedAt' }
+  'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath', 'graceEndAt', 'createdAt', 'urgentAt',
+  'claimedAt', 'staleFrom' }
 local NUMBERS = { seq = true, generation = true, urgency = true, eventEndAt = true, deadline = true,
   firstFailedAt = true, ageFrom = true, leaseUntil = true, sendingAt = true, attemptCount = true,
-  reclaims = true, graceEndAt = true, createdAt = true, urgentAt = true, claimedAt = true, nextTryAt = true, fence = true }
+  reclaims = true, graceEndAt = true, createdAt = true, urgentAt = true, claimedAt = true, nextTryAt = true, fence = true,
+  staleFrom = true }
 
 -- The record as a table with its id, absent fields nil; nothing and 'absent' or 'newer' as `load_hash` has it.
 local function read(id)

@@ -10,6 +10,7 @@ local function leave(r)
   elseif r.state == 'live' then
     unmark(lane, 'l', r.seq, r.id)
     redis.call('ZREM', P .. 'live:' .. r.destination, r.id)
+    hand_on(r)
   elseif r.state == 'failed' then
     unmark(lane, 'f', r.seq, r.id)
     unmark(lane, 'd', r.seq, r.id)
@@ -18,6 +19,7 @@ local function leave(r)
   else
     unmark(lane, 'x', r.seq, r.id)
     redis.call('ZREM', P .. 'finished', r.id)
+    redis.call('ZREM', P .. 'stale:undelivered', r.id)
   end
   redis.call('ZREM', P .. 'requests:' .. r.state, r.id)
 end
@@ -38,12 +40,14 @@ local function open_path(r, by)
 end
 
 local function to_pending(r)
+  local was_open = may_become_shown(r)
   leave(r)
   enter(r, 'pending', { 'token', '', 'leaseUntil', '', 'nextTryAt', '', 'sendingAt', '' })
   local lane = lane_key(r)
   mark(lane, 'w', r.seq, r.id)
   mark(lane, 'u', r.urgency or now, r.id)
   if r.barrier then mark(lane, 'b', r.seq, r.id) end
+  if not was_open then note_stale(r) end
 end
 
 -- Did what it was about never arrive? An operator who discards a request that sets no fields wants nothing any more.
@@ -55,7 +59,7 @@ end
 -- End a request. One that is undelivered leaves a mark that keeps its content media out of step.
 local function finish_as(r, state, fields)
   local lane = lane_key(r)
-  local was_open = r.state == 'pending' or r.state == 'live' or r.state == 'failed'
+  local was_open = may_become_shown(r)
   leave(r)
   if r.barrier then unmark(lane, 'b', r.seq, r.id) end
   local set = { 'finishedAt', int(now), 'token', '', 'leaseUntil', '', 'nextTryAt', '' }
@@ -67,9 +71,11 @@ local function finish_as(r, state, fields)
   if r.urgentAt then redis.call('ZREM', P .. 'kickoffs', r.id) end
   if deadline_of(r) then redis.call('ZREM', P .. 'deadlines', r.id) end
   if was_open then open_path(r, -1) end
+  note_stale(r)
 end
 
 local function supersede(r, by, reason)
+  r.unwanted = reason == 'unregistered'
   finish_as(r, 'superseded', { 'supersededBy', by or '', 'reason', reason })
   note_request(r, 'superseded', { by = by, reason = reason })
 end
@@ -233,8 +239,9 @@ local function count_time(what, ms)
   redis.call('HINCRBY', key, 'sum', int(ms))
 end
 
--- From acceptance to delivery; and, for what was accepted before its kick-off, how late it came after it (0: in time).
+-- From acceptance to delivery; how long AVOS hadn't shown what it shows now; and, for what was accepted before its kick-off, how late it came after it (0: in time).
 local function note_timing(r)
   count_time('delivery', math.max(0, now - r.createdAt))
+  if has_staleness(r) then count_time('staleness', math.max(0, now - stale_from(r))) end
   if r.urgentAt and r.createdAt < r.urgentAt then count_time('lateness', math.max(0, now - r.urgentAt)) end
 end

@@ -97,8 +97,8 @@ for _, media in ipairs(ctl.unregistered) do
   install_head(r)
 end
 
--- Note the members' new versions; what waits or has failed and keeps none of its own is superseded.
-local function set_versions(q, seq)
+-- Note the members' new versions, those of the record `r` where there is one; what waits or has failed and keeps none of its own is superseded.
+local function set_versions(q, seq, r)
   if not q.members or #q.names == 0 then return end
   local key = fields_key(q)
   local before = many(key, prefixed('v:', q.names))
@@ -114,6 +114,7 @@ local function set_versions(q, seq)
     if id and id ~= '' and not seen[id] then
       seen[id] = true
       local older = read(id)
+      if older and r then inherit(r, older) end
       if older and (older.state == 'pending' or older.state == 'failed') and covered(older) then
         supersede(older, q.id, 'newer')
         install_head(older)
@@ -178,7 +179,7 @@ for _, q in ipairs(wanted) do
       redis.call('HINCRBY', P .. 'counters', q.destination .. ':accepted', 1)
       touched[q.destination] = true
     end
-    set_versions(q, seq)
+    set_versions(q, seq, r)
     ids[#ids + 1] = q.id
   end
   install_head(q)

@@ -24,6 +24,10 @@ else
   if done then return { 'superseded', newer or '' } end
   if state ~= 'failed' then open_path(r, 1) end
   redis.call('ZREM', P .. 'deadlines', r.id)
+  if state == 'discarded' then -- meanwhile nobody wanted it to be shown
+    r.staleFrom = now
+    redis.call('HSET', request_key(r.id), 'staleFrom', int(now))
+  end
   to_pending(r)
   if r.urgentAt then redis.call('ZADD', P .. 'kickoffs', int(r.urgentAt), r.id) end
   redis.call('HSET', request_key(r.id), 'waived', '1', 'ageFrom', '', 'expiresAt', '', 'finishedAt', '', 'reclaims', '0')

@@ -74,6 +74,7 @@ for i = 1, #scan[2], 2 do
     redis.call('ZREM', P .. 'kickoffs', id)
     redis.call('ZREM', P .. 'deadlines', id)
     if undelivered(r) then mark(lane_key(r), 'x', r.seq, id) end
+    redis.call('ZREM', P .. 'stale:undelivered', id)
     redis.call('ZADD', P .. 'requests:' .. r.state, int(r.seq), id)
     redis.call('ZADD', P .. 'finished', int(now), id)
     redis.call('ZREM', P .. 'expiry', id)
@@ -82,7 +83,10 @@ for i = 1, #scan[2], 2 do
     mend(r)
     mended[#mended + 1] = id
   end
-  if r then install_head(r) end
+  if r then
+    install_head(r)
+    note_stale(r) -- the release before has not
+  end
 end
 
 -- Entries of the buffers that belong to no such record.
@@ -94,6 +98,12 @@ for _, set in ipairs({ { 'pending', 'pending:' }, { 'live', 'live:' }, { 'failed
       redis.call('ZREM', key, id)
       mended[#mended + 1] = id
     end
+  end
+end
+for set, belongs in pairs({ stale = may_become_shown, ['stale:undelivered'] = was_given_up }) do
+  for _, id in ipairs(redis.call('ZRANGE', P .. set, 0, 9)) do
+    local place, why = read_place(id)
+    if why == 'absent' or (place and not belongs(place)) then redis.call('ZREM', P .. set, id) end
   end
 end
 wake_if_work(ctl.destination)

@@ -42,6 +42,7 @@ end
 
 if ctl.state == 'delivered' then
   note_delivered()
+  r.shown = r.sentMembers
   finish_as(r, 'delivered', { 'reason', '', 'error', '' })
   schedule_read_back(r)
   note_timing(r)
