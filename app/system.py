@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,9 +28,11 @@ from app.events.sinks.factory import Sinks
 from app.events.subscriptions.service import SubscriptionService
 from app.events.subscriptions.store import SubscriptionStore
 from app.outgoing.operations import Operations
+from app.outgoing.retention import Timelines
 from app.outgoing.service import RequestService
 from app.outgoing.store import OutgoingStore, Policy
 from app.outgoing.ticks import Ticks
+from app.planning.retention import DeletedPlans
 from app.planning.service import PlanningService
 from app.planning.store import PlanningStore
 from app.platform.audit import AuditTrail
@@ -40,6 +43,8 @@ from app.platform.http import Transport
 from app.platform.keys import Keys
 from app.platform.redis import connect, typed
 from app.platform.tokens import TokenStore
+from app.platform.walk import Walk
+from app.registrations.retention import EndedRegistrations
 from app.registrations.service import RegistrationService
 from app.registrations.store import RegistrationStore
 from app.settings import Settings, environment, proxy_for
@@ -103,7 +108,12 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         outgoing=outgoing,
         requests=requests,
         operations=operations,
-        ticks=Ticks(outgoing, operations, keep_log=timedelta(days=settings.events_keep_days)),
+        ticks=Ticks(
+            outgoing,
+            operations,
+            keep_log=timedelta(days=settings.events_keep_days),
+            forgetting=forgetting(outgoing),
+        ),
         planning=PlanningService(planning_store, outgoing, names),
         registrations=registrations,
         tokens=TokenStore(typed(redis), keys, settings.api_token),
@@ -134,6 +144,18 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
             SubscriptionStore(typed(redis), keys), feeds, events, sinks, AuditTrail(typed(redis), keys)
         ),
     )
+
+
+def forgetting(outgoing: OutgoingStore) -> tuple[Callable[[], int], ...]:
+    """What goes with the history of requests (docs/data-model.md, "How long things are kept")."""
+    plans, registrations = DeletedPlans(outgoing), EndedRegistrations(outgoing)
+    visitors = {
+        "event": plans.events,
+        "job": plans.jobs,
+        "registration": registrations.pairs,
+        "media": Timelines(outgoing).visit,
+    }
+    return Walk(outgoing.client, outgoing.keys, visitors).tick, registrations.media
 
 
 def policy(settings: Settings) -> Policy:

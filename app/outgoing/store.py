@@ -284,6 +284,11 @@ class OutgoingStore:
         }
         return bool(self._run("drifted", control, encode(found), encode(dict(attempt or {}))))
 
+    @property
+    def keep_ms(self) -> int:
+        """How long history is kept."""
+        return _ms(self.policy.keep)
+
     def time_ms(self) -> int:
         """The server's clock, which decides."""
         if self._now_ms is not None:

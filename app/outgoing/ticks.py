@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -36,11 +37,18 @@ class Ticks:
     """The outgoing room's regular work."""
 
     def __init__(
-        self, store: OutgoingStore, operations: Operations, *, keep_log: timedelta = timedelta(days=7)
+        self,
+        store: OutgoingStore,
+        operations: Operations,
+        *,
+        keep_log: timedelta = timedelta(days=7),
+        forgetting: Sequence[Callable[[], int]] = (),
     ) -> None:
+        """`forgetting`: what else has to go with time, of rooms above; each says how many went."""
         self._store = store
         self._operations = operations
         self._keep_log = keep_log
+        self._forgetting = forgetting
         self._event_memory = EventMemory(store.client, store.keys)
 
     def retry_failed(self) -> Swept:
@@ -60,7 +68,13 @@ class Ticks:
     def trim(self) -> int:
         """Remove history, and entries of the event log, that are old enough."""
         before_ms = self._store.time_ms() - int(self._keep_log.total_seconds() * 1000)
-        return self._store.trim(seconds=TRIM_S) + trim_logs(self._store.client, self._store.keys, before_ms)
+        gone = self._store.trim(seconds=TRIM_S) + trim_logs(self._store.client, self._store.keys, before_ms)
+        with store_errors():
+            if self._store.client.exists(
+                self._store.keys.store_full
+            ):  # then planning's records aren't written
+                return gone
+        return gone + sum(forget() for forget in self._forgetting)
 
     def audit(self) -> list[str]:
         """Check and mend the invariant for the next few thousand open records; the ids that were mended.
@@ -101,7 +115,7 @@ class Ticks:
         """Mark the store as full while more than `FULL_SHARE` of maxmemory is used, and keep events within their share of it;
         returns whether it is full."""
         self._event_memory.look_after(self._store.time_ms())
-        client, key = self._store.client, f"{self._store.keys.prefix}store:full"
+        client, key = self._store.client, self._store.keys.store_full
         with store_errors():
             memory = client.info("memory")
             limit = int(memory.get("maxmemory", 0))

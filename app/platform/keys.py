@@ -59,7 +59,11 @@ class Keys:
 
     # registrations
     def registration(self, livestream_id: str, content_media_id: str) -> str:
-        return f"{self.prefix}registration:{quoted(livestream_id)}:{quoted(fold(content_media_id))}"
+        return f"{self.registration_prefix}{quoted(livestream_id)}:{quoted(fold(content_media_id))}"
+
+    @property
+    def registration_prefix(self) -> str:
+        return f"{self.prefix}registration:"
 
     @property
     def registrations(self) -> str:
@@ -76,6 +80,10 @@ class Keys:
     @property
     def generations(self) -> str:
         return f"{self.prefix}registrations:generation"
+
+    @property
+    def forgotten_generation(self) -> str:
+        return f"{self.prefix}registrations:generation:forgotten"
 
     @property
     def spellings(self) -> str:
@@ -126,6 +134,10 @@ class Keys:
 
     def fields(self, destination: str, path: str) -> str:
         return f"{self.prefix}fields:{destination}:{path}"
+
+    @property
+    def store_full(self) -> str:
+        return f"{self.prefix}store:full"
 
     def marks(self, destination: str) -> str:
         return f"{self.prefix}marks:{destination}"

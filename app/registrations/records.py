@@ -33,13 +33,20 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What stands now: the pair's record, who is linked to either side, and the newest generation."""
+    """What stands now: the pair's record, who is linked to either side, the content media's newest generation (0 for none)
+    and the greatest of those that were forgotten."""
 
     record: Registration | None
     media_of_livestream: str | None
     livestream_of_media: str | None
     generation: int
     spelling: str | None
+    forgotten: int = 0
+
+    @property
+    def next_generation(self) -> int:
+        """Greater than any that a request may have been made for."""
+        return max(self.generation, self.forgotten) + 1
 
     def active(self, pair: Pair) -> bool:
         """Is exactly this pair linked?"""

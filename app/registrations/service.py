@@ -102,7 +102,7 @@ class RegistrationService:
         update = check_links(links, pair)
         _guard_links(snapshot, pair, links)
         spelling = links.spelling or pair.content_media_id
-        generation = links.generation if update else links.generation + 1
+        generation = links.generation if update else links.next_generation
         self._write_registration(
             snapshot, Pair(pair.livestream_id, spelling), links, generation, update=update
         )

@@ -24,14 +24,16 @@ class RegistrationStore:
         pipe.hget(self.keys.active_by_media, media)
         pipe.hget(self.keys.spellings, media)
         pipe.hgetall(self.keys.registration(pair.livestream_id, pair.content_media_id))
+        pipe.get(self.keys.forgotten_generation)
         with store_errors():
-            generation, linked_media, linked_livestream, spelling, fields = pipe.execute()
+            generation, linked_media, linked_livestream, spelling, fields, forgotten = pipe.execute()
         return Links(
             record=_registration(fields) if fields else None,
             media_of_livestream=linked_media.decode() if linked_media else None,
             livestream_of_media=linked_livestream.decode() if linked_livestream else None,
             generation=int(generation or 0),
             spelling=spelling.decode() if spelling else None,
+            forgotten=int(forgotten or 0),
         )
 
     def active(self) -> list[Pair]:

@@ -9,8 +9,9 @@ local function log_request(name, r, extra)
 end
 
 local function note(media, what, detail)
-  redis.call('XADD', media_key(media, 'timeline'), 'MAXLEN', '~', int(ctl.timeline_length or 500), '*',
-    'at', int(now), 'what', what, 'detail', detail)
+  local key = media_key(media, 'timeline')
+  redis.call('XADD', key, 'MAXLEN', '~', int(ctl.timeline_length or 500), '*', 'at', int(now), 'what', what, 'detail', detail)
+  redis.call('PEXPIRE', key, int(ctl.keep_ms)) -- from its last entry on
 end
 
 local function note_request(r, what, extra)
