@@ -93,7 +93,7 @@ def _planners(plan: Plan, house: ChaosHouse) -> list[Planner]:
     pause_s = plan.pause_s if a_second is None else plan.planners / a_second
     made = [
         Planner(f"planner{n}", f"{plan.seed}-{n}", house.apis[n % 2 :] + house.apis[: n % 2],
-                plan.programmes, pause_s, plan.of.steps)
+                plan.programmes, pause_s, plan.of.steps, house.avos.state if plan.of.measured else None)
         for n in range(plan.planners)
     ]  # fmt: skip
     if plan.coarse:

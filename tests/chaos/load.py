@@ -11,7 +11,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -25,6 +25,7 @@ from tests.support.callers import Answer, Api
 _REPEAT_S: Final = 0.1
 _PATIENCE_S: Final = 6.0  # for one call; the store is given up after 1.5 s
 BATCH: Final = 20
+SHOWN_S: Final = 6.0  # after that a change is on nobody's way to AVOS
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,11 @@ class Planner:
         programmes: int,
         pause_s: float,
         steps: Mapping[str, int] = ALL_STEPS,
+        shown: Callable[[str], dict[str, Any]] | None = None,
     ) -> None:
+        """`shown`: what AVOS holds of a content media, where it must come to show what was registered at once."""
         self.name = name
+        self._shown = shown
         self._steps = steps
         self.asked = Asked()
         self._random = random.Random(seed)
@@ -259,11 +263,25 @@ class Planner:
 
     def _begin_anew(self, programme: Programme) -> None:
         """Something has changed and is on its way; the registration is dropped, and made again with the same values, of this
-        livestream or of the other one."""
+        livestream or of the other one. They must come to be shown, and not only with what changes next."""
         self._change_job(programme)
+        self._stop.wait(self._random.choice([0, self._random.uniform(0, 0.2)]))
         self._until_heard("DELETE", REGISTRATIONS, None, (200, 404), programme.pair)
         programme.second ^= self._random.random() < 0.5
         self._register(programme)
+        if self._shown is not None:
+            self._look(programme, programme.job()["jobInfo"]["jobStart"], self._shown)
+
+    def _look(self, programme: Programme, start: str, shown: Callable[[str], dict[str, Any]]) -> None:
+        until = time.monotonic() + SHOWN_S
+        while time.monotonic() < until:
+            found = shown(programme.media)["fields"].get("bookingStartTime")
+            if found == start:
+                return
+            time.sleep(_REPEAT_S)
+        self.asked.problems.append(
+            f"begun anew: {programme.media} shows {found} and not {start}, {SHOWN_S:g} s after it was registered"
+        )
 
     def _note(self, programme: Programme) -> None:
         """A generic PATCH, in the content media's lane."""

@@ -17,12 +17,11 @@ from typing import Any, Final
 
 import requests
 
-from tests.chaos.load import Asked
+from tests.chaos.load import SHOWN_S, Asked
 from tests.integration.plan import REGISTRATIONS, Match, soon, text
 from tests.support.callers import Api, FarSide
 
-TANGLES: Final = 20
-_SHOWN_S: Final = 6.0  # after that a change is on nobody's way to AVOS
+TANGLES: Final = 40
 _REPEAT_S: Final = 0.1
 _PATIENCE_S: Final = 6.0
 
@@ -117,8 +116,7 @@ class Overtakers:
         ]
         for one in self.tangles:
             self._wish(one, 3 * self.rounds + 2)
-        newer = [one.starts(3 * self.rounds + 2, version + 2) for one in self.tangles]
-        self._both(older, newer)
+        self._both(older, [one.starts(3 * self.rounds + 2, version + 2) for one in self.tangles])
         self.asked.hear()
         if self._measured:
             self._look()
@@ -128,32 +126,33 @@ class Overtakers:
         self.asked.wish(one.path, "bookingStartTime", one.time(number))
 
     def _both(self, older: list[Message], newer: list[Message]) -> None:
-        """The newer one a few milliseconds after the older one, so that it finds it at work."""
+        """The newer ones one by one, so that each comes at another moment of the older ones' work."""
         failed: list[BaseException] = []
 
-        def send(messages: list[Message], api: int) -> None:
+        def overtake() -> None:
             try:
-                self._bulk(messages, api)
+                for message in self._random.sample(newer, len(newer)):
+                    self._bulk([message], -1)
             except BaseException as error:  # noqa: BLE001 - raised again below, in the thread that waits
                 failed.append(error)
 
-        first = threading.Thread(target=send, args=(older, 0), daemon=True)
-        first.start()
-        time.sleep(self._random.uniform(0, 0.08))
-        send(newer, -1)
-        first.join()
+        second = threading.Thread(target=overtake, daemon=True)
+        second.start()
+        time.sleep(self._random.uniform(0, 0.3))
+        self._bulk(older, 0)
+        second.join()
         if failed:
             raise failed[0]
 
     def _look(self) -> None:
         """Until AVOS shows the newer values of all of them."""
-        until = time.monotonic() + _SHOWN_S
+        until = time.monotonic() + SHOWN_S
         left = list(self.tangles)
         while left and time.monotonic() < until and not self._give_up.is_set():
             left = [one for one in left if self._shown(one) != one.time(one.start)]
             time.sleep(_REPEAT_S)
         self.asked.problems += [
-            f"overtaken: {one.media} shows {self._shown(one)} and not {one.time(one.start)}, {_SHOWN_S:g} s after round {self.rounds}"
+            f"overtaken: {one.media} shows {self._shown(one)} and not {one.time(one.start)}, {SHOWN_S:g} s after round {self.rounds}"
             for one in left
         ]
 

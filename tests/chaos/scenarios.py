@@ -47,16 +47,18 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         lambda seed, seconds, kills, coarse: script.script(seed, seconds, kills, coarse=coarse),
         BEGUN_ANEW, a_second=None, hanging=HANGING, tangles=True,
     ),
+    # So few that nothing else is under way when the refusal comes: a good answer would hide what it does.
     "refused lane": Scenario(
-        lambda _, seconds, *__: script.refused_lane(_end(seconds)), MOVES, goals=STALENESS
+        lambda _, seconds, *__: script.refused_lane(_end(seconds)), MOVES, a_second=4, goals=STALENESS
     ),
     "blinks": Scenario(
         lambda seed, seconds, *_: script.blinks(seed, _end(seconds), 8.0), MOVES, goals={"in step": (1.0, IN_STEP_S)}
     ),
     "restarts": Scenario(lambda _, seconds, *__: script.restarts(_end(seconds), 4.0), MOVES, goals=STALENESS),
-    "planning": Scenario(
-        lambda _, seconds, *__: script.slow_far_side(_end(seconds)), {**ALL_STEPS, "begin_anew": 60}, tangles=True
+    "begun anew": Scenario(
+        lambda _, seconds, *__: script.slow_far_side(_end(seconds)), {**ALL_STEPS, "begin_anew": 60}
     ),
+    "overtaking": Scenario(lambda *_: (), MOVES, a_second=4, tangles=True),
     "receivers": Scenario(lambda *_: (), MOVES, hanging=HANGING, goals={"lateness": (1.0, LATENESS_S)}),
     "no workers": Scenario(lambda _, seconds, *__: script.away(_end(seconds)), MOVES),
 }  # fmt: skip

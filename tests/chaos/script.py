@@ -53,7 +53,7 @@ SWITCHES: Final[Mapping[str, dict[str, Any]]] = {
     "throttled": {"faults": [{"kind": "status", "status": 429, "retryAfter": 1, "probability": 0.5}]},
     "unavailable": {"faults": [{"kind": "status", "status": 503, "probability": 0.7}]},
     "token refused": {"faults": [{"kind": "status", "status": 401}]},
-    "unhurried": {"latencyMs": {"get": 60, "patch": 300, "other": 60}},
+    "unhurried": {"latencyMs": {"get": 400, "patch": 200, "other": 60}},
     "malformed": {"faults": [{"kind": "malformed", "on": "get", "probability": 0.5}]},
 }
 WELL: Final[Mapping[str, Any]] = {"down": "no", "faults": []}
