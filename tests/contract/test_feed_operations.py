@@ -437,3 +437,14 @@ def test_secrets_are_stored_anew_only_where_they_are_still_the_same(feeds: FeedB
     assert not feeds.client.exists(feeds.keys.feed("gone"))
     with pytest.raises(NotFound):
         feeds.store.reencrypt("gone")
+
+
+def test_a_word_about_thousands_of_events_is_taken_whole(feeds: FeedBench) -> None:
+    feeds.feed()
+    feeds.publish()
+    claimed = feeds.machine.claim("s1", 0, READ)
+    assert claimed is not None
+    keys = [f"{TOPIC}|{n}" for n in range(2, 9_002)]
+    word = Ack(cursor={TOPIC: (1, 1)}, ahead=keys, done=[f"{key}|0|" for key in keys], forget=keys)
+    assert feeds.machine.ack(claimed, 1, word).word == "listening"
+    assert feeds.client.scard(feeds.keys.feed_part("s1", "ahead")) == 9_000

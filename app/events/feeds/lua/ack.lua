@@ -60,19 +60,19 @@ local function move_cursor()
   if ctl.ahead then
     redis.call('DEL', feed_key(f.id, 'ahead'))
     local ahead = still_ahead()
-    if #ahead > 0 then redis.call('SADD', feed_key(f.id, 'ahead'), unpack(ahead)) end
+    chunked('SADD', feed_key(f.id, 'ahead'), ahead)
   end
 end
 
 local function note_events()
   local open, attempts = feed_key(f.id, 'open'), feed_key(f.id, 'attempts')
-  if #ctl.done > 0 then redis.call('ZREM', open, unpack(ctl.done)) end
+  chunked('ZREM', open, ctl.done)
   for _, one in ipairs(ctl.retry) do
     -- Only what is still there: an update may have taken its topic away.
     redis.call('ZADD', open, 'XX', one[2] == 0 and AT_ONCE or int(now + one[2]), one[1])
   end
   for _, one in ipairs(ctl.attempts) do redis.call('HSET', attempts, one[1], int(one[2]) .. '|' .. int(one[3])) end
-  if #ctl.forget > 0 then redis.call('HDEL', attempts, unpack(ctl.forget)) end
+  chunked('HDEL', attempts, ctl.forget)
   for _, one in ipairs(ctl.park) do
     redis.call('ZADD', feed_key(f.owner, 'parked'), int(now), one[1])
     redis.call('HSET', feed_key(f.owner, 'parked:why'), one[1], payload(one[2]))
