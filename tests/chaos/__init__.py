@@ -18,5 +18,6 @@ judge.py         what the API answers and the stand-in's journal say about reque
 stream_judge.py  what publishers were answered and subscribers have received says about events, and nothing else
 measures.py      how late things were, by the same two; measuring.py puts that into the report
 campaign.py      one run, from the first match to the verdict
+put_back.py      mended faults put back, to see that the campaign finds them
 report.py        what it was made of, and what it has shown
 """

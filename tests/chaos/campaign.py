@@ -41,13 +41,13 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path |
     """Start the house, run the campaign, judge it; the house's logs stay in `directory`."""
     report = Report(plan)
     scenario = plan.of
-    inline = "true" if plan.inline else "false"
+    settings = {"MEDIAOPS_INLINE_CHAIN": "true" if plan.inline else "false", **scenario.settings}
     with ChaosHouse(
         directory,
         pool=plan.pool,
         changed=changed,
         many_hang=bool(plan.hanging_ones),
-        MEDIAOPS_INLINE_CHAIN=inline,
+        settings=settings,
     ) as house:
         say("the house is open")
         house.avos.control(latencyMs=house.usual_latency, coarse=plan.coarse, seed=plan.seed)

@@ -9,7 +9,7 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -30,7 +30,7 @@ APIS: Final = ("api1", "api2")
 BEATS: Final = ("beat1", "beat2")
 _FEW: Final = 4
 _SLOTS: Final = {"deliveries": 10, "deliveries-slow": 10}
-_SLOTS_FOR_MANY: Final = {"deliveries": 50, "deliveries-slow": 20}  # as `up` has them
+_SLOTS_FOR_MANY: Final = {"deliveries": 50, "deliveries-slow": 500}  # as `up` has them
 # Shorter than in real life, so that a lost lease and a tick are matters of seconds.
 LEASE_S: Final = 3.0
 RETRY_S: Final = 2.0
@@ -96,9 +96,9 @@ class ChaosHouse(House):
         slots: int = 30,
         changed: Path | None = None,
         many_hang: bool = False,
-        **settings: str,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(directory, **{**SETTINGS, **settings})
+        super().__init__(directory, **{**SETTINGS, **(settings or {})})
         directory.mkdir(parents=True, exist_ok=True)
         library = clock.build(directory)
         self.clocks = {

@@ -101,8 +101,10 @@ def blinks(seed: int, end: float, pause: float) -> Iterator[Fault]:
 
 
 def restarts(end: float, pause: float) -> Iterator[Fault]:
-    """SIGTERM to one process after the other, of every role; the next one once the last is back."""
-    names = cycle((*APIS, *BEATS, *WORKERS, *DELIVERERS))
+    """SIGTERM to one process after the other, of every role, and between them to those that send; the next one once the last is
+    back."""
+    others = (*APIS, *BEATS, *(name for name in WORKERS if name not in LIVE), *DELIVERERS)
+    names = (name for pair in zip(cycle(LIVE), cycle(others), strict=False) for name in pair)
     for number in range(int((end - 2) / pause)):
         yield Fault(2 + number * pause, "roles", "restart", whom=next(names))
 

@@ -30,7 +30,7 @@ LIVE = "/external/contentMedia/live/CM1"
 SAFEGUARDS: Final = {
     "fence": ("begin", "r.state ~= 'live' or r.token ~= ctl.token or r.leaseUntil <= now", "r.state ~= 'live'"),
     "lease": ("claim", "if not r or r.state ~= 'live' or r.token then", "if not r or r.state ~= 'live' then"),
-    "field versions": ("*", "if seq <= r.seq then own[#own + 1] = name", "if true then own[#own + 1] = name"),
+    "field versions": ("*", "if seq <= r.seq then", "if true then"),
     "sweep": ("sweep", "if d[1] or d[2] then return { 0", "if true then return { 0"),
     "reclaim": ("reclaim", "for _, one in ipairs(found) do", "for _, one in ipairs({}) do"),
 }  # fmt: skip
