@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ from redis import Redis
 from app.platform.redis import connect
 from app.settings import Settings
 from tests.support.server import RealServer
+
+# Python's readline, where something loads it, gives every process that is started from then on a width of 80 columns.
+# Tests of the command line say themselves how wide a terminal is.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")

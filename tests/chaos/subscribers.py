@@ -3,7 +3,7 @@
     python -m tests.chaos.subscribers --journal receipts.ndjson --ports ports.json --moto 5000
 
 A receiver takes an event when it has written it down: whatever it answers after that, it has it. It is told how to behave
-by a POST of `{name of the subscription: {switch: value}}` to /_control. One whose name begins with "hang" never answers.
+by a POST of `{name of the subscription: {switch: value}}` to /_control. One whose name begins with "mute" never answers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KINESIS: Final = "kinesis"
 SNS: Final = "sns"
 POISONED: Final = "poisoned"  # a webhook whose receiver refuses each event that REFUSED divides, for ever
 REFUSED: Final = 5
-HANGING: Final = "hang"
+HANGING: Final = "mute"
 FEED_LEASE_S: Final = 8.0  # app/events/feeds: how long a dead worker keeps a subscription
 CONTROL: Final = "/_control"
 # How a subscriber misbehaves while a fault lasts. `lose`: it has taken the event, and nobody hears of it.

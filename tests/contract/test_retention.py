@@ -280,11 +280,13 @@ def test_a_walk_goes_on_where_it_was(plans: Plans, monkeypatch: pytest.MonkeyPat
         plans.planning.put("job", f"j-{number}", job_body())
         plans.planning.delete("job", f"j-{number}")
     plans.bench.pass_time(days=31)
+    # One round, and some more for a table that shrinks meanwhile; other tests have keys on this server too.
+    most = 100 + plans.bench.client.dbsize() // 5
     seen: list[int] = []
     while plans.left("job"):
         plans.ticks.trim()
         seen.append(len(plans.left("job")))
-        assert len(seen) < 200
+        assert len(seen) < most
     assert len(seen) > 5
     assert _falls(seen)
 
