@@ -37,8 +37,8 @@ end
 -- one lane, the same one would be tried at every tick.
 local function call_back(r)
   local lane = lane_key(r)
-  if first(lane, 'h') or first(lane, 'l') then return end
   local found = redis.call('ZRANGEBYLEX', lane, '[d:', '(d;', 'LIMIT', 0, 100)
+  if #found == 0 or first(lane, 'h') or first(lane, 'l') then return end
   for _, member in ipairs(found) do
     local id = member:sub(20)
     local place, why = read_place(id)

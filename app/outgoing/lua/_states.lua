@@ -2,6 +2,7 @@
 
 -- Take a request out of wherever its state holds it. Its barrier mark stays until it is final.
 local function leave(r)
+  if r.state == 'new' then return end -- it stands nowhere yet
   local lane = lane_key(r)
   if r.state == 'pending' then
     redis.call('ZREM', lane, 'w:' .. pad(r.seq) .. ':' .. r.id, 'u:' .. pad(r.urgency or now) .. ':' .. r.id,

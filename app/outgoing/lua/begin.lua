@@ -43,11 +43,11 @@ if not r.barrier then
     return ended()
   end
   local sent = {}
-  for _, name in ipairs(own) do
-    local value = redis.call('HGET', key, 'body:' .. name)
-    if value then
+  local values = #own > 0 and many(key, prefixed('body:', own)) or {}
+  for i, name in ipairs(own) do
+    if values[i] then
       answer[#answer + 1] = name
-      answer[#answer + 1] = value
+      answer[#answer + 1] = values[i]
       sent[#sent + 1] = name
     end
   end
