@@ -10,6 +10,7 @@ from typing import Any
 
 import fakeredis
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 from app.outgoing.decide import AttemptError, Result
@@ -169,7 +170,9 @@ class Walk:
         self.bench.store.finish(claim, Result({"outcome": "x"}, error))
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@pytest.mark.timeout(500)  # so many walks, however busy the machine is
+@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_an_older_value_never_lands_after_a_newer_one(seed: int) -> None:
     Walk(seed).run()

@@ -188,7 +188,7 @@ class Feeds(RuleBasedStateMachine):
             assert set(wanted) - came - parked - missed == set(), (name, topic)
             assert came <= set(wanted)
             self._judge_order(name, live)
-            self._judge_chain(wanted, live, {last for _, last in gaps})
+            self._judge_chain(wanted, live, missed)
 
     def _judge_order(self, name: str, live: list[Delivery]) -> None:
         if FEEDS[name].get("ordered") is False:
@@ -201,11 +201,15 @@ class Feeds(RuleBasedStateMachine):
         for sequences in first.values():
             assert sequences == sorted(sequences), name
 
-    def _judge_chain(self, wanted: list[int], live: list[Delivery], gaps: set[int]) -> None:
-        """Each names the one that this feed got before it, or the end of a gap that was reported."""
+    def _judge_chain(self, wanted: list[int], live: list[Delivery], missed: set[int]) -> None:
+        """Each names the one that this feed got before it, or what was the end of a gap that was reported: it may have
+        grown since, where the rest went before its delivery was written down."""
         before = dict(zip(wanted, [0, *wanted], strict=False))
         for one in live:
-            assert one.previous == before[one.sequence] or one.previous in gaps, (one.sequence, one.previous)
+            assert one.previous == before[one.sequence] or one.previous in missed, (
+                one.sequence,
+                one.previous,
+            )
 
     def _wanted(self, name: str, topic: str) -> list[int]:
         topics = FEEDS[name].get("topics", {TOPIC: ()})
@@ -218,11 +222,12 @@ class Feeds(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(500)  # so many examples, however busy the machine is
 def test_no_event_is_missing_whatever_happens() -> None:
     run_state_machine_as_test(
         Feeds,
         settings=settings(
-            max_examples=100,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
