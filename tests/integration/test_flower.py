@@ -174,6 +174,12 @@ def test_flowers_search_finds_a_match_by_its_name(house: House, tmp_path: Path) 
             tasks: dict[str, Any] = answer.json()
             return tasks
 
+        def listens() -> bool:
+            Match(house.api).in_step()
+            return bool(found('"booking"'))
+
+        # Its pages answer before it hears of tasks, and what it hasn't heard it never shows.
+        eventually(listens, what="Flower to hear of tasks")
         match, other = Match(house.api).in_step(), Match(house.api).in_step()
         title = match.event()["name"]
         eventually(lambda: len(found(f'"{title}"')) == 4, what="the match to be found")
