@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 from tests.mutation.model import Mutant, package_of
@@ -39,6 +40,7 @@ _UNTRACED: Final = (
     "tests/contract/test_openapi.py",
     *(one for some in _STORIES.values() for one in some),
 )
+_PART: Final = 6  # files
 _SLOW_S: Final = 2.0
 _MOST_S: Final = 60.0  # of tests for one mutant, as traced
 
@@ -120,19 +122,31 @@ def traced(
             tests |= found["tests"]
     if missing:
         say(f"tracing {len(missing)} test files")
-        shares = [missing[number :: len(copies)] for number in range(len(copies))]
+        # In parts, each of which is kept: a run that is broken off needn't begin anew.
+        parts = [missing[start : start + _PART] for start in range(0, len(missing), _PART)]
+        free: SimpleQueue[Path] = SimpleQueue()
+        for copy in copies:
+            free.put(copy)
         with ThreadPoolExecutor(len(copies)) as pool:
-            for taken in pool.map(_take, copies, shares):
+            for taken in pool.map(lambda part: _take(free, part), parts):
                 tests |= taken
     return Trace(tests)
 
 
-def _take(copy: Path, share: Sequence[tuple[str, Path, str]]) -> dict[str, dict[str, Any]]:
-    """Trace these files in a copy of the tree. That a test fails when it is traced doesn't matter."""
+def _take(free: SimpleQueue[Path], part: Sequence[tuple[str, Path, str]]) -> dict[str, dict[str, Any]]:
+    """Trace these files in a copy of the tree that is free."""
+    copy = free.get()
+    try:
+        return _traced_in(copy, part)
+    finally:
+        free.put(copy)
+
+
+def _traced_in(copy: Path, part: Sequence[tuple[str, Path, str]]) -> dict[str, dict[str, Any]]:
+    """That a test fails when it is traced doesn't matter."""
     into = copy / ".mutation-trace"
-    names = [name for name, _, _ in share]
-    if not names:
-        return {}
+    into.unlink(missing_ok=True)
+    names = [name for name, _, _ in part]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.mutation.tracing"]
     log = copy / ".mutation-trace-log"
     with log.open("wb") as out:
@@ -143,7 +157,7 @@ def _take(copy: Path, share: Sequence[tuple[str, Path, str]]) -> dict[str, dict[
     if not into.exists():
         raise RuntimeError(f"tracing failed: {log.read_text(errors='replace')[-2000:]}")
     taken: dict[str, dict[str, Any]] = json.loads(into.read_text())
-    for name, place, digest in share:
+    for name, place, digest in part:
         tests = {test: found for test, found in taken.items() if test.split("::")[0] == name}
         place.write_text(json.dumps({"digest": digest, "tests": tests}))
     return taken
