@@ -39,7 +39,7 @@ broker_connection_retry_on_startup = True  # a supervisor may start workers befo
 broker_connection_max_retries = None  # 100 by default: an outage of any length ends with a reconnect
 broker_pool_limit = 10  # the default; 0 or None makes publishing five times slower
 
-# How a chain goes on (a setting of ours, read by workers/handover.py).
+# How a chain goes on (a setting of ours, read by workers/chains.py).
 inline_chain = _settings.inline_chain
 
 # Queues and routes ----------------------------------------------------------------------------------------------------
@@ -94,8 +94,8 @@ TICKS: dict[str, float] = {
     "read_back": 2.0,
     "audit_drift": min(5.0, _settings.drift_interval_s),  # a part of the round each time
     "work_on_operations": 1.0,
-    "feeds": 1.0,
-    "audit_feeds": 30.0,
+    "consumers": 1.0,
+    "audit_consumers": 30.0,
     "watch_memory": 5.0,
     "audit": 60.0,
     "trim": 60.0,

@@ -39,7 +39,7 @@ class Unreachable(ApiError):
         self.reason = reason
 
 
-class Refused(ApiError):
+class ApiRefused(ApiError):
     """The API's own problem answer. `problems`: one (field or None, sentence) per thing that is wrong."""
 
     def __init__(self, status: int, body: Mapping[str, Any], retry_after_s: float | None = None) -> None:
@@ -82,7 +82,7 @@ class _Bearer(AuthBase):
         return request
 
 
-class Client:
+class ApiClient:
     """One API, one token. Proxies of the environment aren't used: the API is on this machine or network."""
 
     def __init__(self, base_url: str, token: str | None, *, answer_s: float = ANSWER_S) -> None:
@@ -229,10 +229,10 @@ def patiently(once: Callable[[], Any], patience: Patience) -> Any:
     while True:
         try:
             return once()
-        except (Refused, Unreachable) as error:
-            if isinstance(error, Refused) and not error.retryable:
+        except (ApiRefused, Unreachable) as error:
+            if isinstance(error, ApiRefused) and not error.retryable:
                 raise
-            asked = error.retry_after_s if isinstance(error, Refused) else None
+            asked = error.retry_after_s if isinstance(error, ApiRefused) else None
             pause = min(asked if asked is not None else distance, _LONGEST_WAIT_S)
             if patience.clock() + pause > until:
                 raise
@@ -252,7 +252,7 @@ def _read(answer: requests.Response, base_url: str) -> Any:
         raise Unreachable(base_url, f"it redirects to {answer.headers.get('Location', 'elsewhere')}")
     if not answer.ok:
         problem = body if isinstance(body, dict) else {"detail": f"HTTP {answer.status_code} {answer.reason}"}
-        raise Refused(answer.status_code, problem, _seconds(answer.headers.get("Retry-After")))
+        raise ApiRefused(answer.status_code, problem, _seconds(answer.headers.get("Retry-After")))
     return body
 
 

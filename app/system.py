@@ -1,4 +1,4 @@
-"""How the rooms hang together: one `System` a process, built from the settings, opening no connection yet."""
+"""How the packages hang together: one `System` a process, built from the settings, opening no connection yet."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from redis import Redis
 from app.avos.bodies import PropertyNames
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
-from app.avos.foreign import ForeignEdits
+from app.avos.foreign_edits import ForeignEdits
 from app.avos.readback import ReadBack
 from app.drift.audit import DriftAudit, Schedule
 from app.drift.service import DriftService
 from app.drift.service import Parts as DriftParts
-from app.events.feeds.figures import FiguresReader
-from app.events.feeds.machine import FeedMachine, FeedScripts, Ground
-from app.events.feeds.runner import Runner
-from app.events.feeds.session import Policy as DeliveryPolicy
-from app.events.feeds.store import FeedStore
-from app.events.feeds.ticks import FeedTicks
+from app.events.consumers.claims import ConsumerClaims, ConsumerScripts, Ground
+from app.events.consumers.figures import FiguresReader
+from app.events.consumers.runner import Runner
+from app.events.consumers.store import ConsumerStore
+from app.events.consumers.ticks import ConsumerTicks
+from app.events.consumers.turn import Policy as DeliveryPolicy
 from app.events.log import EventLog
 from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.factory import Sinks
@@ -38,8 +38,8 @@ from app.planning.store import PlanningStore
 from app.platform.audit import AuditTrail
 from app.platform.dispatch import Envelope
 from app.platform.encryption import Encryption
-from app.platform.guard import Guard
-from app.platform.http import Transport
+from app.platform.guard import AddressGuard
+from app.platform.http_client import HttpTransport
 from app.platform.keys import Keys
 from app.platform.redis import connect, typed
 from app.platform.tokens import TokenStore
@@ -72,9 +72,9 @@ class System:
     drift: DriftService
     drift_audit: DriftAudit
     events: EventLog
-    feeds: FeedStore
-    feed_ticks: FeedTicks
-    feed_figures: FiguresReader
+    consumers: ConsumerStore
+    consumer_ticks: ConsumerTicks
+    consumer_figures: FiguresReader
     runner: Runner
     subscriptions: SubscriptionService
 
@@ -98,8 +98,8 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
     )
     events = EventLog(redis, keys, length=settings.events_keep_length, flags=script_flags)
     sinks = event_sinks(settings)
-    scripts = FeedScripts(feed_ground(settings, redis, keys, script_flags))
-    feeds, machine = FeedStore(scripts, events, sinks), FeedMachine(scripts)
+    scripts = ConsumerScripts(consumer_ground(settings, redis, keys, script_flags))
+    consumers, machine = ConsumerStore(scripts, events, sinks), ConsumerClaims(scripts)
     drift = drift_service(settings, outgoing, registrations, avos)
     return System(
         settings=settings,
@@ -129,9 +129,9 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         drift=drift,
         drift_audit=DriftAudit(drift, registrations, requests, drift_schedule(settings)),
         events=events,
-        feeds=feeds,
-        feed_ticks=FeedTicks(machine),
-        feed_figures=FiguresReader(scripts),
+        consumers=consumers,
+        consumer_ticks=ConsumerTicks(machine),
+        consumer_figures=FiguresReader(scripts),
         runner=Runner(
             machine,
             sinks,
@@ -141,7 +141,7 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
             ),
         ),
         subscriptions=SubscriptionService(
-            SubscriptionStore(typed(redis), keys), feeds, events, sinks, AuditTrail(typed(redis), keys)
+            SubscriptionStore(typed(redis), keys), consumers, events, sinks, AuditTrail(typed(redis), keys)
         ),
     )
 
@@ -173,8 +173,8 @@ def policy(settings: Settings) -> Policy:
     )
 
 
-def feed_ground(settings: Settings, redis: Redis, keys: Keys, script_flags: bool) -> Ground:  # noqa: FBT001 - as `build`
-    """What the feeds' scripts need."""
+def consumer_ground(settings: Settings, redis: Redis, keys: Keys, script_flags: bool) -> Ground:  # noqa: FBT001 - as `build`
+    """What the consumers' scripts need."""
     return Ground(
         redis,
         keys,
@@ -193,7 +193,7 @@ def event_sinks(settings: Settings) -> Sinks:
         kinesis_streams=settings.kinesis_streams,
         proxy_for=lambda url: proxy_for(url, environment()),
     )
-    return Sinks(Guard(settings.allowed_cidrs), aws)
+    return Sinks(AddressGuard(settings.allowed_cidrs), aws)
 
 
 def drift_service(
@@ -227,7 +227,7 @@ def avos_client(settings: Settings) -> AvosClient:
     """The far side as configured; without a URL every call says that none is."""
     transport = None
     if settings.avos_url is not None:
-        transport = Transport(
+        transport = HttpTransport(
             settings.avos_url,
             pool_size=settings.avos_max_in_flight,
             ca_file=settings.avos_ca_file,

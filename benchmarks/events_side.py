@@ -1,4 +1,4 @@
-"""Our side for the measurements of the event stream: subscriptions over HTTP, events into the log, what feeds have done."""
+"""Our side for the measurements of the event stream: subscriptions over HTTP, events into the log, what consumers have done."""
 
 from __future__ import annotations
 
@@ -57,17 +57,17 @@ class Stream(Ours):
         for first in range(0, count, _CHUNK):
             self.system.events.publish(topic, texts(topic, name, min(_CHUNK, count - first)), "benchmark")
 
-    def delivered(self, feed: str | None = None) -> int:
-        """Events that a feed has delivered."""
-        if feed is None:
+    def delivered(self, consumer: str | None = None) -> int:
+        """Events that a consumer has delivered."""
+        if consumer is None:
             return super().delivered()
-        key = self.system.keys.feed_part(feed, "counters")
+        key = self.system.keys.consumer_part(consumer, "counters")
         return int(self.system.redis.hget(key, "delivered") or 0)
 
-    def wait_delivered(self, feed: str, count: int, timeout_s: float) -> float:
+    def wait_delivered(self, consumer: str, count: int, timeout_s: float) -> float:
         """When (of time.monotonic) it had delivered so many. Raises Broken."""
         what = f"{count} events are delivered"
-        wait_until(lambda: self.delivered(feed) >= count, what, timeout_s=timeout_s, every_s=0.01)
+        wait_until(lambda: self.delivered(consumer) >= count, what, timeout_s=timeout_s, every_s=0.01)
         return time.monotonic()
 
     def cpu(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS, Acceptance, encode
 from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS, OutgoingStore, Policy
 from app.platform.dispatch import Envelope
@@ -185,7 +185,7 @@ class FailedTable:
         server_ms = _server_ms(self._process.pid) - before
         error = AttemptError("server_error", "AVOS answers 503.", retry_after_s=_LATER_MS / 1000)
         for claim in claims:
-            if claim is None or not self._store.finish(claim, Result(_ATTEMPT, error)):
+            if claim is None or not self._store.finish(claim, AttemptResult(_ATTEMPT, error)):
                 raise ValueError("a claim was refused")
         self._redis.delete(f"{self._keys.prefix}live")  # the messages; nobody consumes them here
         return promote_ms, claim_ms, server_ms

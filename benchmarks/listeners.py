@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from app.events.feeds.figures import FiguresReader
-from app.events.feeds.machine import SCRIPTS as FEED_SCRIPTS
-from app.events.feeds.machine import FeedMachine, FeedScripts, Ground
-from app.events.feeds.model import FeedSpec
-from app.events.feeds.store import FeedStore
+from app.events.consumers.claims import SCRIPTS as CONSUMER_SCRIPTS
+from app.events.consumers.claims import ConsumerClaims, ConsumerScripts, Ground
+from app.events.consumers.figures import FiguresReader
+from app.events.consumers.model import ConsumerSpec
+from app.events.consumers.store import ConsumerStore
 from app.events.log import SCRIPTS, EventLog
 from app.events.sinks.base import Sink
 from app.platform.dispatch import Envelope
@@ -58,22 +58,27 @@ class Listeners:
         self._rounds += 1
         tenant = f"round{self._rounds}"
         keys = Keys(tenant)
-        of_log, of_feeds = Weighed(SCRIPTS, self._process.pid), Weighed(FEED_SCRIPTS, self._process.pid)
+        of_log, of_consumers = (
+            Weighed(SCRIPTS, self._process.pid),
+            Weighed(CONSUMER_SCRIPTS, self._process.pid),
+        )
         log = EventLog(self._redis, keys, scripts=of_log)
-        scripts = FeedScripts(Ground(self._redis, keys, Envelope(tenant), tenant, scripts=of_feeds))
-        machine, feeds = FeedMachine(scripts), FeedStore(scripts, log, _NoSinks())
+        scripts = ConsumerScripts(Ground(self._redis, keys, Envelope(tenant), tenant, scripts=of_consumers))
+        machine, consumers = ConsumerClaims(scripts), ConsumerStore(scripts, log, _NoSinks())
         for number in range(count):
-            feeds.create(FeedSpec(id=f"feed-{number}", topics=((TOPIC, frozenset()),), sink={"name": "none"}))
+            consumers.create(
+                ConsumerSpec(id=f"consumer-{number}", topics=((TOPIC, frozenset()),), sink={"name": "none"})
+            )
         machine.tick()
         for _ in range(_WARM):
             log.publish("category-operations", [_event("category-created", "categoryId")], "benchmark")
             machine.fan_out("category-operations")
-        audit_ms = _longest(of_feeds, machine.audit)
-        figures_ms = _longest(of_feeds, FiguresReader(scripts).read)
+        audit_ms = _longest(of_consumers, machine.audit)
+        figures_ms = _longest(of_consumers, FiguresReader(scripts).read)
         of_log.longest_ms = 0.0
         log.publish(TOPIC, [_event("asset-created", "assetId")], "benchmark")
         messages = int(self._redis.llen(f"{keys.prefix}deliveries"))
-        step_ms = _longest(of_feeds, lambda: machine.fan_out(TOPIC))
+        step_ms = _longest(of_consumers, lambda: machine.fan_out(TOPIC))
         woken = int(self._redis.llen(f"{keys.prefix}deliveries")) - (messages if count > messages else 0)
         return Woken(of_log.longest_ms, step_ms, figures_ms, audit_ms, messages, woken)
 

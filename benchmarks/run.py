@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import events_run
-from benchmarks.accepting import Accepting
+from benchmarks.acceptance import Accepting
 from benchmarks.failed_table import DUE, FailedTable
 from benchmarks.farside import FarSide
 from benchmarks.ours import Ours, environment

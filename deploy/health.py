@@ -20,7 +20,7 @@ from typing import Final
 
 from celery import Celery
 
-from app.client import Client, Refused, Unreachable
+from app.client import ApiClient, ApiRefused, Unreachable
 from app.platform.errors import Unavailable
 from app.platform.redis import connect
 from app.settings import Settings
@@ -51,10 +51,10 @@ class Silent(Exception):
 
 def api(settings: Settings) -> str | None:
     """It answers; whether its store does is readiness, and restarting the API wouldn't help there."""
-    client = Client(settings.api_url, None, answer_s=_ANSWER_S)
+    client = ApiClient(settings.api_url, None, answer_s=_ANSWER_S)
     try:
         client.get("/healthz")
-    except (Unreachable, Refused) as error:
+    except (Unreachable, ApiRefused) as error:
         return str(error)
     finally:
         client.close()

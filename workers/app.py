@@ -10,11 +10,11 @@ from celery import Celery, signals
 
 from app.platform import log
 from app.settings import Settings
-from workers import fetching, pool
+from workers import pool, transport
 from workers.events import BatchedEvents
 from workers.watch import Enrolment
 
-fetching.install()
+transport.install()
 pool.install()
 app = Celery("mediaops-sync")
 app.config_from_object("celeryconfig")

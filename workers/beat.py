@@ -13,7 +13,7 @@ from app.platform import log
 from app.platform.dispatch import Envelope
 from app.platform.errors import Unavailable
 from app.platform.ticks import is_waiting
-from workers.parts import system
+from workers.container import system
 
 PULSE_S: Final = 2.0
 _log = log.get_logger()

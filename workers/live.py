@@ -6,9 +6,9 @@ from typing import Any
 
 from celery import shared_task
 
-from workers.handover import ChainLink
-from workers.parts import system
-from workers.shown import ended
+from workers.chains import ChainLink
+from workers.container import system
+from workers.presentation import ended
 
 
 # Written out in full the ticket would cost as much as the rest of the link; what is shown of it is `handed_on`.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from workers.parts import system
-from workers.shown import Quiet
+from workers.container import system
+from workers.presentation import Quiet
 
 
 @shared_task(name="pending.promote", base=Quiet)

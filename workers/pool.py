@@ -15,8 +15,8 @@ from celery.concurrency.thread import TaskPool
 from app.platform import log
 from app.platform.errors import Unavailable
 from app.platform.redis import store_errors
-from workers.fetching import Payload, put_back
-from workers.parts import system
+from workers.container import system
+from workers.transport import Payload, put_back
 
 _log = log.get_logger()
 

@@ -12,8 +12,8 @@ from celery import shared_task
 
 from app.platform.ticks import TickLease
 from celeryconfig import TICKS
-from workers.parts import system
-from workers.shown import Quiet
+from workers.container import system
+from workers.presentation import Quiet
 
 T = TypeVar("T")
 
@@ -66,16 +66,16 @@ def work_on_operations() -> str | None:
     return _count(_once("work_on_operations", system().ticks.work_on_operations), "worked on")
 
 
-@shared_task(base=Quiet, name="ticks.feeds")
-def feeds() -> str | None:
-    """Wake the feeds whose time has come, and the safety net under their lost wake-ups and dead workers."""
-    return _count(_once("feeds", system().feed_ticks.look_after), "looked after")
+@shared_task(base=Quiet, name="ticks.consumers")
+def consumers() -> str | None:
+    """Wake the consumers whose time has come, and the safety net under their lost wake-ups and dead workers."""
+    return _count(_once("consumers", system().consumer_ticks.look_after), "looked after")
 
 
-@shared_task(base=Quiet, name="ticks.audit_feeds")
-def audit_feeds() -> str | None:
-    """Check that every feed stands where its state says."""
-    return _count(_once("audit_feeds", system().feed_ticks.audit), "mended")
+@shared_task(base=Quiet, name="ticks.audit_consumers")
+def audit_consumers() -> str | None:
+    """Check that every consumer stands where its state says."""
+    return _count(_once("audit_consumers", system().consumer_ticks.audit), "mended")
 
 
 @shared_task(base=Quiet, name="ticks.watch_memory")

@@ -12,7 +12,7 @@ from app.platform import log
 from app.platform.dispatch import CANARY, QUEUES
 from app.platform.errors import Unavailable
 from app.watch.durability import warn_at_start
-from workers.parts import system
+from workers.container import system
 
 AGAIN_S: Final = 5.0
 _log = log.get_logger()

@@ -14,8 +14,8 @@ from typing import Any, Final
 from app.avos.comparison import last_modified_of
 from app.avos.errors import CONNECT, MALFORMED, UNKNOWN, CallFailed, of_exception, of_status
 from app.avos.paths import live_path
-from app.outgoing.decide import AttemptError
-from app.platform.http import Answer, CallError, Transport
+from app.outgoing.decision import AttemptError
+from app.platform.http_client import Answer, CallError, HttpTransport
 
 EXCERPT: Final = 1024  # bytes of an answer that an attempt shows
 SHOWN_BODY: Final = 16 * 1024  # a longer body is shown cut off
@@ -34,7 +34,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """A PATCH's end: `conflict` means 409 or 412, else it was accepted."""
 
     conflict: bool
@@ -59,7 +59,7 @@ class AvosClient:
     `transport` None: no AVOS is configured, and every call says so.
     """
 
-    def __init__(self, transport: Transport | None, credentials: Credentials) -> None:
+    def __init__(self, transport: HttpTransport | None, credentials: Credentials) -> None:
         self._transport = transport
         self._secret = (credentials.token or "").encode()
         self._read_headers = {
@@ -99,16 +99,16 @@ class AvosClient:
         members: Sequence[tuple[str, bytes]],
         *,
         deadline: float,
-    ) -> Written:
+    ) -> WriteResult:
         """Write members (name and JSON bytes) under the condition that lastModified is still this one."""
         body = _with_last_modified(last_modified, members)
         exchange: Exchange = {"method": "PATCH", "path": path, "body": _shown(body)}
         answer = self._call("PATCH", path, self._write_headers, body, deadline, exchange)
         self._excerpt(answer, exchange)
         if answer.status in (409, 412):
-            return Written(conflict=True, exchange=exchange)
+            return WriteResult(conflict=True, exchange=exchange)
         _refuse_unless_2xx(answer, exchange, unknown=answer.status in UNKNOWN)
-        return Written(conflict=False, exchange=exchange)
+        return WriteResult(conflict=False, exchange=exchange)
 
     def send(
         self, method: str, path: str, body: bytes | None, content_type: str, *, deadline: float

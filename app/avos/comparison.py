@@ -19,7 +19,7 @@ MAX_LAST_MODIFIED: Final = 1024  # bytes
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-class Shown(StrEnum):
+class Match(StrEnum):
     EQUAL = "equal"
     DIFFERENT = "different"
     NOT_SHOWN = "not_shown"
@@ -40,7 +40,7 @@ def last_modified_of(document: Mapping[str, Any]) -> str | None:
 
 def compare(
     document: Mapping[str, Any], members: Mapping[str, Any], section: Sequence[str] = ()
-) -> dict[str, Shown]:
+) -> dict[str, Match]:
     """For each member (ABSENT ones aside) how `document` shows it, in the object that `section` leads to
     (`paths.section_of`)."""
     place = in_section(document, section)
@@ -59,13 +59,13 @@ def in_section(document: Mapping[str, Any], section: Sequence[str]) -> Mapping[s
     return shown if isinstance(shown, Mapping) else {}
 
 
-def overall(verdicts: Mapping[str, Shown]) -> Shown:
+def overall(verdicts: Mapping[str, Match]) -> Match:
     """One word for all: different when any is, equal when all are, else not shown."""
-    if Shown.DIFFERENT in verdicts.values():
-        return Shown.DIFFERENT
-    if Shown.NOT_SHOWN in verdicts.values() or not verdicts:
-        return Shown.NOT_SHOWN
-    return Shown.EQUAL
+    if Match.DIFFERENT in verdicts.values():
+        return Match.DIFFERENT
+    if Match.NOT_SHOWN in verdicts.values() or not verdicts:
+        return Match.NOT_SHOWN
+    return Match.EQUAL
 
 
 def same(left: Any, right: Any) -> bool:
@@ -82,10 +82,10 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _verdict(shown: Any, wanted: Any) -> Shown:
+def _verdict(shown: Any, wanted: Any) -> Match:
     if shown is ABSENT:
-        return Shown.NOT_SHOWN
-    return Shown.EQUAL if same(shown, wanted) else Shown.DIFFERENT
+        return Match.NOT_SHOWN
+    return Match.EQUAL if same(shown, wanted) else Match.DIFFERENT
 
 
 def member_of(place: Mapping[str, Any], name: str) -> Any:

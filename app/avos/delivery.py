@@ -1,6 +1,6 @@
 """One attempt at a request: GET its lastModified, PATCH under it, and find out what happened.
 
-Nothing in here decides whether to try again later: an attempt ends as a Result, and the outgoing room
+Nothing in here decides whether to try again later: an attempt ends as a Result, and the outgoing package
 decides. What belongs to the attempt itself is here: fresh conditions after a 409 or 412, reading back
 after a lost answer, and the deadline for all of it, which lies below the lease.
 """
@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from app.avos.client import AvosClient, Exchange, Reading
-from app.avos.comparison import Shown, compare, overall
+from app.avos.comparison import Match, compare, overall
 from app.avos.errors import CallFailed
-from app.avos.foreign import PARKED, ForeignEdits, differs
+from app.avos.foreign_edits import PARKED, ForeignEdits, differs
 from app.avos.paths import get_path_for, section_of
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import Claim, Sending
 from app.platform.clock import from_ms, rfc3339
 from app.platform.log import get_logger
@@ -45,7 +45,7 @@ class Store(Protocol):
 
     def begin(self, claim: Claim, last_modified: str | None) -> Sending | None: ...
 
-    def finish(self, claim: Claim, result: Result) -> bool: ...
+    def finish(self, claim: Claim, result: AttemptResult) -> bool: ...
 
 
 class NothingToSend(Exception):
@@ -268,7 +268,7 @@ class Delivery:
         if error is not None and error.unknown is None and course.unknown is not None:
             error = replace(error, unknown=course.unknown)
         attempt = course.attempt(error)
-        held = self._store.finish(course.claim, Result(attempt, error, course.suspect))
+        held = self._store.finish(course.claim, AttemptResult(attempt, error, course.suspect))
         outcome = _outcome(error) if held else LOST
         log.info(
             "attempt",
@@ -296,7 +296,7 @@ def _applied(course: _Course, reading: Reading, sending: Sending) -> bool:
     members = {name: json.loads(value) for name, value in sending.members}
     verdict = overall(compare(reading.document, members, section_of(course.claim.path)))
     course.shown["shown"] = verdict.value
-    if verdict is not Shown.EQUAL:
+    if verdict is not Match.EQUAL:
         return False
     course.unknown = None
     return True

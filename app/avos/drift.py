@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.avos.comparison import Shown, compare, in_section, member_of, overall
+from app.avos.comparison import Match, compare, in_section, member_of, overall
 from app.avos.paths import section_of
 from app.outgoing.model import ABSENT, NewRequest
 
@@ -23,9 +23,9 @@ class DriftState(StrEnum):
 
 
 _WORDS = {
-    Shown.EQUAL: DriftState.IN_STEP,
-    Shown.DIFFERENT: DriftState.DRIFTED,
-    Shown.NOT_SHOWN: DriftState.NOT_OBSERVABLE,
+    Match.EQUAL: DriftState.IN_STEP,
+    Match.DIFFERENT: DriftState.DRIFTED,
+    Match.NOT_SHOWN: DriftState.NOT_OBSERVABLE,
 }
 
 
@@ -37,7 +37,7 @@ class Compared:
     member: str
     wanted: Any
     shown: Any
-    verdict: Shown
+    verdict: Match
 
 
 def compared(requests: Iterable[NewRequest], document: Mapping[str, Any]) -> list[Compared]:

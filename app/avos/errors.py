@@ -1,6 +1,6 @@
 """What went wrong with a call to AVOS: what each failure and each status means for the attempt.
 
-    CallFailed        what the client raises; carries the AttemptError of the outgoing room
+    CallFailed        what the client raises; carries the AttemptError of the outgoing package
       .error          code, retryable, destination_fault, retry_after_s (domain A5)
       .unknown        the write may have been carried out: bytes had left and no answer came, or a gateway's that
                       doesn't know either (502, 504); 503 says that it wasn't
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.outgoing.decide import AttemptError
+from app.outgoing.decision import AttemptError
 from app.platform.clock import utcnow
 from app.platform.failures import CONNECT, MALFORMED, PROXY_AUTH, UNREACHABLE, describe, retry_after
 

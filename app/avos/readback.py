@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from app.avos.client import AvosClient
-from app.avos.comparison import Shown, compare, in_section, member_of
+from app.avos.comparison import Match, compare, in_section, member_of
 from app.avos.errors import CallFailed
-from app.avos.healing import drifted, repetition
 from app.avos.paths import get_path_for, live_path, section_of, source_path
+from app.avos.repair import drifted, repetition
 from app.outgoing.errors import Again
 from app.outgoing.fields import Field, FieldReader
 from app.outgoing.model import AVOS, PATH_LANE, NewRequest, State, TimelineNote
@@ -144,8 +144,8 @@ class ReadBack:
                 raise _Away from failed
             return failed.error.status in (404, 410)  # there is nothing that could be stale
         verdicts = [(stand, _verdict(document, stand)) for stand in stands]
-        again = [stand for stand, verdict in verdicts if verdict is not Shown.EQUAL]
-        different = [stand for stand, verdict in verdicts if verdict is Shown.DIFFERENT]
+        again = [stand for stand, verdict in verdicts if verdict is not Match.EQUAL]
+        different = [stand for stand, verdict in verdicts if verdict is Match.DIFFERENT]
         if again:
             self._send_again(path, document, again, different)
         return True
@@ -183,7 +183,7 @@ def _shown(document: Mapping[str, Any], stand: _Stand) -> Any:
     return member_of(in_section(document, section_of(stand.owner["path"])), stand.field.name)
 
 
-def _verdict(document: Mapping[str, Any], stand: _Stand) -> Shown:
+def _verdict(document: Mapping[str, Any], stand: _Stand) -> Match:
     name = stand.field.name
     return compare(document, {name: stand.value}, section_of(stand.owner["path"]))[name]
 

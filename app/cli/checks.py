@@ -10,7 +10,7 @@ from typing import Final
 from celery import Celery
 from redis import Redis
 
-from app.client import Client, Refused, Unreachable, reach
+from app.client import ApiClient, ApiRefused, Unreachable, reach
 from app.platform.clock import utcnow
 from app.platform.dispatch import QUEUES, Envelope
 from app.platform.errors import Unavailable
@@ -19,23 +19,25 @@ from app.platform.redis import RedisError, connect, store_errors
 from app.settings import Settings, own_command
 from app.watch.canaries import watch
 from app.watch.durability import durability, server_facts
-from app.watch.judging import Finding, findings
+from app.watch.evaluation import WatchFinding, findings
 
 _CLOCKS_S: Final = 2.0  # further apart, and times that people compare mislead them
 _ANSWER_S: Final = 1.5  # for workers to answer
 _TICK_S: Final = 3.0  # a promote tick comes every second
 
 
-def check_settings(settings: Settings) -> Iterator[Finding]:
+def check_settings(settings: Settings) -> Iterator[WatchFinding]:
     """They could be read; is anything missing?"""
     if settings.avos_url and not settings.avos_token:
-        yield Finding(
+        yield WatchFinding(
             "settings", "warning", "MEDIAOPS_AVOS_TOKEN isn't set", "AVOS is called without authorization."
         )
-    yield Finding("settings", "ok", f"read; data directory {settings.data_dir}, tenant {settings.tenant}")
+    yield WatchFinding(
+        "settings", "ok", f"read; data directory {settings.data_dir}, tenant {settings.tenant}"
+    )
 
 
-def check_redis(settings: Settings) -> Iterator[Finding]:
+def check_redis(settings: Settings) -> Iterator[WatchFinding]:
     """The first finding says whether it answers at all."""
     client = connect(settings.redis_url)
     try:
@@ -45,7 +47,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
             seconds, micros = client.time()
             after = utcnow().timestamp()
             facts = server_facts(client)
-            yield Finding("redis", "ok", f"answers at {settings.redis_shown}")
+            yield WatchFinding("redis", "ok", f"answers at {settings.redis_shown}")
             yield from durability(facts)
             apart = (seconds + micros / 1e6) - (before + after) / 2
             yield _clocks(apart)
@@ -56,24 +58,24 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
             else "Check MEDIAOPS_REDIS_URL."
         )
         detail = f"no answer at {settings.redis_shown} ({error})"
-        yield Finding("redis", "bad", detail, way_out)
+        yield WatchFinding("redis", "bad", detail, way_out)
     finally:
         client.close()
 
 
-def _clocks(apart: float) -> Finding:
+def _clocks(apart: float) -> WatchFinding:
     detail = f"Redis' clock is {abs(apart):.2f} s {'ahead' if apart > 0 else 'behind'}"
     if abs(apart) > _CLOCKS_S:
-        return Finding(
+        return WatchFinding(
             "clocks",
             "warning",
             detail,
             "Let both machines keep time by NTP; Redis' clock is the one that counts.",
         )
-    return Finding("clocks", "ok", detail)
+    return WatchFinding("clocks", "ok", detail)
 
 
-def check_queues(settings: Settings) -> Iterator[Finding]:
+def check_queues(settings: Settings) -> Iterator[WatchFinding]:
     """Does a worker consume each queue?"""
     celery = Celery("mediaops-doctor", broker=settings.broker_url, set_as_current=False)
     celery.conf.broker_transport_options = {
@@ -84,7 +86,9 @@ def check_queues(settings: Settings) -> Iterator[Finding]:
     try:
         answers = celery.control.inspect(timeout=_ANSWER_S).active_queues() or {}
     except OSError as error:
-        yield Finding("queues", "bad", f"workers can't be asked ({error})", "Check the broker's settings.")
+        yield WatchFinding(
+            "queues", "bad", f"workers can't be asked ({error})", "Check the broker's settings."
+        )
         return
     finally:
         celery.close()
@@ -92,55 +96,57 @@ def check_queues(settings: Settings) -> Iterator[Finding]:
     for queue in QUEUES:
         workers = consumed[queue]
         if workers:
-            yield Finding(f"queue {queue}", "ok", f"consumed by {workers} worker process(es)")
+            yield WatchFinding(f"queue {queue}", "ok", f"consumed by {workers} worker process(es)")
         else:
             way_out = (
                 f"Start one: `celery -A workers.app worker -Q {queue} …` (`{own_command('up')}` starts all)."
             )
-            yield Finding(f"queue {queue}", "bad", "no worker answered", way_out)
+            yield WatchFinding(f"queue {queue}", "bad", "no worker answered", way_out)
 
 
-def check_work(settings: Settings) -> Iterator[Finding]:
+def check_work(settings: Settings) -> Iterator[WatchFinding]:
     """Is work that is queued run, by every process, and does beat send ticks that somebody works on?"""
     client = connect(settings.redis_url)
     try:
         yield from findings(watch(settings, client).report())
         yield _ticks(client, Keys(settings.tenant).tick("promote"))
     except Unavailable as error:
-        yield Finding("ticks", "bad", str(error), "Is Redis overloaded?")
+        yield WatchFinding("ticks", "bad", str(error), "Is Redis overloaded?")
     finally:
         client.close()
 
 
-def _ticks(client: Redis, key: str) -> Finding:
+def _ticks(client: Redis, key: str) -> WatchFinding:
     until = time.monotonic() + _TICK_S
     while time.monotonic() < until:
         with store_errors():
             if client.exists(key):
-                return Finding("ticks", "ok", "beat ticks and the ticks are worked on")
+                return WatchFinding("ticks", "ok", "beat ticks and the ticks are worked on")
         time.sleep(0.05)
     way_out = "Is beat running (`celery -A workers.app beat`), and a worker for the queue ticks?"
-    return Finding("ticks", "bad", f"no tick within {_TICK_S:g} s", way_out)
+    return WatchFinding("ticks", "bad", f"no tick within {_TICK_S:g} s", way_out)
 
 
-def check_api(url: str) -> Finding:
+def check_api(url: str) -> WatchFinding:
     """Is our own API there and ready?"""
-    client = Client(url, None, answer_s=3)
+    client = ApiClient(url, None, answer_s=3)
     try:
         client.get("/readyz")
-    except Refused as error:
-        return Finding("api", "bad", f"{url}: {error}", "Its store is away: see redis above.")
+    except ApiRefused as error:
+        return WatchFinding("api", "bad", f"{url}: {error}", "Its store is away: see redis above.")
     except Unreachable as error:
-        return Finding("api", "bad", str(error), f"Start it (`{own_command('up')}`), or name it with --url.")
+        return WatchFinding(
+            "api", "bad", str(error), f"Start it (`{own_command('up')}`), or name it with --url."
+        )
     finally:
         client.close()
-    return Finding("api", "ok", f"ready at {url}")
+    return WatchFinding("api", "ok", f"ready at {url}")
 
 
-def check_avos(settings: Settings) -> Finding:
+def check_avos(settings: Settings) -> WatchFinding:
     """Does anything answer at AVOS' address? Nothing is read or written there, and no token is sent."""
     if not settings.avos_url:
-        return Finding(
+        return WatchFinding(
             "avos",
             "bad",
             "MEDIAOPS_AVOS_URL isn't set",
@@ -152,9 +158,9 @@ def check_avos(settings: Settings) -> Finding:
         status = reach(settings.avos_url, proxy=settings.avos_proxy, ca_file=ca_file)
     except Unreachable as error:
         way_out = "Check MEDIAOPS_AVOS_URL, the network and (MEDIAOPS_AVOS_BYPASS_PROXY) the proxy; requests wait meanwhile."
-        return Finding("avos", "bad", f"{error}{through}", way_out)
+        return WatchFinding("avos", "bad", f"{error}{through}", way_out)
     if status >= 500:
-        return Finding(
+        return WatchFinding(
             "avos", "warning", f"answers HTTP {status} at {settings.avos_url}{through}", "Is it well?"
         )
-    return Finding("avos", "ok", f"answers at {settings.avos_url}{through}")
+    return WatchFinding("avos", "ok", f"answers at {settings.avos_url}{through}")

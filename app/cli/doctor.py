@@ -23,7 +23,7 @@ from app.cli.output import clean, print_json
 from app.cli.session import Session, json_option, pass_session
 from app.cli.tables import Column, listing, prose
 from app.settings import InvalidSettings, Settings
-from app.watch.judging import Finding
+from app.watch.evaluation import WatchFinding
 
 
 @click.command()
@@ -48,19 +48,19 @@ def doctor(session: Session, *, as_json: bool) -> None:
     click.get_current_context().exit(1 if any(one.state == "bad" for one in findings) else 0)
 
 
-def _all(session: Session) -> list[Finding]:
+def _all(session: Session) -> list[WatchFinding]:
     try:
         settings = session.settings
     except InvalidSettings as error:
         return [
-            Finding("settings", "bad", f"{name}: {' '.join(texts)}", "Correct it and start again.")
+            WatchFinding("settings", "bad", f"{name}: {' '.join(texts)}", "Correct it and start again.")
             for name, texts in sorted(error.problems.items())
         ]
     with session.err.status("Looking …"):
         return list(_with(settings, session.url or settings.api_url))
 
 
-def _with(settings: Settings, api_url: str) -> Iterable[Finding]:
+def _with(settings: Settings, api_url: str) -> Iterable[WatchFinding]:
     yield from check_settings(settings)
     redis = list(check_redis(settings))
     yield from redis

@@ -13,9 +13,9 @@ from app.cli.subscriptions import SUBSCRIPTIONS
 from app.platform.encryption import Encryption, Standing
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
-from app.platform.redis import Client, connect, store_errors, typed
+from app.platform.redis import RedisClient, connect, store_errors, typed
 from app.settings import Settings, own_command
-from app.watch.judging import Finding
+from app.watch.evaluation import WatchFinding
 
 _NOTHING = b"{}"  # SNS and Kinesis are called as this process's AWS account
 
@@ -40,7 +40,7 @@ def reencrypt(session: Session, *, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def check_secrets(settings: Settings) -> Iterator[Finding]:
+def check_secrets(settings: Settings) -> Iterator[WatchFinding]:
     """Are the secrets of subscriptions encrypted, under a key that is there?"""
     client = connect(settings.redis_url)
     try:
@@ -48,27 +48,27 @@ def check_secrets(settings: Settings) -> Iterator[Finding]:
             _stored(typed(client), Keys(settings.tenant)), Encryption(settings.secrets_key)
         )
     except Unavailable as error:
-        yield Finding("secrets", "bad", str(error), "Is Redis overloaded?")
+        yield WatchFinding("secrets", "bad", str(error), "Is Redis overloaded?")
     finally:
         client.close()
 
 
-def _stored(client: Client, keys: Keys) -> list[str]:
+def _stored(client: RedisClient, keys: Keys) -> list[str]:
     """The secrets of the subscriptions that have some, as they are stored."""
     with store_errors():
         ids = client.zrange(keys.subscriptions, 0, -1)
         pipe = client.pipeline(transaction=False)
         for one in ids:
-            pipe.hget(keys.feed(one.decode()), "secrets")
+            pipe.hget(keys.consumer(one.decode()), "secrets")
         return [one.decode() for one in pipe.execute() if one and one != _NOTHING]
 
 
-def findings_of(stored: Sequence[str], encryption: Encryption) -> Iterator[Finding]:
+def findings_of(stored: Sequence[str], encryption: Encryption) -> Iterator[WatchFinding]:
     """What their standing means."""
     count = Counter(encryption.standing(one) for one in stored)
     command = f"`{own_command('subscriptions reencrypt')}` encrypts them."
     if count[Standing.UNREADABLE]:
-        yield Finding(
+        yield WatchFinding(
             "secrets",
             "bad",
             f"those of {count[Standing.UNREADABLE]} subscription(s) can't be decrypted",
@@ -77,11 +77,11 @@ def findings_of(stored: Sequence[str], encryption: Encryption) -> Iterator[Findi
     if count[Standing.PLAIN]:
         way_out = command if encryption.has_key else f"Set MEDIAOPS_SECRETS_KEY_FILE; then {command}"
         detail = f"those of {count[Standing.PLAIN]} subscription(s) are stored in plain text"
-        yield Finding("secrets", "warning", detail, way_out)
+        yield WatchFinding("secrets", "warning", detail, way_out)
     if count[Standing.OLDER]:
         detail = f"those of {count[Standing.OLDER]} subscription(s) are encrypted under an older key"
-        yield Finding("secrets", "warning", detail, f"Before that key is taken away, {command}")
+        yield WatchFinding("secrets", "warning", detail, f"Before that key is taken away, {command}")
     if len(stored) == count[Standing.NEWEST]:
-        yield Finding(
+        yield WatchFinding(
             "secrets", "ok", f"{len(stored)} subscription(s) have some, all encrypted under the newest key"
         )

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import click
 
+from app.cli.event_stream import Message, messages
 from app.cli.output import ago, clean, print_json
 from app.cli.session import Session, json_option, pass_session
-from app.cli.streaming import Message, messages
 from app.cli.tables import Column, View, identifier, listing, prose, view_options
-from app.client import Patience, Refused, Unreachable, segment
+from app.client import ApiRefused, Patience, Unreachable, segment
 
 EVENTS: Final = "/api/events"
 BATCH_EVENTS: Final = 500
@@ -76,7 +76,7 @@ def publish(session: Session, topic: str, file: Any, *, as_json: bool) -> None:
         try:
             answer = session.client.call("POST", path, raw=raw, patience=patience)
             results += answer["results"]
-        except Refused as error:
+        except ApiRefused as error:
             if error.status not in (400, 413):
                 raise
             results.append(
@@ -182,8 +182,8 @@ def follow(
                 shown += message.kind == "message"
                 if shown == count:
                     return
-        except (Unreachable, Refused) as error:
-            if last_id is None or (isinstance(error, Refused) and not error.retryable):
+        except (Unreachable, ApiRefused) as error:
+            if last_id is None or (isinstance(error, ApiRefused) and not error.retryable):
                 raise
             session.say(f"{error}; trying again.")
         time.sleep(_AGAIN_S)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from app.cli.importing import ImportReport, import_files, register, register_all
+from app.cli.importer import ImportReport, import_files, register, register_all
 from app.cli.output import clean, print_json
 from app.cli.progress import bar
 from app.cli.session import Session, json_option, pass_session

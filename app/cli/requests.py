@@ -12,7 +12,7 @@ import click
 from app.cli.output import ago, clean, facts, print_json
 from app.cli.session import Session, json_option, pass_session
 from app.cli.tables import Column, View, identifier, listing, view_options
-from app.client import Params, Refused, segment
+from app.client import ApiRefused, Params, segment
 from app.settings import own_command
 
 REQUESTS: Final = "/api/custom/requests"
@@ -206,7 +206,7 @@ def _each(session: Session, verb: str, request_ids: tuple[str, ...], *, as_json:
     for request_id in request_ids:
         try:
             done.append(session.client.post(f"{REQUESTS}/{segment(request_id)}/{verb}"))
-        except Refused as error:
+        except ApiRefused as error:
             if error.status not in (400, 404, 409):
                 raise
             refused += 1

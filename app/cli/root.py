@@ -24,7 +24,7 @@ from app.cli.requests import requests
 from app.cli.session import Session
 from app.cli.status import status
 from app.cli.subscriptions import subscriptions
-from app.client import Refused, Unreachable
+from app.client import ApiRefused, Unreachable
 from app.local.up import up
 from app.settings import InvalidSettings, own_command
 
@@ -43,7 +43,7 @@ class _Failing(click.Group):
                 f"`{own_command('doctor')}` looks closer."
             )
             _end(ctx, f"The API isn't reachable at {error}.", hint, 2)
-        except Refused as error:
+        except ApiRefused as error:
             texts = [f"{field}: {text}" if field else text for field, text in error.problems]
             _end(ctx, "\n".join(map(clean, texts)), _hint(error), 1)
 
@@ -55,7 +55,7 @@ def _end(ctx: click.Context, text: str, hint: str | None, code: int) -> None:
     ctx.exit(code)
 
 
-def _hint(error: Refused) -> str | None:
+def _hint(error: ApiRefused) -> str | None:
     if error.status == 401:
         return "Give a token that this API knows: --token-file FILE or MEDIAOPS_API_TOKEN."
     if error.status == 403:

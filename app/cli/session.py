@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import click
 from rich.console import Console
 
-from app.client import Client
+from app.client import ApiClient
 from app.settings import Settings, environment, own_command
 
 WRITTEN_TOKEN: Final = "api-token"  # noqa: S105 - a file name, in the data directory, beside what `up` has chosen
@@ -42,9 +42,9 @@ class Session:
         return Settings.load()
 
     @cached_property
-    def client(self) -> Client:
+    def client(self) -> ApiClient:
         """The API's client. Raises ClickException where no token is at hand."""
-        return Client(self.url or self.settings.api_url, self._token())
+        return ApiClient(self.url or self.settings.api_url, self._token())
 
     def say(self, text: str) -> None:
         """A sentence for a person."""

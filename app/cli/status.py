@@ -21,7 +21,7 @@ from app.cli.output import print_json, span
 from app.cli.requests import STATES
 from app.cli.session import Session, json_option, pass_session
 from app.cli.tables import Column, identifier, table
-from app.client import Client, Refused, Unreachable
+from app.client import ApiClient, ApiRefused, Unreachable
 from app.platform.clock import utcnow
 from app.settings import own_command
 
@@ -56,8 +56,8 @@ def _watch(session: Session) -> NoReturn:
         while True:
             try:
                 found = _shown(session.out, read_status(session.client))
-            except (Unreachable, Refused) as error:
-                if isinstance(error, Refused) and not error.retryable:
+            except (Unreachable, ApiRefused) as error:
+                if isinstance(error, ApiRefused) and not error.retryable:
                     raise
                 found = Text(f"{error}; looking again.")
             found.append(f"\n{utcnow():%H:%M:%S} UTC, Ctrl-C ends it\n", "dim")
@@ -98,7 +98,7 @@ def _shown(console: Console, found: dict[str, Any]) -> Text:
     return shown
 
 
-def read_status(client: Client) -> dict[str, Any]:
+def read_status(client: ApiClient) -> dict[str, Any]:
     """What `status` shows; `up` shows it while the samples get in step."""
     numbers = _samples(client.text(METRICS))
     media = Counter(one["state"] for one in client.pages(MEDIA, "contentmedia", {"limit": 1000}))

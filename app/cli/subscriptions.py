@@ -10,10 +10,10 @@ import click
 
 from app.cli.output import ago, clean, facts, print_json, span
 from app.cli.session import Session, json_option, pass_session
-from app.cli.subscribing import config_of, config_options
+from app.cli.subscription_options import config_of, config_options
 from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import segment
-from app.events.subscriptions.telling import lost_of
+from app.events.subscriptions.presentation import lost_of
 from app.settings import own_command
 
 SUBSCRIPTIONS: Final = "/api/subscriptions"

@@ -11,13 +11,13 @@ from app.avos.drift import DriftState
 from app.outgoing.model import Guard, Now, Write, digest, encode
 from app.platform.clock import from_ms, rfc3339
 from app.platform.keys import Keys, fold, quoted
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 KEEP_MS: Final = 7 * 86_400_000  # a result that nobody renews falls off by itself
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class DriftResult:
     """Of one comparison. `members`: what differs ({kind, member, wanted, shown}); `not_shown`: names; `since` when
     the state is this one; `healing`: ids of what was queued for it."""
 
@@ -88,7 +88,7 @@ class DriftNumbers:
 class DriftResults:
     """Raises Unavailable while the store is away. Changes are handed out as writes, for `accept`."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
         self._told = f"{keys.prefix}drift:told"
@@ -102,7 +102,7 @@ class DriftResults:
 
     # One content media ----------------------------------------------------------------------------
 
-    def before(self, content_media_id: str) -> tuple[Result | None, str]:
+    def before(self, content_media_id: str) -> tuple[DriftResult | None, str]:
         """The last result, and the drift that was told last and hasn't gone since ("" for none)."""
         media = fold(content_media_id)
         with store_errors():
@@ -114,7 +114,7 @@ class DriftResults:
         """Nobody else has told a drift meanwhile."""
         return Guard(("HGET", self._told, fold(content_media_id)), told)
 
-    def writes(self, result: Result, told: str) -> tuple[Write, ...]:
+    def writes(self, result: DriftResult, told: str) -> tuple[Write, ...]:
         """To keep a result, and what was told of it."""
         media = fold(result.content_media_id)
         stored = encode(asdict(result))
@@ -131,7 +131,7 @@ class DriftResults:
 
     def page(
         self, states: Sequence[DriftState], limit: int, after: str = ""
-    ) -> tuple[list[Result], str | None]:
+    ) -> tuple[list[DriftResult], str | None]:
         """Results by content media, of those that are registered; and the last one's id if there are more."""
         with store_errors():
             pipe = self._client.pipeline(transaction=False)
@@ -139,7 +139,7 @@ class DriftResults:
                 pipe.zrange(self._in(state), 0, -1)
             found = {media.decode() for medias in pipe.execute() for media in medias}
         wanted = sorted(media for media in found if media > after)
-        items: list[Result] = []
+        items: list[DriftResult] = []
         for start in range(0, len(wanted), limit):
             chunk = wanted[start : start + limit]
             with store_errors():
@@ -215,12 +215,12 @@ class DriftResults:
         return DriftNumbers(dict(zip(DriftState, map(int, counts), strict=True)), ago, int(suspects))
 
 
-def _read(stored: bytes | None) -> Result | None:
+def _read(stored: bytes | None) -> DriftResult | None:
     if stored is None:
         return None
     fields = json.loads(stored)
     return replace(
-        Result(**fields),
+        DriftResult(**fields),
         state=DriftState(fields["state"]),
         members=tuple(fields["members"]),
         not_shown=tuple(fields["not_shown"]),

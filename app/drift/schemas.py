@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import marshmallow as ma
 
-from app.avos.comparison import Shown as Verdict
+from app.avos.comparison import AnswerSchema as Verdict
 from app.avos.drift import DriftState
-from app.platform.inputs import Identifier, PageSchema, Schema, Shown
+from app.platform.inputs import AnswerSchema, Identifier, PageSchema, Schema
 
 STATES = tuple(state.value for state in DriftState)
 VERDICTS = tuple(verdict.value for verdict in Verdict)
@@ -21,19 +21,19 @@ class CheckQuerySchema(Schema):
     contentMediaId = Identifier(required=True)
 
 
-class DriftErrorSchema(Shown):
+class DriftErrorSchema(AnswerSchema):
     code = ma.fields.String(required=True)
     detail = ma.fields.String(required=True)
 
 
-class DifferenceSchema(Shown):
+class DifferenceSchema(AnswerSchema):
     kind = ma.fields.String(required=True)
     member = ma.fields.String(required=True)
     wanted = ma.fields.Raw(required=True, allow_none=True)
     shown = ma.fields.Raw(required=True, allow_none=True)
 
 
-class DriftSchema(Shown):
+class DriftSchema(AnswerSchema):
     """What was found at a content media when it was last compared."""
 
     contentMediaId = ma.fields.String(required=True)
@@ -50,7 +50,7 @@ class DriftSchema(Shown):
     )
 
 
-class RoundSchema(Shown):
+class RoundSchema(AnswerSchema):
     startedAt = ma.fields.String(required=True, allow_none=True)
     endedAt = ma.fields.String(required=True, allow_none=True)
     underWay = ma.fields.Boolean(required=True)
@@ -58,7 +58,7 @@ class RoundSchema(Shown):
     skipped = ma.fields.Integer(required=True)
 
 
-class DriftListSchema(Shown):
+class DriftListSchema(AnswerSchema):
     drift = ma.fields.List(ma.fields.Nested(DriftSchema), required=True)
     next = ma.fields.String(required=True, allow_none=True)
     round = ma.fields.Nested(RoundSchema, required=True)
@@ -67,13 +67,13 @@ class DriftListSchema(Shown):
 class PreviewedMemberSchema(DifferenceSchema):
     """`verdict` is null where AVOS could not be read."""
 
-    class Meta(Shown.Meta):
+    class Meta(AnswerSchema.Meta):
         exclude = ("kind",)
 
     verdict = ma.fields.String(required=True, allow_none=True, validate=ma.validate.OneOf((*VERDICTS, None)))
 
 
-class PreviewedSchema(Shown):
+class PreviewedSchema(AnswerSchema):
     kind = ma.fields.String(required=True)
     method = ma.fields.String(required=True)
     path = ma.fields.String(required=True)
@@ -84,14 +84,14 @@ class PreviewedSchema(Shown):
     )
 
 
-class AvosSchema(Shown):
+class AvosSchema(AnswerSchema):
     status = ma.fields.Integer(required=True, allow_none=True)
     latencyMs = ma.fields.Float(required=True, allow_none=True)
     lastModified = ma.fields.String(required=True, allow_none=True)
     error = ma.fields.Nested(DriftErrorSchema, required=True, allow_none=True)
 
 
-class PreviewSchema(Shown):
+class PreviewSchema(AnswerSchema):
     """What an update would send now, beside what AVOS shows."""
 
     contentMediaId = ma.fields.String(required=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from app.avos.client import AvosClient, Reading
-from app.avos.comparison import Shown
+from app.avos.comparison import Match
 from app.avos.drift import Compared, DriftState, compared, state_of
 from app.avos.errors import CallFailed
-from app.avos.foreign import brief
-from app.avos.healing import drifted, repetition
-from app.drift.results import DriftResults, Result
+from app.avos.foreign_edits import brief
+from app.avos.repair import drifted, repetition
+from app.drift.results import DriftResult, DriftResults
 from app.outgoing.control import REJECTED_DETAIL, version_path
 from app.outgoing.errors import Again
 from app.outgoing.fields import Field, FieldReader
@@ -90,7 +90,7 @@ class DriftService:
 
     # Checking -------------------------------------------------------------------------------------
 
-    def check(self, content_media_id: str) -> Result:
+    def check(self, content_media_id: str) -> DriftResult:
         """Compare now, keep what was found, tell a new drift and heal it where that is set. Raises NotFound, Busy,
         and CallFailed while AVOS is away."""
         self._refuse_if_busy(content_media_id)
@@ -115,7 +115,7 @@ class DriftService:
                 raise Busy("Planning has changed it meanwhile.")
         return self._keep(wanted, self._result(wanted, state, members))
 
-    def _keep(self, wanted: Acceptance, result: Result) -> Result:
+    def _keep(self, wanted: Acceptance, result: DriftResult) -> DriftResult:
         """Write down what was found, with what follows from it: all of it, or nothing."""
         before, told = self.results.before(result.content_media_id)
         if before is not None and before.state is result.state:
@@ -140,7 +140,7 @@ class DriftService:
             raise Busy("It has changed while it was looked at.") from None
         return result
 
-    def _drifted(self, wanted: Acceptance, result: Result) -> Acceptance:
+    def _drifted(self, wanted: Acceptance, result: DriftResult) -> Acceptance:
         """The event, the note, and where it is set the PATCHes that heal it."""
         media = result.content_media_id
         again = self._healing(wanted, result) if self._parts.heal else Acceptance()
@@ -161,7 +161,7 @@ class DriftService:
             notes=tuple(notes),
         )
 
-    def _healing(self, wanted: Acceptance, result: Result) -> Acceptance:
+    def _healing(self, wanted: Acceptance, result: DriftResult) -> Acceptance:
         """The members that differ, where planning's value is the newest that anybody has asked for."""
         different = {(one["kind"], one["member"]) for one in result.members}
         found = self._fields.of(AVOS, [version_path(request) for request in wanted.requests])
@@ -182,10 +182,10 @@ class DriftService:
         state: DriftState,
         members: Sequence[Compared] = (),
         error: Mapping[str, str] | None = None,
-    ) -> Result:
+    ) -> DriftResult:
         booking = wanted.requests[0]
         now = self._outgoing.time_ms()
-        return Result(
+        return DriftResult(
             content_media_id=booking.content_media_id or "",
             livestream_id=booking.livestream_id,
             event_id=booking.event_id,
@@ -200,9 +200,9 @@ class DriftService:
                     "shown": brief(one.shown),
                 }
                 for one in members
-                if one.verdict is Shown.DIFFERENT
+                if one.verdict is Match.DIFFERENT
             ),
-            not_shown=tuple(one.member for one in members if one.verdict is Shown.NOT_SHOWN),
+            not_shown=tuple(one.member for one in members if one.verdict is Match.NOT_SHOWN),
             error=error,
         )
 
@@ -259,7 +259,7 @@ def _previewed(request: NewRequest, seen: Mapping[tuple[str, str], Compared]) ->
     }
 
 
-def _ended(result: Result) -> Acceptance:
+def _ended(result: DriftResult) -> Acceptance:
     return Acceptance(notes=(TimelineNote(result.content_media_id, "drift-ended", {}),))
 
 

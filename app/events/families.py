@@ -42,7 +42,7 @@ class Guid(ma.fields.String):
         return text
 
 
-class Written(ma.fields.Field[str]):
+class Spelled(ma.fields.Field[str]):
     """A time as publishers write it, `Z` and `+00:00` alike, of any year; its text stays as it is."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
@@ -130,7 +130,7 @@ class AssetEvent(EnvelopeSchema):
         metadata={"description": 'Name → {"*": value}.'},
     )
     platforms = List(ma.fields.Raw(allow_none=True), most=MAX_ITEMS, allow_none=True)
-    assetCreationDate = Written(allow_none=True)
+    assetCreationDate = Spelled(allow_none=True)
 
 
 class CategoryEvent(EnvelopeSchema):

@@ -18,7 +18,7 @@ from typing import Any, Final
 from redis import Redis
 
 from app.events.catalogue import topic_of
-from app.events.envelope import Checked, Filling, Refused, complete
+from app.events.envelope import Checked, Filling, RefusedEvent, complete
 from app.platform.errors import MediaopsError, Unavailable, Unprocessable
 from app.platform.keys import Keys
 from app.platform.redis import store_errors, typed
@@ -60,7 +60,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LogPage:
     """What one read found. `next`: how far it looked, where to go on; less than `after` only where the log was restored
     from an older copy. `missed`: first and last sequence that were asked for and are gone. `last`: the newest."""
 
@@ -111,20 +111,20 @@ class EventLog:
         events: Sequence[bytes],
         originator: str,
         repeatable: Repeatable | None = None,
-    ) -> list[Published | Refused]:
+    ) -> list[Published | RefusedEvent]:
         """Append events (JSON texts) in the order given, each answered at its place; what their publisher left out of the
         envelope is filled in. Raises BadRequest for a topic that there isn't, Unprocessable for a key of another body, and
         Unavailable where the store took none."""
         there = topic_of(topic)
         tenant = self.keys.prefix[:-1]
-        answers: list[Published | Refused | None] = [None] * len(events)
+        answers: list[Published | RefusedEvent | None] = [None] * len(events)
         checked: list[tuple[int, Checked]] = []
         for index, raw in in_turns(enumerate(events)):
             guid = repeatable.guid(index) if repeatable else str(uuid.uuid4())
             try:
                 checked.append((index, complete(there, raw, Filling(tenant, originator, guid))))
             except MediaopsError as error:
-                answers[index] = Refused(index, error)
+                answers[index] = RefusedEvent(index, error)
         away: Unavailable | None = None
         for number, chunk in enumerate(_chunks(checked)):
             if away is None:
@@ -140,7 +140,7 @@ class EventLog:
             if away is not None:
                 # Nor is what follows taken: it would come before these, and the caller would wait once more for each.
                 for index, _ in chunk:
-                    answers[index] = Refused(index, away)
+                    answers[index] = RefusedEvent(index, away)
         return [answer for answer in answers if answer is not None]
 
     def _append(
@@ -183,7 +183,7 @@ class EventLog:
         limit: int = 100,
         max_bytes: int = READ_BYTES,
         previous: int = 0,
-    ) -> Page:
+    ) -> LogPage:
         """The entries after a sequence (None: from the oldest there is) and published at `since_ms` or later, of these
         `names` (none given: of all).
 
@@ -210,7 +210,7 @@ class EventLog:
             previous = place
         until = (oldest or last + 1) - 1
         missed = (start + 1, until) if 0 <= start < until else None
-        return Page(tuple(entries), int(looked), missed, last)
+        return LogPage(tuple(entries), int(looked), missed, last)
 
     def last(self, topics: Sequence[str]) -> dict[str, int]:
         """The newest sequence of each topic, 0 where nothing was ever published."""

@@ -15,7 +15,7 @@ from app.events.log import GUID_SPANS, GUIDS_KNOWN
 from app.events.retention import CHUNK
 from app.platform import log
 from app.platform.keys import Keys
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 SHORT_SHARE: Final = (
     0.70  # of maxmemory, taken by anything: above it nothing is published, and the log is cut
@@ -74,7 +74,7 @@ def room(limit: int, used: int) -> int | None:
 class EventMemory:
     """`look_after` is the tick. Raises Unavailable while the store is away."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
 

@@ -7,18 +7,18 @@ from typing import Final
 
 from app.events.catalogue import TOPICS
 from app.platform.keys import Keys
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 CHUNK: Final = 200  # entries: removing them takes the server a fraction of a millisecond
 STEPS: Final = 250  # of a tick and topic; what is left waits for the next
 
 
-def trim_logs(client: Client, keys: Keys, before_ms: int, topics: Iterable[str] = TOPICS) -> int:
+def trim_logs(client: RedisClient, keys: Keys, before_ms: int, topics: Iterable[str] = TOPICS) -> int:
     """Remove the entries of every topic's log that are older; how many those were. Raises Unavailable."""
     return sum(_trim(client, keys.log(topic), before_ms) for topic in topics)
 
 
-def _trim(client: Client, log: str, before_ms: int) -> int:
+def _trim(client: RedisClient, log: str, before_ms: int) -> int:
     """Ids are sequences without gaps, so the age is asked of one entry some way ahead, never of all: an event may be as
     large as a mebibyte."""
     removed = 0
@@ -34,7 +34,7 @@ def _trim(client: Client, log: str, before_ms: int) -> int:
     return removed
 
 
-def _old(client: Client, log: str, sequence: int, before_ms: int) -> int | None:
+def _old(client: RedisClient, log: str, sequence: int, before_ms: int) -> int | None:
     """The sequence of the first entry from this one on, if it is too old."""
     entries = client.xrange(log, min=f"{sequence}-0", count=1)
     if not entries or int(entries[0][1].get(b"at", before_ms)) >= before_ms:

@@ -8,11 +8,11 @@ import flask
 from flask import Response, jsonify, request
 
 from app.events.catalogue import TOPICS, Topic, check_names, publishable, topic_of
-from app.events.describing import described
-from app.events.envelope import Refused, split
+from app.events.descriptions import described
+from app.events.envelope import RefusedEvent, split
 from app.events.families import SCHEMAS
-from app.events.following import Cursor, Following, Wanted
-from app.events.log import Entry, EventLog, Page, Published, Repeatable
+from app.events.followers import Cursor, Following, Wanted
+from app.events.log import Entry, EventLog, LogPage, Published, Repeatable
 from app.events.schemas import (
     CatalogueSchema,
     EntryListSchema,
@@ -75,7 +75,7 @@ def publish(topic: str) -> Answer:
     events, several = split(body)
     key = idempotency(body)
     answers = service(EventLog).publish(topic, events, principal().name, Repeatable(*key) if key else None)
-    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    refused = [answer for answer in answers if isinstance(answer, RefusedEvent)]
     if len(refused) == len(answers):
         raise _all_refused(refused) if several else refused[0].error
     first = min(answer.sequence for answer in answers if isinstance(answer, Published))
@@ -83,7 +83,7 @@ def publish(topic: str) -> Answer:
     return jsonify(results=[_result(answer) for answer in answers]), 202, {"Location": location}
 
 
-def _result(answer: Published | Refused) -> dict[str, Any]:
+def _result(answer: Published | RefusedEvent) -> dict[str, Any]:
     if isinstance(answer, Published):
         return {"guid": answer.guid, "sequence": answer.sequence}
     error = answer.error
@@ -96,7 +96,7 @@ def _result(answer: Published | Refused) -> dict[str, Any]:
     }
 
 
-def _all_refused(refused: list[Refused]) -> MediaopsError:
+def _all_refused(refused: list[RefusedEvent]) -> MediaopsError:
     """One problem that names each item's fields."""
     if all(isinstance(one.error, TooLarge) for one in refused):
         return refused[0].error
@@ -130,7 +130,7 @@ def read(query: dict[str, Any], topic: str) -> Response:
     return Response(_page(page, log.epoch()), mimetype="application/json")
 
 
-def _page(page: Page, epoch: str) -> bytes:
+def _page(page: LogPage, epoch: str) -> bytes:
     """By hand: the events go out as they came in."""
     missed = flask.json.dumps({"from": page.missed[0], "to": page.missed[1]} if page.missed else None)
     tail = f'],"next":{page.next},"last":{page.last},"missed":{missed},"epoch":"{epoch}"}}\n'

@@ -14,7 +14,7 @@ LONGEST_PAGE: Final = 1_000
 MAX_NAMES: Final = 100
 
 
-class Names(List):
+class EventNames(List):
     """A query parameter that stands several times, or once with commas."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -38,7 +38,7 @@ class ReadQuerySchema(Schema):
         },
     )
     since = Instant(metadata={"description": "Only what was published at this time or later."})
-    eventName = Names(load_default=[])
+    eventName = EventNames(load_default=[])
     limit = ma.fields.Integer(
         load_default=100,
         validate=ma.validate.Range(min=1, max=LONGEST_PAGE),
@@ -51,30 +51,30 @@ class StreamQuerySchema(Schema):
 
     repeatable = ("topic", "eventName")
 
-    topic = Names(load_default=[], metadata={"description": "Without one, all."})
-    eventName = Names(load_default=[])
+    topic = EventNames(load_default=[], metadata={"description": "Without one, all."})
+    eventName = EventNames(load_default=[])
     since = Instant()
 
 
-class _Shown(Schema):
+class _EventAnswerSchema(Schema):
     class Meta:
         unknown = ma.INCLUDE
 
 
-class EntrySchema(_Shown):
+class EntrySchema(_EventAnswerSchema):
     sequence = ma.fields.Integer(required=True)
     publishedAt = Instant(required=True)
     event = ma.fields.Nested(EnvelopeSchema, required=True)
 
 
-class MissedSchema(_Shown):
+class MissedSchema(_EventAnswerSchema):
     """Sequences that were asked for and are no longer kept."""
 
     first = ma.fields.Integer(required=True, data_key="from")
     to = ma.fields.Integer(required=True)
 
 
-class EntryListSchema(_Shown):
+class EntryListSchema(_EventAnswerSchema):
     """A page may be shorter than its limit, or empty, and not be the last: go on with `next` as `after` until it is `last`."""
 
     events = ma.fields.List(ma.fields.Nested(EntrySchema), required=True)
@@ -84,22 +84,22 @@ class EntryListSchema(_Shown):
     epoch = ma.fields.String(required=True)
 
 
-class ResultSchema(_Shown):
+class ResultSchema(_EventAnswerSchema):
     """`guid` and `sequence` of an event that was taken; `index`, `status`, `code` and `errors` of one that wasn't."""
 
     guid = ma.fields.String()
     sequence = ma.fields.Integer()
 
 
-class ResultListSchema(_Shown):
+class ResultListSchema(_EventAnswerSchema):
     results = ma.fields.List(ma.fields.Nested(ResultSchema), required=True)
 
 
-class EpochSchema(_Shown):
+class EpochSchema(_EventAnswerSchema):
     epoch = ma.fields.String(required=True, metadata={"description": "Names this log's life."})
 
 
-class CatalogueSchema(_Shown):
+class CatalogueSchema(_EventAnswerSchema):
     topics = ma.fields.List(ma.fields.Dict(), required=True)
     families = ma.fields.Dict(required=True)
     envelope = ma.fields.Dict(required=True)

@@ -31,7 +31,7 @@ _LINES: Final = re.compile(rb"\r\n|\r|\n")
 _log = get_logger()
 
 
-class Reader(Protocol):
+class LogReader(Protocol):
     """A follower, as the tail sees it."""
 
     writing_since: float | None  # by the monotonic clock, while its caller is taking a slice
@@ -60,13 +60,13 @@ class Tail:
         self._places = places
         self._write_s = write_s
         self._changed = threading.Condition()
-        self._followers: set[Reader] = set()
+        self._followers: set[LogReader] = set()
         self._running = False
         self._last: Mapping[str, int] = {}
         self._reading = threading.Lock()
         self._pages: OrderedDict[tuple[str, int, frozenset[str]], tuple[SharedPage, float]] = OrderedDict()
 
-    def enter(self, follower: Reader) -> None:
+    def enter(self, follower: LogReader) -> None:
         """Take a place. Raises Unavailable where all are taken."""
         with self._changed:
             if len(self._followers) >= self._places:
@@ -80,7 +80,7 @@ class Tail:
                 self._running = True
                 threading.Thread(target=self._look, name="event-tail", daemon=True).start()
 
-    def leave(self, follower: Reader) -> None:
+    def leave(self, follower: LogReader) -> None:
         """Give the place free; more than once does no harm."""
         with self._changed:
             self._followers.discard(follower)
@@ -144,7 +144,7 @@ class Tail:
                     self._changed.notify_all()
             time.sleep(self._poll_s)
 
-    def _cut_off_slow(self, followers: tuple[Reader, ...]) -> None:
+    def _cut_off_slow(self, followers: tuple[LogReader, ...]) -> None:
         """Else whoever doesn't read would keep its place, and the page that it is sent."""
         late = time.monotonic() - self._write_s
         for follower in followers:

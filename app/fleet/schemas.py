@@ -6,7 +6,7 @@ from __future__ import annotations
 import marshmallow as ma
 
 from app.fleet.service import FleetState
-from app.platform.inputs import Identifier, PageSchema, Shown, Text
+from app.platform.inputs import AnswerSchema, Identifier, PageSchema, Text
 
 STATES = tuple(state.value for state in FleetState)
 
@@ -18,7 +18,7 @@ class FleetQuerySchema(PageSchema):
     name = Text(longest=200, metadata={"description": "A part of the event's name, whatever its case."})
 
 
-class MemberSchema(Shown):
+class MemberSchema(AnswerSchema):
     contentMediaId = ma.fields.String(required=True)
     state = ma.fields.String(required=True, validate=ma.validate.OneOf(STATES))
     held = ma.fields.Boolean(required=True)
@@ -31,41 +31,41 @@ class MemberSchema(Shown):
     eventEnd = ma.fields.String(required=True, allow_none=True)
 
 
-class FleetSchema(Shown):
+class FleetSchema(AnswerSchema):
     contentmedia = ma.fields.List(ma.fields.Nested(MemberSchema), required=True)
     next = ma.fields.String(required=True, allow_none=True)
 
 
-class TimelineEntrySchema(Shown):
+class TimelineEntrySchema(AnswerSchema):
     at = ma.fields.String(required=True)
     what = ma.fields.String(required=True)
     detail = ma.fields.Dict(required=True)
 
 
-class TimelineSchema(Shown):
+class TimelineSchema(AnswerSchema):
     timeline = ma.fields.List(ma.fields.Nested(TimelineEntrySchema), required=True)
     next = ma.fields.String(required=True, allow_none=True)
 
 
-class HoldSchema(Shown):
+class HoldSchema(AnswerSchema):
     contentMediaId = ma.fields.String(required=True)
     held = ma.fields.Boolean(required=True)
     changed = ma.fields.Boolean(required=True)
 
 
-class HeldSchema(Shown):
+class HeldSchema(AnswerSchema):
     contentMediaId = ma.fields.String(required=True)
     livestreamId = ma.fields.String(required=True, allow_none=True)
     since = ma.fields.String(required=True)
     by = ma.fields.String(required=True, allow_none=True)
 
 
-class HoldListSchema(Shown):
+class HoldListSchema(AnswerSchema):
     holds = ma.fields.List(ma.fields.Nested(HeldSchema), required=True)
     next = ma.fields.String(required=True, allow_none=True)
 
 
-class CauseSchema(Shown):
+class CauseSchema(AnswerSchema):
     code = ma.fields.String(required=True, metadata={"description": "Stable; for programs."})
     says = ma.fields.String(required=True)
     since = ma.fields.String(required=True, allow_none=True)
@@ -74,7 +74,7 @@ class CauseSchema(Shown):
     requestId = ma.fields.String(required=True, allow_none=True)
 
 
-class FindingSchema(Shown):
+class FindingSchema(AnswerSchema):
     kind = ma.fields.String(required=True)
     about = ma.fields.List(ma.fields.String(), required=True)
     causes = ma.fields.List(ma.fields.Nested(CauseSchema), required=True)
@@ -84,6 +84,6 @@ class FindingSchema(Shown):
     see = ma.fields.String(required=True)
 
 
-class WhySchema(Shown):
+class WhySchema(AnswerSchema):
     id = ma.fields.String(required=True)
     findings = ma.fields.List(ma.fields.Nested(FindingSchema), required=True)

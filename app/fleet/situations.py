@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.fleet.causes import NOTHING, Around, Cause, obstacles, suspect
-from app.outgoing.decide import expiry
+from app.outgoing.decision import expiry
 from app.outgoing.model import State
 from app.platform.clock import later, parse_time, rfc3339
 
@@ -52,7 +52,7 @@ def of_request(record: Record, around: Around, ahead: Record | None = None) -> C
                 record, "delivered", says, record["finishedAt"], "Nothing is left to do.", "Nothing."
             )
         case State.REJECTED:
-            advice = _MENDED_BY.get(str(record["reason"]), _REJECTED).format_map(_Shown(record))
+            advice = _MENDED_BY.get(str(record["reason"]), _REJECTED).format_map(_Fields(record))
             says = f"{_name(record)} was rejected: {_error(record)}"
             return _cause(record, "rejected", says, record["finishedAt"], f"It is parked. {_PARKED}", advice)
         case State.EXPIRED:
@@ -215,7 +215,7 @@ def _lower(text: str) -> str:
     return text[0].lower() + text[1:] if text.startswith(("The ", "An ", "Nobody ")) else text
 
 
-class _Shown(dict[str, Any]):
+class _Fields(dict[str, Any]):
     """A record for a text: what it doesn't have is a dash."""
 
     def __missing__(self, name: str) -> str:

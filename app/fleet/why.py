@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from app.avos.drift import DriftState
 from app.drift.results import DriftResults
+from app.events.subscriptions.presentation import sentences
 from app.events.subscriptions.service import SubscriptionService
-from app.events.subscriptions.telling import sentences
 from app.fleet.causes import Cause, obstacles
 from app.fleet.facts import Facts
 from app.fleet.names import Matches, Names

@@ -84,8 +84,8 @@ def beat_command() -> list[str]:
 
 
 def api_command() -> list[str]:
-    configuration = ROOT / "app" / "web" / "gunicorn_conf.py"
-    return [sys.executable, "-m", "gunicorn", "-c", str(configuration), "app.web.wsgi:application()"]
+    configuration = ROOT / "app" / "http" / "gunicorn_conf.py"
+    return [sys.executable, "-m", "gunicorn", "-c", str(configuration), "app.http.wsgi:application()"]
 
 
 def stand_in_command(port: int, data_dir: Path, token_file: str | None, host: str = "127.0.0.1") -> list[str]:

@@ -10,7 +10,7 @@ from typing import Final
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from app.client import Client, Refused, Unreachable
+from app.client import ApiClient, ApiRefused, Unreachable
 from app.local.layout import Layout
 from app.local.programs import SERVER, STAND_IN, Stage
 from app.platform.dispatch import QUEUES
@@ -99,10 +99,10 @@ def _consumed(layout: Layout) -> bool:
 
 
 def _api(layout: Layout) -> bool:
-    client = Client(layout.settings.api_url, None, answer_s=3)
+    client = ApiClient(layout.settings.api_url, None, answer_s=3)
     try:
         client.get("/readyz")
-    except (Unreachable, Refused):
+    except (Unreachable, ApiRefused):
         return False
     finally:
         client.close()

@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from app.cli.importing import ImportReport, import_files, register_all
+from app.cli.importer import ImportReport, import_files, register_all
 from app.cli.progress import Meter, Silent
-from app.client import Client
+from app.client import ApiClient
 from app.local.layout import ROOT, write_private
 
 PLAN: Final = ROOT / "deploy" / "sample" / "plan.ndjson"
@@ -54,7 +54,7 @@ class Cancellable:
 class Samples:
     """`mark` remembers what has been imported into this data directory."""
 
-    def __init__(self, client: Client, data_dir: Path) -> None:
+    def __init__(self, client: ApiClient, data_dir: Path) -> None:
         self._client = client
         self._mark = data_dir / "samples.json"
 

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from app.cli.status import read_status
-from app.client import Client, Refused, Unreachable
+from app.client import ApiClient, ApiRefused, Unreachable
 from app.local.layout import Layout
 from app.platform.clock import utcnow
 from app.settings import own_command
@@ -65,7 +65,7 @@ class Screen:
         self.say(f"ready ({time.monotonic() - began:.1f} s)")
 
     def until_settled(
-        self, client: Client, alive: Callable[[], bool], busy: Callable[[], bool] = lambda: False
+        self, client: ApiClient, alive: Callable[[], bool], busy: Callable[[], bool] = lambda: False
     ) -> None:
         """Show the fleet until nothing is under way any more, nor `busy` adds to it."""
         began = quiet_since = time.monotonic()
@@ -73,7 +73,7 @@ class Screen:
             while alive():
                 try:
                     found = read_status(client)
-                except (Unreachable, Refused):
+                except (Unreachable, ApiRefused):
                     time.sleep(_LOOK_S)  # a restart; it is back in a moment
                     continue
                 now = time.monotonic()

@@ -12,7 +12,7 @@ from app.local.supervisor import Process
 from app.platform.errors import Unavailable
 from app.platform.redis import connect
 from app.watch.canaries import Canaries, watch
-from app.watch.judging import Report
+from app.watch.evaluation import Report
 
 # Seen to be silent at every look for so long, while the store answered and took writes: after an outage of the store
 # everybody needs a moment to find it again.

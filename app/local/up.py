@@ -14,9 +14,9 @@ from typing import Final
 
 import click
 
-from app.cli.importing import ImportReport
+from app.cli.importer import ImportReport
 from app.cli.progress import bar
-from app.client import Client
+from app.client import ApiClient
 from app.local.layout import Layout, lay_out
 from app.local.programs import FLOWER, SERVER, Stage, stages
 from app.local.readiness import NotReady, find_store, wait_for
@@ -85,7 +85,7 @@ class _Run:
         for note in self._layout.notes:
             screen.say(note)
         screen.say(f"Starting mediaops-sync; data and logs in {self._layout.data_dir}")
-        client = Client(self._layout.settings.api_url, self._layout.settings.api_token)
+        client = ApiClient(self._layout.settings.api_url, self._layout.settings.api_token)
         with _signals(self._asked):
             try:
                 self._start()
@@ -114,7 +114,7 @@ class _Run:
                 self._supervisor.start_stage(stage)
                 wait_for(stage, self._layout, self._going)
 
-    def _import(self, client: Client) -> None:
+    def _import(self, client: ApiClient) -> None:
         samples = Samples(client, self._layout.data_dir)
         if samples.there():
             self._screen.say(f"The sample plan is there from an earlier run. {_MEANT}")

@@ -1,4 +1,4 @@
-"""What the outgoing room can answer besides a result."""
+"""What the outgoing package can answer besides a result."""
 
 from __future__ import annotations
 

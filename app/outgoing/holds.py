@@ -8,7 +8,7 @@ from datetime import datetime
 
 from app.platform.clock import from_ms
 from app.platform.keys import Keys
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Hold:
 class Holds:
     """Reads only."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
 

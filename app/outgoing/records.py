@@ -13,7 +13,7 @@ from app.outgoing.model import NAMED_LANE, PATH_LANE, State
 from app.platform.clock import from_ms, rfc3339, to_ms
 from app.platform.cursors import Page, decode_number, encode_number
 from app.platform.keys import Keys, alike, fold
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 _CHUNK: Final = 200  # records read in one round trip
 _LOOK_AT: Final = 5_000  # records looked at for one page, whatever the filter leaves of them
@@ -35,7 +35,7 @@ class RequestFilter:
 class RecordReader:
     """Reads what the scripts wrote; writes nothing."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
 

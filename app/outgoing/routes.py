@@ -8,6 +8,7 @@ from flask import Response, jsonify
 
 from app.events.subscriptions import destinations as subscribed
 from app.events.subscriptions.service import SubscriptionService
+from app.outgoing.long_poll import wait_for_end
 from app.outgoing.model import State
 from app.outgoing.operations import Operations
 from app.outgoing.records import RequestFilter
@@ -16,14 +17,13 @@ from app.outgoing.schemas import (
     DestinationListSchema,
     DestinationSchema,
     FilterSchema,
-    ListQuerySchema,
     OperationSchema,
     RecordListSchema,
     RecordSchema,
+    RequestListSchema,
     WaitQuerySchema,
 )
 from app.outgoing.service import RequestService
-from app.outgoing.waiting import wait_for_end
 from app.platform.api import Blueprint
 from app.platform.auth import principal, requires, service
 from app.platform.errors import InvalidInput
@@ -36,7 +36,7 @@ Answer = tuple[Response, int, dict[str, str]]
 
 @requests_blueprint.route("/requests", methods=["GET"])
 @requires("read")
-@requests_blueprint.arguments(ListQuerySchema, location="query")
+@requests_blueprint.arguments(RequestListSchema, location="query")
 @requests_blueprint.response(200, RecordListSchema)
 def list_requests(query: dict[str, Any]) -> Response:
     """Newest first. A page may be shorter than its limit and have a next one all the same."""

@@ -8,7 +8,7 @@ from typing import Any
 import marshmallow as ma
 
 from app.outgoing.model import State
-from app.platform.inputs import Identifier, Instant, PageSchema, Schema, Shown, Text
+from app.platform.inputs import AnswerSchema, Identifier, Instant, PageSchema, Schema, Text
 
 STATES = tuple(state.value for state in State)
 METHODS = ("POST", "PUT", "PATCH", "DELETE")
@@ -31,7 +31,7 @@ class BulkFilterSchema(FilterSchema):
     optional_body = True
 
 
-class ListQuerySchema(FilterSchema, PageSchema):
+class RequestListSchema(FilterSchema, PageSchema):
     pass
 
 
@@ -48,7 +48,7 @@ def _time() -> ma.fields.Field[Any]:
     return Instant(allow_none=True)
 
 
-class RecordSchema(Shown):
+class RecordSchema(AnswerSchema):
     """An outgoing request (contract, "An outgoing record")."""
 
     id = ma.fields.String(required=True)
@@ -69,28 +69,28 @@ class RecordSchema(Shown):
     supersededBy = ma.fields.String(allow_none=True)
 
 
-class RecordListSchema(Shown):
+class RecordListSchema(AnswerSchema):
     requests = ma.fields.List(ma.fields.Nested(RecordSchema), required=True)
     next = ma.fields.String(required=True, allow_none=True)
 
 
-class OperationSchema(Shown):
+class OperationSchema(AnswerSchema):
     """A verb on all that match, worked off in the background."""
 
     id = ma.fields.String(required=True)
     state = ma.fields.String(required=True)
 
 
-class DestinationSchema(Shown):
+class DestinationSchema(AnswerSchema):
     name = ma.fields.String(required=True)
 
 
-class DestinationListSchema(Shown):
+class DestinationListSchema(AnswerSchema):
     destinations = ma.fields.List(ma.fields.Nested(DestinationSchema), required=True)
     next = ma.fields.String(required=True, allow_none=True)
 
 
-class AcceptedSchema(Shown):
+class AcceptedSchema(AnswerSchema):
     """Accepted work: the ids of the requests that it queued."""
 
     requestIds = ma.fields.List(ma.fields.String(), required=True)

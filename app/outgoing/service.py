@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from app.outgoing.endings import FIELDS, Ending, read_ending
 from app.outgoing.errors import NotAllowedInState
 from app.outgoing.model import AVOS, State
 from app.outgoing.records import RecordReader, RequestFilter
 from app.outgoing.store import OutgoingStore
+from app.outgoing.summary import FIELDS, Ending, read_ending
 from app.platform.audit import AuditTrail
 from app.platform.clock import from_ms, rfc3339
 from app.platform.cursors import Page, decode_number, encode_number
 from app.platform.errors import NotFound
 from app.platform.keys import Keys, fold
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 DESTINATIONS: Final = (AVOS,)
 _FINAL_SAYING: Final = {
@@ -40,7 +40,7 @@ class RequestService:
 
     def __init__(self, store: OutgoingStore) -> None:
         self._store = store
-        self._client: Client = store.client
+        self._client: RedisClient = store.client
         self._keys: Keys = store.keys
         self.records = RecordReader(store.client, store.keys)
         self._audit = AuditTrail(store.client, store.keys, store.time_ms)

@@ -20,7 +20,7 @@ from redis import Redis
 
 from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.outgoing.control import Control, acceptance_control
-from app.outgoing.decide import NEAR_REST_S, SOON, Result, again_s, decide, rest, signal
+from app.outgoing.decision import NEAR_REST_S, SOON, AttemptResult, again_s, decide, rest, signal
 from app.outgoing.errors import Again, IdempotencyMismatch
 from app.outgoing.model import AVOS, Acceptance, Accepted, Claim, Sending, State, encode
 from app.platform.clock import from_ms
@@ -228,7 +228,7 @@ class OutgoingStore:
         _, content_type, body, *pairs = answer
         return Sending(members=_pairs(pairs), body=body or None, content_type=content_type.decode())
 
-    def finish(self, claim: Claim, result: Result) -> bool:
+    def finish(self, claim: Claim, result: AttemptResult) -> bool:
         """Write down an attempt's end and what follows from it; False where the lease was lost."""
         error = result.error
         control: Control = {

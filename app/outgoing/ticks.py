@@ -34,7 +34,7 @@ class Swept:
 
 
 class Ticks:
-    """The outgoing room's regular work."""
+    """The outgoing package's regular work."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Ticks:
         keep_log: timedelta = timedelta(days=7),
         forgetting: Sequence[Callable[[], int]] = (),
     ) -> None:
-        """`forgetting`: what else has to go with time, of rooms above; each says how many went."""
+        """`forgetting`: what else has to go with time, of packages above; each says how many went."""
         self._store = store
         self._operations = operations
         self._keep_log = keep_log

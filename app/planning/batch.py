@@ -19,9 +19,9 @@ from typing import Any, Final, cast
 from app.avos.bodies import PropertyNames
 from app.outgoing.model import Acceptance, Idempotency, Write, encode
 from app.planning.changes import Change, apply, reach
-from app.planning.records import Outcome
+from app.planning.concurrency import Acceptor, accept_or_repeat, answered_before
+from app.planning.records import ChangeOutcome
 from app.planning.schemas import read_message
-from app.planning.settling import Acceptor, answered_before, settle
 from app.planning.snapshot import Snapshot
 from app.planning.store import PlanningStore
 from app.platform.errors import InvalidInput, MediaopsError, Unavailable
@@ -66,7 +66,7 @@ def run(
         open_items = sorted(work.changes)
         for start in range(0, len(open_items), BLOCK):
             block = open_items[start : start + BLOCK]
-            settle(lambda block=block: _block(work, block, store, outgoing, names))  # type: ignore[misc]
+            accept_or_repeat(lambda block=block: _block(work, block, store, outgoing, names))  # type: ignore[misc]
         answers = [work.answers[index] for index in range(len(messages))]
         if idempotency is not None:
             _remember(answers, store, outgoing, idempotency)
@@ -99,7 +99,7 @@ class _Group:
         self._work = work
         self._snapshot = snapshot
         self._outgoing = outgoing
-        self._outcomes: dict[int, Outcome] = {}
+        self._outcomes: dict[int, ChangeOutcome] = {}
         self._refused: dict[int, Answer] = {}
         self._touched: set[str] = set()
 
@@ -161,7 +161,7 @@ def _remember(
     outgoing.accept(Acceptance(writes=(write,), idempotency=idempotency))
 
 
-def _success(index: int, outcome: Outcome) -> Answer:
+def _success(index: int, outcome: ChangeOutcome) -> Answer:
     answer: Answer = {
         "index": index,
         "status": 200,

@@ -18,7 +18,7 @@ from app.avos.sync import desired
 from app.outgoing.model import NewRequest, Now, Sequence, TimelineNote, digest, encode
 from app.planning.records import (
     Body,
-    Outcome,
+    ChangeOutcome,
     Record,
     SourceVersion,
     check_if_match,
@@ -57,7 +57,7 @@ def reach(snapshot: Snapshot, change: Change) -> set[str]:
     return {one for one in candidates if snapshot.registered(one) is not None}
 
 
-def apply(snapshot: Snapshot, change: Change, names: PropertyNames) -> Outcome:
+def apply(snapshot: Snapshot, change: Change, names: PropertyNames) -> ChangeOutcome:
     """Check the change, alter the snapshot, collect writes and requests. Raises Conflict,
     PreconditionFailed or NotFound, and has altered nothing then."""
     is_event = change.kind == "event"
@@ -70,7 +70,7 @@ def apply(snapshot: Snapshot, change: Change, names: PropertyNames) -> Outcome:
     if change.body is not None and version == record.source_version and _same(change.body, record.body):
         known = is_event or snapshot.event(change.body["eventId"]).record.exists
         return _ask_again(
-            snapshot, change, Outcome(change.id, record, changed=False, event_known=known), names
+            snapshot, change, ChangeOutcome(change.id, record, changed=False, event_known=known), names
         )
     changed = replace(
         record,
@@ -90,7 +90,7 @@ def _same(body: Body, stored: Body | None) -> bool:
     return stored is not None and digest(body) == digest(stored)
 
 
-def _change_event(snapshot: Snapshot, change: Change, record: Record) -> Outcome:
+def _change_event(snapshot: Snapshot, change: Change, record: Record) -> ChangeOutcome:
     before = livestream_ids(snapshot.event(change.id).record)
     after = livestream_ids(record)
     touched = []
@@ -114,10 +114,10 @@ def _change_event(snapshot: Snapshot, change: Change, record: Record) -> Outcome
     _write_record(
         snapshot, snapshot.keys.event(change.id), snapshot.keys.events, change.id, record, was_there=was_there
     )
-    return Outcome(change.id, record, touched=tuple(touched))
+    return ChangeOutcome(change.id, record, touched=tuple(touched))
 
 
-def _change_job(snapshot: Snapshot, change: Change, record: Record) -> Outcome:
+def _change_job(snapshot: Snapshot, change: Change, record: Record) -> ChangeOutcome:
     before = snapshot.job(change.id)
     events = _events_of_job(before, record.body)
     snapshot.load(events=events)
@@ -151,7 +151,7 @@ def _change_job(snapshot: Snapshot, change: Change, record: Record) -> Outcome:
         snapshot, snapshot.keys.job(change.id), snapshot.keys.jobs, change.id, record, was_there=before.exists
     )
     known = record.body is None or snapshot.event(record.body["eventId"]).record.exists
-    return Outcome(change.id, record, touched=tuple(touched), event_known=known)
+    return ChangeOutcome(change.id, record, touched=tuple(touched), event_known=known)
 
 
 def _events_of_job(before: Record, body: Body | None) -> list[str]:
@@ -189,7 +189,9 @@ def _write_record(
     snapshot.write("HSET", key, *fields)
 
 
-def _ask_again(snapshot: Snapshot, change: Change, outcome: Outcome, names: PropertyNames) -> Outcome:
+def _ask_again(
+    snapshot: Snapshot, change: Change, outcome: ChangeOutcome, names: PropertyNames
+) -> ChangeOutcome:
     """The requests of a repeated call: a sender who repeats it after a rejection expects another try."""
     requests: list[NewRequest] = []
     for livestream_id in sorted(reach(snapshot, change)):
@@ -201,7 +203,7 @@ def _ask_again(snapshot: Snapshot, change: Change, outcome: Outcome, names: Prop
     return replace(outcome, request_ids=tuple(request.id for request in requests))
 
 
-def _queue(snapshot: Snapshot, change: Change, outcome: Outcome, names: PropertyNames) -> Outcome:
+def _queue(snapshot: Snapshot, change: Change, outcome: ChangeOutcome, names: PropertyNames) -> ChangeOutcome:
     """The two requests of every registered livestream that the change may reach, and a timeline note each."""
     requests: list[NewRequest] = []
     media = []
@@ -222,7 +224,7 @@ def _queue(snapshot: Snapshot, change: Change, outcome: Outcome, names: Property
     return replace(outcome, request_ids=tuple(request.id for request in requests), touched=tuple(media))
 
 
-def _verb(change: Change, outcome: Outcome) -> str:
+def _verb(change: Change, outcome: ChangeOutcome) -> str:
     if change.body is None:
         return "deleted"
     if change.kind == "job" and change.body.get("status") == CANCELED:

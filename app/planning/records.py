@@ -34,7 +34,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ChangeOutcome:
     """The answer to a change. `created`: it wasn't there before. `changed` False: it was the same already."""
 
     id: str
@@ -107,7 +107,7 @@ def check_if_match(record: Record, if_match: str | None) -> None:
     etags.check_if_match(etag(record) if record.exists else None, if_match)
 
 
-def shown(id_name: str, outcome: Outcome) -> dict[str, Any]:
+def shown(id_name: str, outcome: ChangeOutcome) -> dict[str, Any]:
     """A record as the API shows it, with what the call queued."""
     return {**shown_record(id_name, outcome.id, outcome.record), "requestIds": list(outcome.request_ids)}
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from flask import Response, jsonify, request
 
 from app.outgoing.model import Idempotency
-from app.planning.records import Outcome, etag, shown, shown_record
+from app.planning.records import ChangeOutcome, etag, shown, shown_record
 from app.planning.schemas import (
     DeleteQuerySchema,
     EventAnswerSchema,
@@ -18,8 +18,8 @@ from app.planning.schemas import (
     JobGoneSchema,
     JobListSchema,
     JobSchema,
-    ListQuerySchema,
     MessagesSchema,
+    PlanningListSchema,
     ResultsSchema,
     split_version,
 )
@@ -39,7 +39,7 @@ _ID_NAMES: Final[dict[Kind, str]] = {"event": "eventId", "job": "jobId"}
 
 @planning_blueprint.route("/events", methods=["GET"])
 @requires("read")
-@planning_blueprint.arguments(ListQuerySchema, location="query")
+@planning_blueprint.arguments(PlanningListSchema, location="query")
 @planning_blueprint.response(200, EventListSchema)
 def list_events(query: dict[str, Any]) -> Response:
     """Events in the order of their creation."""
@@ -48,7 +48,7 @@ def list_events(query: dict[str, Any]) -> Response:
 
 @planning_blueprint.route("/jobs", methods=["GET"])
 @requires("read")
-@planning_blueprint.arguments(ListQuerySchema, location="query")
+@planning_blueprint.arguments(PlanningListSchema, location="query")
 @planning_blueprint.response(200, JobListSchema)
 def list_jobs(query: dict[str, Any]) -> Response:
     """Jobs in the order of their creation."""
@@ -163,7 +163,7 @@ def _delete(kind: Kind, identifier: str, query: dict[str, Any]) -> Response:
     return _answer(kind, outcome)
 
 
-def _answer(kind: Kind, outcome: Outcome) -> Response:
+def _answer(kind: Kind, outcome: ChangeOutcome) -> Response:
     shown_outcome = shown(_ID_NAMES[kind], outcome)
     if kind == "job" and outcome.record.exists:
         shown_outcome["eventKnown"] = outcome.event_known

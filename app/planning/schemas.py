@@ -221,7 +221,7 @@ class DeleteQuerySchema(Schema):
     sourceVersion = VersionParameter()
 
 
-class ListQuerySchema(Schema):
+class PlanningListSchema(Schema):
     limit = ma.fields.Integer(load_default=100, validate=ma.validate.Range(min=1, max=1000))
     cursor = ma.fields.String(
         validate=ma.validate.Regexp(r"[0-9]{1,16}\Z", error="Not a cursor of this list.")

@@ -10,10 +10,10 @@ from app.avos.bodies import PropertyNames
 from app.outgoing.model import Accepted, Idempotency
 from app.planning import batch
 from app.planning.changes import Change, apply, reach
-from app.planning.records import Outcome, Record, SourceVersion
-from app.planning.settling import Acceptor, answered_before, settle
+from app.planning.concurrency import Acceptor, accept_or_repeat, answered_before
+from app.planning.records import ChangeOutcome, Record, SourceVersion
 from app.planning.snapshot import Snapshot
-from app.planning.store import Kind, Page, PlanningStore
+from app.planning.store import Kind, PlanningStore, RecordPage
 from app.platform.errors import NotFound
 
 
@@ -33,7 +33,7 @@ class PlanningService:
             raise NotFound(f"There is no such {kind}.", code=f"{kind}_not_found")
         return record
 
-    def page(self, kind: Kind, limit: int, after: str | None = None) -> Page:
+    def page(self, kind: Kind, limit: int, after: str | None = None) -> RecordPage:
         """Events or jobs in the order of their creation."""
         return self.store.page(kind, limit, after)
 
@@ -46,7 +46,7 @@ class PlanningService:
         source_version: SourceVersion | None = None,
         if_match: str | None = None,
         idempotency: Idempotency | None = None,
-    ) -> Outcome:
+    ) -> ChangeOutcome:
         """Store a validated body and queue what it causes. Raises Conflict for an older sourceVersion,
         PreconditionFailed, IdempotencyMismatch."""
         return self._change(Change(kind, identifier, body, source_version, if_match), idempotency)
@@ -59,7 +59,7 @@ class PlanningService:
         source_version: SourceVersion | None = None,
         if_match: str | None = None,
         idempotency: Idempotency | None = None,
-    ) -> Outcome:
+    ) -> ChangeOutcome:
         """Forget a record but for its revision and sourceVersion. Raises NotFound and what `put` raises."""
         return self._change(Change(kind, identifier, None, source_version, if_match), idempotency)
 
@@ -69,13 +69,13 @@ class PlanningService:
         """Many PUTs in one call, each on its own; see `batch`."""
         return batch.run(messages, self.store, self._outgoing, self._names, idempotency)
 
-    def _change(self, change: Change, idempotency: Idempotency | None) -> Outcome:
+    def _change(self, change: Change, idempotency: Idempotency | None) -> ChangeOutcome:
         before = answered_before(self._outgoing, self.store.keys, idempotency)
         if before is not None:
             return self._repeated(change, before)
-        return settle(lambda: self._attempt(change, idempotency))
+        return accept_or_repeat(lambda: self._attempt(change, idempotency))
 
-    def _attempt(self, change: Change, idempotency: Idempotency | None) -> Outcome:
+    def _attempt(self, change: Change, idempotency: Idempotency | None) -> ChangeOutcome:
         snapshot = Snapshot(self.store)
         self._prefetch(snapshot, change)
         outcome = apply(snapshot, change, self._names)
@@ -92,8 +92,10 @@ class PlanningService:
         batch.prefetch(snapshot, [change])
         reach(snapshot, change)
 
-    def _repeated(self, change: Change, before: Accepted) -> Outcome:
+    def _repeated(self, change: Change, before: Accepted) -> ChangeOutcome:
         """As the first call was answered, as far as the record still shows it."""
         record = self.store.record(change.kind, change.id)
         created = record.exists and record.created_at == record.updated_at
-        return Outcome(change.id, record, created=created, changed=False, request_ids=before.request_ids)
+        return ChangeOutcome(
+            change.id, record, created=created, changed=False, request_ids=before.request_ids
+        )

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from app.planning.records import Record, version_from
 from app.platform.clock import from_ms
 from app.platform.keys import Keys, alike, fold
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 Kind = Literal["event", "job"]
 FIELDS: Final = ("revision", "body", "sourceVersion", "createdAt", "updatedAt", "deletedAt")
@@ -42,7 +42,7 @@ class LivestreamState:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RecordPage:
     """One page of a list, in order of creation, and where the next one begins."""
 
     items: list[tuple[str, Record]]
@@ -52,7 +52,7 @@ class Page:
 class PlanningStore:
     """Events, jobs and livestreams as they stand in Redis. Raises Unavailable while it is away."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self.keys = keys
 
@@ -61,7 +61,7 @@ class PlanningStore:
         with store_errors():
             return _record(self._client.hmget(self._record_key(kind, identifier), *FIELDS))
 
-    def page(self, kind: Kind, limit: int, after: str | None) -> Page:
+    def page(self, kind: Kind, limit: int, after: str | None) -> RecordPage:
         """Events or jobs in the order of their creation; `after` is a page's `next`."""
         index = self.keys.events if kind == "event" else self.keys.jobs
         with store_errors():
@@ -76,7 +76,7 @@ class PlanningStore:
                 pipe.hmget(self._record_key(kind, name), *FIELDS)
             records = [_record(values) for values in pipe.execute()]
         items = [(name, record) for name, record in zip(names, records, strict=True) if record.exists]
-        return Page(items, str(int(members[limit - 1][1])) if len(members) > limit else None)
+        return RecordPage(items, str(int(members[limit - 1][1])) if len(members) > limit else None)
 
     def search_events(self, text: str, limit: int) -> list[tuple[str, str]]:
         """(id, name) of events with this text in either, whatever its case; the newest first. Looks at a bounded number."""

@@ -1,1 +1,1 @@
-"""What every room stands on: Redis, keys, clock, outgoing HTTP, errors, dispatch, authentication."""
+"""What every package stands on: Redis, keys, clock, outgoing HTTP, errors, dispatch, authentication."""

@@ -1,4 +1,4 @@
-"""The blueprint that every room's routes use: flask-smorest's, with stricter reading of the input.
+"""The blueprint that every package's routes use: flask-smorest's, with stricter reading of the input.
 
 Wrong content type 415, unreadable JSON 400, unknown or repeated query parameters 400; what doesn't fit the
 schema raises InvalidInput with the path of each field.

@@ -1,4 +1,4 @@
-"""The audit trail: who did what by hand. Every room's operator verbs are written down in one stream."""
+"""The audit trail: who did what by hand. Every package's operator verbs are written down in one stream."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from app.platform.clock import from_ms, rfc3339
 from app.platform.keys import Keys
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 _LENGTH: Final = 10_000
 
@@ -15,7 +15,7 @@ _LENGTH: Final = 10_000
 class AuditTrail:
     """`clock` gives milliseconds; by default those of Redis."""
 
-    def __init__(self, client: Client, keys: Keys, clock: Callable[[], int] | None = None) -> None:
+    def __init__(self, client: RedisClient, keys: Keys, clock: Callable[[], int] | None = None) -> None:
         self._client = client
         self._key = f"{keys.prefix}audit-trail"
         self._clock = clock

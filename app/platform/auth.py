@@ -1,6 +1,6 @@
 """Who may call what, for Flask views: `@requires("write")`. Tokens themselves live in `tokens.py`.
 
-A room's routes read:
+A package's routes read:
 
     blueprint = Blueprint("planning", __name__, url_prefix="/api/custom")   # app.platform.api.Blueprint
 

@@ -29,7 +29,7 @@ SEND: Final = "live.send"
 DELIVER: Final = "deliveries.deliver"
 FAN_OUT: Final = "deliveries.fan_out"
 CANARY: Final = "watch.canary"  # goes to any queue
-# Both take `deliveries.deliver`: of feeds that keep up, and of the others.
+# Both take `deliveries.deliver`: of consumers that keep up, and of the others.
 # Not "events": queues share the prefix of all keys, and `{tenant}:events` is the listing of planning's events.
 EVENTS: Final = ("deliveries", "deliveries-slow")
 QUEUES: Final = ("pending", "live", *EVENTS, "ticks")
@@ -50,7 +50,7 @@ class Envelope:
 
     def templates(self) -> dict[str, str]:
         """ "promote" (of a destination), "patch" (the chain GET, then PATCH), "send" (of a request); "deliveries" and "deliveries-slow"
-        (deliver a feed) after their queues, "fan_out" (wake the listeners of a topic)."""
+        (deliver a consumer) after their queues, "fan_out" (wake the listeners of a topic)."""
         return dict(self._templates)
 
     def canary(self, queue: str, target: str, sent_ms: int) -> str:

@@ -1,6 +1,6 @@
 """What kept a call over HTTP from getting its answer: every lower-level error has one code, mapped here and nowhere else.
 
-The rooms that call far sides say what such a code means for their attempt."""
+The packages that call far sides say what such a code means for their attempt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import requests.exceptions as re_
 import urllib3.exceptions as u3
 
 from app.platform.guard import AddressRefused
-from app.platform.http import TooLong
+from app.platform.http_client import TooLong
 
 CONNECT, TIMEOUT, RESET, TLS = "connect_failed", "timeout", "connection_reset", "tls_error"
 MALFORMED, PROXY_AUTH, ADDRESS = "malformed_answer", "proxy_auth", "address_refused"

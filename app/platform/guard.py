@@ -48,7 +48,7 @@ def system_resolver(host: str) -> Sequence[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-class Guard:
+class AddressGuard:
     """Decides about addresses. `allowed`: networks such as `10.1.0.0/16` that may be reached besides public ones.
 
     One for the process; any number of threads may use it.

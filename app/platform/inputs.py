@@ -188,7 +188,7 @@ class PageSchema(Schema):
     cursor = Text(longest=200)
 
 
-class Shown(Schema):
+class AnswerSchema(Schema):
     """Base of answers: they describe what views return as JSON, which may have members beyond these."""
 
     class Meta:

@@ -181,39 +181,39 @@ class Keys:
     def log_epoch(self) -> str:
         return f"{self.prefix}log:epoch"
 
-    # feeds and subscriptions: ids are ours, of letters, digits, '-' and '.'
+    # consumers and subscriptions: ids are ours, of letters, digits, '-' and '.'
     def listening(self, topic: str, name: str | None = None) -> str:
-        """Feeds that listen to all of a topic, or to events of this name."""
+        """Consumers that listen to all of a topic, or to events of this name."""
         return f"{self.log(topic)}:listeners" + (f":{name}" if name else "")
 
     def log_news(self, topic: str) -> str:
         return f"{self.log(topic)}:news"
 
-    def feed(self, feed_id: str) -> str:
-        return f"{self.prefix}feed:{feed_id}"
+    def consumer(self, consumer_id: str) -> str:
+        return f"{self.prefix}feed:{consumer_id}"
 
-    def feed_part(self, feed_id: str, part: str) -> str:
+    def consumer_part(self, consumer_id: str, part: str) -> str:
         """`part`: cursor, previous, open, ahead, attempts, parked, parked:why, counters."""
-        return f"{self.feed(feed_id)}:{part}"
+        return f"{self.consumer(consumer_id)}:{part}"
 
     @property
-    def feeds(self) -> str:
+    def consumers(self) -> str:
         return f"{self.prefix}feeds"
 
     @property
-    def feeds_due(self) -> str:
+    def consumers_due(self) -> str:
         return f"{self.prefix}feeds:due"
 
     @property
-    def feeds_news(self) -> str:
+    def consumers_news(self) -> str:
         return f"{self.prefix}feeds:news"
 
     @property
-    def feeds_totals(self) -> str:
+    def consumers_totals(self) -> str:
         return f"{self.prefix}feeds:totals"
 
     @property
-    def feed_messages(self) -> str:
+    def consumer_messages(self) -> str:
         return f"{self.prefix}feeds:messages"
 
     def subscription(self, subscription_id: str) -> str:

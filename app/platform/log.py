@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from app.platform.repeats import Repeats
+from app.platform.log_throttle import Repeats
 
 BLANK: Final = "***"
 _SECRET_NAME: Final = re.compile(

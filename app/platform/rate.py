@@ -11,7 +11,7 @@ from typing import Final
 
 from app.platform.errors import TooManyRequests
 from app.platform.keys import Keys
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 _RULE: Final = re.compile(r"(\d+)\s*(?:per|/)\s*(second|minute|hour)\Z", re.IGNORECASE)
 _SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600}
@@ -21,7 +21,7 @@ class RateLimit:
     """`rule` such as "100/second"; None counts nothing and asks nobody."""
 
     def __init__(
-        self, client: Client, keys: Keys, rule: str | None, *, now: Callable[[], float] = time.time
+        self, client: RedisClient, keys: Keys, rule: str | None, *, now: Callable[[], float] = time.time
     ) -> None:
         self._client = client
         self._keys = keys

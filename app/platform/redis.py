@@ -88,8 +88,8 @@ def _patient(kind: type[Any]) -> type[Any]:
 Text = str | bytes | int | float
 
 
-class Client(Protocol):
-    """The reading and writing commands that the rooms use, typed for a client that answers with bytes.
+class RedisClient(Protocol):
+    """The reading and writing commands that the packages use, typed for a client that answers with bytes.
 
     redis-py types every command for all of its modes at once; here each has the one answer it gives.
     """
@@ -136,9 +136,9 @@ class Client(Protocol):
     def pipeline(self, *, transaction: bool) -> Any: ...
 
 
-def typed(client: redis.Redis) -> Client:
-    """The same client, seen through `Client`."""
-    return cast("Client", client)
+def typed(client: redis.Redis) -> RedisClient:
+    """The same client, seen through `RedisClient`."""
+    return cast("RedisClient", client)
 
 
 @contextmanager
@@ -158,4 +158,4 @@ def store_errors() -> Iterator[None]:
         raise
 
 
-__all__ = ["Client", "RedisError", "connect", "store_errors", "typed"]
+__all__ = ["RedisClient", "RedisError", "connect", "store_errors", "typed"]

@@ -1,8 +1,8 @@
 """Lua scripts: files on disk, joined with what they include, run by their digest.
 
 A file's header names its keys, arguments and result. A line `-- include: name.lua` is replaced by
-that file, once, so that shared fragments are written once: it is looked for in the room's own folder, then in
-those that the room shares, then in this one's. A shebang (`#!lua flags=allow-oom`) stays the first line.
+that file, once, so that shared fragments are written once: it is looked for in the package's own folder, then in
+those that the package shares, then in this one's. A shebang (`#!lua flags=allow-oom`) stays the first line.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Script:
 
 
 class ScriptFolder:
-    """The scripts of one room's `lua/` folder, by file name without `.lua`; `shared` are folders of rooms below."""
+    """The scripts of one package's `lua/` folder, by file name without `.lua`; `shared` are folders of packages below."""
 
     def __init__(self, folder: Path, *, shared: Sequence[Path] = (), flags: bool = True) -> None:
         self._folders = (folder, *shared, GROUND)

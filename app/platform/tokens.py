@@ -18,7 +18,7 @@ from typing import Any, Final
 from app.platform.clock import parse_time, rfc3339, utcnow
 from app.platform.errors import BadRequest, NotFound
 from app.platform.keys import Keys
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 # contract.md, "Scopes".
 SCOPES: Final = ("read", "write", "operate", "admin", "requests")
@@ -57,7 +57,7 @@ class TokenStore:
 
     def __init__(
         self,
-        client: Client,
+        client: RedisClient,
         keys: Keys,
         bootstrap: str | None,
         *,

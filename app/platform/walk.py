@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from app.platform.keys import Keys
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 STEPS: Final = 20  # of a tick
 STEP: Final = 500  # keys that the server looks at in a step: a fraction of a millisecond
@@ -18,7 +18,7 @@ Visitor = Callable[[Sequence[str]], int]
 class Walk:
     """`visitors`: by the first word of a key's name, who is shown such keys (whole names) and says how many went."""
 
-    def __init__(self, client: Client, keys: Keys, visitors: Mapping[str, Visitor]) -> None:
+    def __init__(self, client: RedisClient, keys: Keys, visitors: Mapping[str, Visitor]) -> None:
         self._client = client
         self._prefix = keys.prefix
         self._cursor = f"{keys.prefix}walk:cursor"

@@ -58,7 +58,7 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RegistrationOutcome:
     """The answer to a registration. `created` also for one that was deleted and is active again."""
 
     registration: Registration
@@ -76,7 +76,7 @@ def check_links(links: Links, pair: Pair) -> bool:
     raise BadRequest("Content Media Already Registered", code="already_registered", field="contentMediaId")
 
 
-def shown(outcome: Outcome) -> dict[str, Any]:
+def shown(outcome: RegistrationOutcome) -> dict[str, Any]:
     """As the API shows it."""
     registration = outcome.registration
     deleted_at = registration.deleted_at

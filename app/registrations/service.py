@@ -19,13 +19,13 @@ from app.outgoing.model import (
     TimelineNote,
 )
 from app.outgoing.model import Sequence as NextNumber
-from app.planning.settling import Acceptor, answered_before, settle
+from app.planning.concurrency import Acceptor, accept_or_repeat, answered_before
 from app.planning.snapshot import Snapshot
 from app.planning.store import PlanningStore
 from app.platform.clock import utcnow
 from app.platform.errors import NotFound
 from app.platform.keys import fold, quoted
-from app.registrations.records import Links, Outcome, Pair, Registration, check_links
+from app.registrations.records import Links, Pair, Registration, RegistrationOutcome, check_links
 from app.registrations.store import RegistrationStore
 
 TOPIC: Final = "livestream-operations"
@@ -54,24 +54,24 @@ class RegistrationService:
         """All active registrations."""
         return self.store.active()
 
-    def register(self, pair: Pair, idempotency: Idempotency | None = None) -> Outcome:
+    def register(self, pair: Pair, idempotency: Idempotency | None = None) -> RegistrationOutcome:
         """Create, reactivate or update a pair. Raises, in this order: NotFound `Livestream not found`,
         NotFound `Event has no Job attached`, BadRequest `Content Media Already Registered`."""
         before = answered_before(self._outgoing, self._keys, idempotency)
         if before is not None:
             return self._repeated(pair, before)
-        return settle(lambda: self._register(pair, idempotency))
+        return accept_or_repeat(lambda: self._register(pair, idempotency))
 
-    def unregister(self, pair: Pair, idempotency: Idempotency | None = None) -> Outcome:
+    def unregister(self, pair: Pair, idempotency: Idempotency | None = None) -> RegistrationOutcome:
         """End a pair and its open requests; its record stays. Raises NotFound."""
         before = answered_before(self._outgoing, self._keys, idempotency)
         if before is not None:
             return self._repeated(pair, before)
-        return settle(lambda: self._unregister(pair, idempotency))
+        return accept_or_repeat(lambda: self._unregister(pair, idempotency))
 
     def force_update(self, content_media_id: str) -> tuple[str, ...]:
         """Queue both PATCHes even if nothing changed; their ids. Raises NotFound."""
-        return settle(lambda: self._force_update(content_media_id))
+        return accept_or_repeat(lambda: self._force_update(content_media_id))
 
     def preview(self, content_media_id: str) -> tuple[NewRequest, NewRequest]:
         """What a forced update would queue now. Raises NotFound."""
@@ -95,7 +95,7 @@ class RegistrationService:
 
     # Registering ----------------------------------------------------------------------------------
 
-    def _register(self, pair: Pair, idempotency: Idempotency | None) -> Outcome:
+    def _register(self, pair: Pair, idempotency: Idempotency | None) -> RegistrationOutcome:
         snapshot = Snapshot(self._planning)
         planned = self._bookable(snapshot, pair.livestream_id)
         links = self.store.links(pair)
@@ -127,7 +127,7 @@ class RegistrationService:
             updated_at=accepted.at,
             generation=generation,
         )
-        return Outcome(registration, created=not update, request_ids=accepted.request_ids)
+        return RegistrationOutcome(registration, created=not update, request_ids=accepted.request_ids)
 
     def _bookable(self, snapshot: Snapshot, livestream_id: str) -> Planned:
         """What planning says about a livestream that may be registered."""
@@ -170,7 +170,7 @@ class RegistrationService:
 
     # Unregistering --------------------------------------------------------------------------------
 
-    def _unregister(self, pair: Pair, idempotency: Idempotency | None) -> Outcome:
+    def _unregister(self, pair: Pair, idempotency: Idempotency | None) -> RegistrationOutcome:
         links = self.store.links(pair)
         if links.record is None or not links.active(pair):
             raise NotFound(
@@ -197,7 +197,7 @@ class RegistrationService:
         if accepted.repeated:
             return self._repeated(pair, accepted)
         ended = replace(links.record, updated_at=accepted.at, deleted_at=accepted.at)
-        return Outcome(ended, created=False)
+        return RegistrationOutcome(ended, created=False)
 
     # The forced update ----------------------------------------------------------------------------
 
@@ -223,13 +223,13 @@ class RegistrationService:
             field="contentMediaId",
         )
 
-    def _repeated(self, pair: Pair, before: Accepted) -> Outcome:
+    def _repeated(self, pair: Pair, before: Accepted) -> RegistrationOutcome:
         """As the first call was answered, as far as the record still shows it."""
         record = self.store.links(pair).record
         if record is None:  # history trimmed by hand: the call was accepted all the same
             record = Registration(pair.livestream_id, pair.content_media_id, utcnow(), utcnow())
         created = record.deleted_at is None and record.created_at == record.updated_at
-        return Outcome(record, created=created, request_ids=before.request_ids)
+        return RegistrationOutcome(record, created=created, request_ids=before.request_ids)
 
 
 def _guard_links(snapshot: Snapshot, pair: Pair, links: Links) -> None:

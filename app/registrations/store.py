@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from app.platform.clock import from_ms
 from app.platform.keys import Keys, fold
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 from app.registrations.records import Links, Pair, Registration
 
 
 class RegistrationStore:
     """Registrations as they stand in Redis. Raises Unavailable while it is away."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self.keys = keys
 

@@ -9,8 +9,7 @@ directory), so that `mediaops-sync status` in another terminal finds the embedde
 `model` has the settings and their defaults, `reader` reads and `checks` checks them, `places` knows where things are.
 """
 
-from app.settings.model import Settings
-from app.settings.places import (
+from app.settings.locations import (
     COMMAND,
     RUNNING_FILE,
     embedded_socket,
@@ -19,6 +18,7 @@ from app.settings.places import (
     proxy_for,
     without_password,
 )
+from app.settings.model import Settings
 from app.settings.reader import PREFIX, InvalidSettings
 
 __all__ = [

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from app.settings.places import running_settings, without_password
-from app.settings.reader import Reader
+from app.settings.locations import running_settings, without_password
+from app.settings.reader import SettingsReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Settings:
         """
         given = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
         chosen = running_settings(given) if running else {}
-        return cls(**Reader(chosen | given, named=sorted(given)).values())
+        return cls(**SettingsReader(chosen | given, named=sorted(given)).values())
 
     @property
     def hidden(self) -> tuple[str | None, ...]:

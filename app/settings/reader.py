@@ -27,7 +27,7 @@ from app.settings.checks import (
     readable,
     redis_url,
 )
-from app.settings.places import embedded_socket, proxy_for
+from app.settings.locations import embedded_socket, proxy_for
 
 PREFIX: Final = "MEDIAOPS_"
 _ALIKE: Final = 0.8
@@ -45,7 +45,7 @@ class InvalidSettings(Exception):
         super().__init__("These settings are wrong:\n" + "\n".join(lines))
 
 
-class Reader(FileAwareEnv):
+class SettingsReader(FileAwareEnv):
     """environs, reading a given mapping, with a file's trailing newline cut off and unreadable files reported with
     all other mistakes (its own raises at once)."""
 

@@ -20,8 +20,8 @@ from app.platform.keys import Keys
 from app.platform.redis import store_errors, typed
 from app.platform.ticks import TickLease
 from app.settings import Settings
-from app.watch.judging import Report, judge, worker_rounds
-from app.watch.model import ROUND_S, Pulse, Ran, Reading, Sent, Worker
+from app.watch.evaluation import Report, judge, worker_rounds
+from app.watch.model import ROUND_S, Pulse, Ran, Sent, WatchReading, Worker
 
 # A canary that was popped by a process that then died is gone: after so many rounds another one is sent.
 _RESEND_AFTER: Final = 2
@@ -132,14 +132,14 @@ class Canaries:
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
-    def read(self) -> Reading:
+    def read(self) -> WatchReading:
         """In one round trip."""
         pipe = self._client.pipeline(transaction=False)
         pipe.time()
         for part in ("workers", "sent", "ran", "beats"):
             pipe.hgetall(self._key(part))
         (seconds, micros), workers, sent, ran, beats = self._execute(pipe)
-        return Reading(
+        return WatchReading(
             now_ms=int(seconds) * 1000 + int(micros) // 1000,
             workers=_decoded(workers, Worker.decode),
             sent=_decoded(sent, Sent.decode),

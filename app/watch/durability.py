@@ -11,7 +11,7 @@ from redis import Redis
 from app.platform import log
 from app.platform.errors import Unavailable
 from app.platform.redis import RedisError, store_errors
-from app.watch.judging import Finding
+from app.watch.evaluation import WatchFinding
 
 OLDEST: Final = (7, 0)
 READS_BACK: Final = (9, 1, 2)  # Valkey that reads back what the user `default` may not write
@@ -40,43 +40,43 @@ def server_facts(client: Redis) -> dict[str, Any]:
     return facts
 
 
-def durability(facts: Mapping[str, Any]) -> list[Finding]:
+def durability(facts: Mapping[str, Any]) -> list[WatchFinding]:
     """One finding each for version, persistence, memory and, where there are any, replicas and users."""
     return [_version(facts), _persistence(facts), _memory(facts), *_replication(facts), *_users(facts)]
 
 
-def _version(facts: Mapping[str, Any]) -> Finding:
+def _version(facts: Mapping[str, Any]) -> WatchFinding:
     valkey = facts.get("valkey_version")
     text = str(valkey or facts.get("redis_version") or "unknown")
     shown = f"{'Valkey' if valkey else 'Redis'} {text}"
     if _numbers(text)[:2] < OLDEST:
         way_out = "Use Valkey, or Redis 7.0 or newer: the scripts need it."
-        return Finding("redis version", "bad", shown, way_out)
-    return Finding("redis version", "ok", shown)
+        return WatchFinding("redis version", "bad", shown, way_out)
+    return WatchFinding("redis version", "ok", shown)
 
 
-def _persistence(facts: Mapping[str, Any]) -> Finding:
+def _persistence(facts: Mapping[str, Any]) -> WatchFinding:
     what = "redis persistence"
     if not facts.get("aof_enabled"):
         way_out = "Set `appendonly yes`: else a restart loses accepted work."
-        return Finding(what, "bad", "no append-only file", way_out)
+        return WatchFinding(what, "bad", "no append-only file", way_out)
     if facts.get("aof_last_write_status", "ok") != "ok":
-        return Finding(what, "bad", "the append-only file can't be written", "Is its disk full?")
+        return WatchFinding(what, "bad", "the append-only file can't be written", "Is its disk full?")
     fsync = facts.get("appendfsync")
     detail = f"append-only file, appendfsync {fsync or 'unknown'}"
     if fsync == "no":
         way_out = "A crash of the machine loses what the system hasn't written yet, half a minute's work: set `appendfsync always`."
-        return Finding(what, "bad", detail, way_out)
+        return WatchFinding(what, "bad", detail, way_out)
     if fsync not in (None, "always"):
         way_out = "A crash of the machine loses up to a second (nobody waits by WAITAOF); `appendfsync always` loses nothing."
-        return Finding(what, "warning", detail, way_out)
+        return WatchFinding(what, "warning", detail, way_out)
     if facts.get("aof_last_bgrewrite_status", "ok") != "ok":
         way_out = "The append-only file grows for ever: is its disk nearly full, or memory too short to fork?"
-        return Finding(what, "warning", "the append-only file can't be rewritten", way_out)
-    return Finding(what, "ok", detail)
+        return WatchFinding(what, "warning", "the append-only file can't be rewritten", way_out)
+    return WatchFinding(what, "ok", detail)
 
 
-def _memory(facts: Mapping[str, Any]) -> Finding:
+def _memory(facts: Mapping[str, Any]) -> WatchFinding:
     what = "redis memory"
     policy = str(facts.get("maxmemory-policy") or _text(facts.get("maxmemory_policy", "unknown")))
     used, most = int(facts.get("used_memory", 0)), int(facts.get("maxmemory") or 0)
@@ -84,36 +84,36 @@ def _memory(facts: Mapping[str, Any]) -> Finding:
     detail = f"{policy}, {used / 2**20:.0f} MiB used{limit}"
     if policy != "noeviction":
         way_out = "Set `maxmemory-policy noeviction`: else records are thrown out."
-        return Finding(what, "bad", detail, way_out)
+        return WatchFinding(what, "bad", detail, way_out)
     if not most:
         way_out = "Set `maxmemory` below what the machine has: else a backlog ends in its memory running out, not in a 503."
-        return Finding(what, "warning", detail, way_out)
+        return WatchFinding(what, "warning", detail, way_out)
     if used > most * FULL:
-        return Finding(what, "bad", detail, "Nearly full, so new work is refused: raise maxmemory.")
-    return Finding(what, "ok", detail)
+        return WatchFinding(what, "bad", detail, "Nearly full, so new work is refused: raise maxmemory.")
+    return WatchFinding(what, "ok", detail)
 
 
-def _replication(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _replication(facts: Mapping[str, Any]) -> Iterator[WatchFinding]:
     what = "redis replication"
     role, replicas = str(facts.get("role", "master")), int(facts.get("connected_slaves") or 0)
     if facts.get("cluster_enabled"):
         way_out = (
             "Use a single server (with replicas): one planning write spans lanes, so the tenant is the shard."
         )
-        yield Finding(what, "bad", "cluster mode", way_out)
+        yield WatchFinding(what, "bad", "cluster mode", way_out)
     if role != "master":
-        yield Finding(what, "bad", f"this is a {role}", "Name the primary in MEDIAOPS_REDIS_URL.")
+        yield WatchFinding(what, "bad", f"this is a {role}", "Name the primary in MEDIAOPS_REDIS_URL.")
     elif replicas and facts.get("min-replicas-to-write") == "0":
         way_out = (
             "A fail-over loses what the replica hasn't received, and a primary that is cut off goes on accepting: "
             "set `min-replicas-to-write 1`."
         )
-        yield Finding(what, "warning", f"{replicas} replica(s), asynchronous", way_out)
+        yield WatchFinding(what, "warning", f"{replicas} replica(s), asynchronous", way_out)
     elif replicas:
-        yield Finding(what, "ok", f"{replicas} replica(s)")
+        yield WatchFinding(what, "ok", f"{replicas} replica(s)")
 
 
-def _users(facts: Mapping[str, Any]) -> Iterator[Finding]:
+def _users(facts: Mapping[str, Any]) -> Iterator[WatchFinding]:
     """Redis reads the append-only file back as the user `default`, and refuses whatever of a script's writes that one may not do
     (redis/redis#14541, valkey-io/valkey#3983; seen with Redis 7.0.15, and not with Valkey 9.1.2)."""
     user, rules = _text(facts.get("user") or "default"), facts.get("default_rules")
@@ -126,11 +126,13 @@ def _users(facts: Mapping[str, Any]) -> Iterator[Finding]:
     )
     if rules is None:
         asked = f"Look whether the user `default` may do everything (`+acl|getuser` lets {user} see it): "
-        yield Finding(what, "warning", seen, asked + way_out)
+        yield WatchFinding(what, "warning", seen, asked + way_out)
     elif rules.get("categories") != ["+@all"] or rules.get("commands") or "~*" not in rules.get("keys", ()):
-        yield Finding(what, "bad", f"{seen}; default is restricted", f"Give `default` all rights: {way_out}")
+        yield WatchFinding(
+            what, "bad", f"{seen}; default is restricted", f"Give `default` all rights: {way_out}"
+        )
     else:
-        yield Finding(what, "ok", seen)
+        yield WatchFinding(what, "ok", seen)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

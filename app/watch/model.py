@@ -80,7 +80,7 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class WatchReading:
     """All of it. A target is a queue, or a worker process by its node name (which has an `@`)."""
 
     now_ms: int

@@ -1,9 +1,9 @@
-"""The fault campaign: a whole house under load while everything that can be broken on one machine is broken.
+"""The fault campaign: a whole deployment under load while everything that can be broken on one machine is broken.
 
 make chaos ARGS='--seconds 300 --seed 7 --kills 60'
 make chaos ARGS='--scenario restarts --seconds 120'     one kind of fault, and how late things are because of it
 
-house.py         the processes: server, stand-in, three live workers, three of the events', two of everything else, their clocks
+deployment.py         the processes: server, stand-in, three live workers, three of the events', two of everything else, their clocks
 load.py          planning: creates, moves, cancels, registrations, forced updates, generic requests; what was acknowledged
 overtaking.py    bulk calls that overtake each other
 publishing.py    publishers of events; what was acknowledged

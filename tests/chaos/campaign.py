@@ -1,4 +1,4 @@
-"""One campaign: a house under load, everything broken by a script, then the time until all is in step, and the verdict."""
+"""One campaign: a deployment under load, everything broken by a script, then the time until all is in step, and the verdict."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any, Final
 import requests
 
 from tests.chaos import judge, stream_judge
+from tests.chaos.deployment import DELIVERERS, LEASE_S, RELEASE_RATE, RETRY_S, WORKERS, ChaosDeployment
 from tests.chaos.faults import Saboteur
-from tests.chaos.house import DELIVERERS, LEASE_S, RELEASE_RATE, RETRY_S, WORKERS, ChaosHouse
 from tests.chaos.judge import Wish
 from tests.chaos.load import Asked, Planner
-from tests.chaos.measuring import measure
-from tests.chaos.operating import Operators
+from tests.chaos.measurement import measure
+from tests.chaos.operators import Operators
 from tests.chaos.overtaking import Overtakers
-from tests.chaos.publishing import Publisher
+from tests.chaos.publishers import Publisher
 from tests.chaos.report import BOUND, DELIVERED, IN_STEP, Plan, Report, slowest
 from tests.chaos.stream import OWN, EventStream, told
 from tests.chaos.stream_judge import Excuse
-from tests.support.house import TOKEN
+from tests.support.deployment import TOKEN
 
 OPEN: Final = ("pending", "live", "failed")
 # Planners of one match each, beside the others where lastModified has whole seconds: only writes that follow one another
@@ -38,27 +38,29 @@ _FOUND_S: Final = 2.5
 
 
 def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path | None = None) -> Report:
-    """Start the house, run the campaign, judge it; the house's logs stay in `directory`."""
+    """Start the deployment, run the campaign, judge it; the deployment's logs stay in `directory`."""
     report = Report(plan)
     scenario = plan.of
     settings = {"MEDIAOPS_INLINE_CHAIN": "true" if plan.inline else "false", **scenario.settings}
-    with ChaosHouse(
+    with ChaosDeployment(
         directory,
         pool=plan.pool,
         changed=changed,
         many_hang=bool(plan.hanging_ones),
         settings=settings,
-    ) as house:
-        say("the house is open")
-        house.avos.control(latencyMs=house.usual_latency, coarse=plan.coarse, seed=plan.seed)
-        planners = _planners(plan, house)
-        overtakers = Overtakers(f"{plan.seed}-overtakers", house.apis, house.avos, measured=scenario.measured)
-        stream = _stream(plan, house)
-        operators = Operators(house.apis, stream.ids)
+    ) as deployment:
+        say("the deployment is open")
+        deployment.avos.control(latencyMs=deployment.usual_latency, coarse=plan.coarse, seed=plan.seed)
+        planners = _planners(plan, deployment)
+        overtakers = Overtakers(
+            f"{plan.seed}-overtakers", deployment.apis, deployment.avos, measured=scenario.measured
+        )
+        stream = _stream(plan, deployment)
+        operators = Operators(deployment.apis, stream.ids)
         faults = list(scenario.faults(plan.seed, plan.seconds, plan.kills, plan.coarse))
-        saboteur = Saboteur(house, faults, operators, planners[0].programmes[0].media)
+        saboteur = Saboteur(deployment, faults, operators, planners[0].programmes[0].media)
         stream.subscribe()
-        progress = _Progress(house, planners, stream, saboteur, plan.seconds, say)
+        progress = _Progress(deployment, planners, stream, saboteur, plan.seconds, say)
         for planner in planners:
             planner.start()
         if scenario.measured:
@@ -73,14 +75,14 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path |
         ended = time.monotonic()
         if scenario.tangles:
             overtakers.end(_SETTLE_S)
-        recovery = _settle(house, planners, progress, report)
+        recovery = _settle(deployment, planners, progress, report)
         _settle_stream(report, stream, ended, say)
         say("reading what there is")
         asked = [*(planner.asked for planner in planners), overtakers.asked]
-        records, seen = _judge(report, house, asked, saboteur)
+        records, seen = _judge(report, deployment, asked, saboteur)
         happened = told(records.values(), _registered(planners))
-        receipts = _judge_stream(report, house, stream, saboteur, operators, happened)
-        _figures(report, house, planners, saboteur, recovery)
+        receipts = _judge_stream(report, deployment, stream, saboteur, operators, happened)
+        _figures(report, deployment, planners, saboteur, recovery)
         _stream_figures(report, stream, saboteur, operators)
         report.problems += overtakers.asked.problems
         report.figures["rounds of overtaking"] = overtakers.rounds
@@ -88,36 +90,36 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path |
     return report
 
 
-def _planners(plan: Plan, house: ChaosHouse) -> list[Planner]:
+def _planners(plan: Plan, deployment: ChaosDeployment) -> list[Planner]:
     a_second = plan.of.a_second
     pause_s = plan.pause_s if a_second is None else plan.planners / a_second
     made = [
-        Planner(f"planner{n}", f"{plan.seed}-{n}", house.apis[n % 2 :] + house.apis[: n % 2],
-                plan.programmes, pause_s, plan.of.steps, house.avos.state if plan.of.measured else None)
+        Planner(f"planner{n}", f"{plan.seed}-{n}", deployment.apis[n % 2 :] + deployment.apis[: n % 2],
+                plan.programmes, pause_s, plan.of.steps, deployment.avos.state if plan.of.measured else None)
         for n in range(plan.planners)
     ]  # fmt: skip
     if plan.coarse:
         made += [
-            Planner(f"restless{n}", f"{plan.seed}-restless{n}", house.apis, 1, pause_s)
+            Planner(f"restless{n}", f"{plan.seed}-restless{n}", deployment.apis, 1, pause_s)
             for n in range(RESTLESS)
         ]
     return made
 
 
-def _stream(plan: Plan, house: ChaosHouse) -> EventStream:
+def _stream(plan: Plan, deployment: ChaosDeployment) -> EventStream:
     count = plan.events_in_all
     publishers = [
         Publisher(
             f"publisher{n}",
             f"{plan.seed}-publisher{n}",
-            [api.url for api in house.apis[n % 2 :] + house.apis[: n % 2]],
+            [api.url for api in deployment.apis[n % 2 :] + deployment.apis[: n % 2]],
             TOKEN,
             (count + n) // PUBLISHERS,
             plan.seconds,
         )
         for n in range(PUBLISHERS)
     ]
-    return EventStream(house.api, house.subscribers, publishers, hanging=plan.hanging_ones)
+    return EventStream(deployment.api, deployment.subscribers, publishers, hanging=plan.hanging_ones)
 
 
 class _Progress:
@@ -125,14 +127,19 @@ class _Progress:
 
     def __init__(
         self,
-        house: ChaosHouse,
+        deployment: ChaosDeployment,
         planners: list[Planner],
         stream: EventStream,
         saboteur: Saboteur,
         seconds: float,
         say: Callable[[str], None],
     ) -> None:
-        self._house, self._planners, self._stream, self._saboteur = house, planners, stream, saboteur
+        self._deployment, self._planners, self._stream, self._saboteur = (
+            deployment,
+            planners,
+            stream,
+            saboteur,
+        )
         self._seconds, self._say = seconds, say
         self._began = self._last = time.monotonic()
 
@@ -165,46 +172,48 @@ class Recovery:
         return self.backlog / RELEASE_RATE + LEASE_S + 2 * RETRY_S
 
 
-def _settle(house: ChaosHouse, planners: list[Planner], progress: _Progress, report: Report) -> Recovery:
+def _settle(
+    deployment: ChaosDeployment, planners: list[Planner], progress: _Progress, report: Report
+) -> Recovery:
     """After the last fault everything is sent; then planning says its last word, and that is sent as well."""
     began = time.monotonic()
     for planner in planners:
         planner.stop()
-    backlog = _open(house)
+    backlog = _open(deployment)
     while backlog is None and time.monotonic() < began + _SETTLE_S:
-        backlog = _open(house)
+        backlog = _open(deployment)
     for planner in planners:
         planner.silent.wait(max(0.0, began + _SETTLE_S - time.monotonic()))
     silent_s = time.monotonic() - began
-    _wait_all_sent(house, progress, report)
+    _wait_all_sent(deployment, progress, report)
     in_step_s = time.monotonic() - began
-    report.problems += _out_of_step(house, planners)
+    report.problems += _out_of_step(deployment, planners)
     for planner in planners:
         planner.close()
     for planner in planners:
         planner.join(_SETTLE_S)
         report.problems += planner.asked.problems
-    _wait_all_sent(house, progress, report)
+    _wait_all_sent(deployment, progress, report)
     return Recovery(backlog or 0, silent_s, in_step_s)
 
 
-def _out_of_step(house: ChaosHouse, planners: list[Planner]) -> list[str]:
+def _out_of_step(deployment: ChaosDeployment, planners: list[Planner]) -> list[str]:
     """What AVOS doesn't show before planning says its last word: whoever is registered has everything that was heard, except
     where a person must look at a request that ended undelivered."""
     there = [one for planner in planners for one in planner.programmes if one.registered and not one.canceled]
     paths = {path for one in there for path in (one.path, f"{one.path}/technicalMedia/sourceMedia/")}
     wishes = [wish for planner in planners for wish in planner.asked.wishes.values() if wish.path in paths]
-    states = {name: house.avos.state(name) for name in {judge.holder(wish.path) for wish in wishes}}
+    states = {name: deployment.avos.state(name) for name in {judge.holder(wish.path) for wish in wishes}}
     found = [(wish.path, text) for wish in wishes for text in judge.wrong_in_the_end(states, [wish])]
     if not found:
         return []
-    parked = {record["path"] for record in everything(house) if record["state"] in judge.VISIBLE}
+    parked = {record["path"] for record in everything(deployment) if record["state"] in judge.VISIBLE}
     return [f"out of step once all was sent: {text}" for path, text in found if path not in parked]
 
 
-def _wait_all_sent(house: ChaosHouse, progress: _Progress, report: Report) -> None:
+def _wait_all_sent(deployment: ChaosDeployment, progress: _Progress, report: Report) -> None:
     until = time.monotonic() + _SETTLE_S
-    while (left := _open(house)) != 0:
+    while (left := _open(deployment)) != 0:
         progress.show()
         if time.monotonic() > until:
             report.problems.append(f"after {_SETTLE_S:.0f} s {left} requests are still open")
@@ -212,9 +221,9 @@ def _wait_all_sent(house: ChaosHouse, progress: _Progress, report: Report) -> No
         time.sleep(0.1)
 
 
-def _open(house: ChaosHouse) -> int | None:
+def _open(deployment: ChaosDeployment) -> int | None:
     """How many requests aren't at an end; None while nobody says."""
-    for api in house.apis:
+    for api in deployment.apis:
         try:
             answer = api.call("GET", "/metrics", timeout_s=5)
         except requests.RequestException:
@@ -233,14 +242,14 @@ def _sum_open(metrics: str) -> int:
 
 
 def _judge(
-    report: Report, house: ChaosHouse, asked: list[Asked], saboteur: Saboteur
+    report: Report, deployment: ChaosDeployment, asked: list[Asked], saboteur: Saboteur
 ) -> tuple[dict[str, Any], judge.Evidence]:
     """By planning's requests; the records by id, and what the far side has seen."""
     acknowledged = [request_id for one in asked for request_id in one.acknowledged]
     wishes = [wish for one in asked for wish in one.wishes.values()]
-    records = {record["id"]: record for record in everything(house)}
-    journal = house.avos.journal()
-    states = {name: house.avos.state(name) for name in {judge.holder(wish.path) for wish in wishes}}
+    records = {record["id"]: record for record in everything(deployment)}
+    journal = deployment.avos.journal()
+    states = {name: deployment.avos.state(name) for name in {judge.holder(wish.path) for wish in wishes}}
     report.verdict = judge.judge(
         journal, records, acknowledged, wishes, states, saboteur.staged, coarse=report.plan.coarse
     )
@@ -278,17 +287,17 @@ def _settle_stream(report: Report, stream: EventStream, ended: float, say: Calla
 
 def _judge_stream(
     report: Report,
-    house: ChaosHouse,
+    deployment: ChaosDeployment,
     stream: EventStream,
     saboteur: Saboteur,
     operators: Operators,
     happened: list[stream_judge.Told],
 ) -> list[stream_judge.Receipt]:
     # A worker that ended, for whatever reason, may have taken an acknowledgement with it.
-    found = [at for name in DELIVERERS for at in house.parts[name].ended]
+    found = [at for name in DELIVERERS for at in deployment.parts[name].ended]
     excuses = [*saboteur.excuses, *(Excuse(at - _FOUND_S, at) for at in found)]
     published = [event for publisher in stream.publishers for event in publisher.heard.events]
-    receipts = house.subscribers.receipts()
+    receipts = deployment.subscribers.receipts()
     report.events = stream_judge.judge(
         stream.subscribed,
         receipts,
@@ -324,13 +333,15 @@ def _healing(journal: list[dict[str, Any]], records: Mapping[str, Any], wishes: 
     return found
 
 
-def everything(house: ChaosHouse) -> list[dict[str, Any]]:
+def everything(deployment: ChaosDeployment) -> list[dict[str, Any]]:
     """Every record, with its attempts, by the API's pages."""
     found: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
         for _ in range(50):  # a page may take longer than a busy store is waited for
-            answer = house.api.call("GET", "/api/custom/requests", params={"limit": f"{_PAGE}", **cursor})
+            answer = deployment.api.call(
+                "GET", "/api/custom/requests", params={"limit": f"{_PAGE}", **cursor}
+            )
             if answer.status == 200:
                 break
             time.sleep(0.2)
@@ -343,14 +354,14 @@ def everything(house: ChaosHouse) -> list[dict[str, Any]]:
 
 def _figures(
     report: Report,
-    house: ChaosHouse,
+    deployment: ChaosDeployment,
     planners: list[Planner],
     saboteur: Saboteur,
     recovery: Recovery,
 ) -> None:
     report.log, report.counts = saboteur.log, saboteur.counts
     report.problems += saboteur.problems
-    restarts = house.restarts()
+    restarts = deployment.restarts()
     refused = [one for planner in planners for one in planner.asked.refused]
     report.figures |= {
         "worker kills": saboteur.counts["kill worker"],

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import boto3
 
-from tests.chaos.publishing import ASSETS, CATEGORIES
+from tests.chaos.publishers import ASSETS, CATEGORIES
 from tests.chaos.stream_judge import Receipt, record
 from tests.chaos.subscribers import KINESIS
 from tests.support.aws import REGION, Moto, environment

@@ -12,13 +12,13 @@ from typing import Final
 import redis
 
 from app.platform.redis import connect
-from tests.chaos.house import ATTEMPT_S, DELIVERERS, LEASE_S, WORKERS, ChaosHouse
+from tests.chaos.deployment import ATTEMPT_S, DELIVERERS, LEASE_S, WORKERS, ChaosDeployment
 from tests.chaos.judge import Staged
-from tests.chaos.operating import Operators
+from tests.chaos.operators import Operators
 from tests.chaos.script import SWITCHES, WELL, Fault
 from tests.chaos.stream_judge import Excuse
 from tests.chaos.subscribers import SWITCHES as SUBSCRIBERS
-from tests.support.house import TENANT
+from tests.support.deployment import TENANT
 
 _LATE_S: Final = 1.0  # between a fault and what a receiver writes down of what was on its way to it
 # Celery's own connection may take as long to find out that the server was away, and some workers end over it.
@@ -37,11 +37,13 @@ class Struck:
 
 
 class Saboteur:
-    """Runs a fault script against a house. `log` tells what happened."""
+    """Runs a fault script against a deployment. `log` tells what happened."""
 
-    def __init__(self, house: ChaosHouse, faults: list[Fault], operators: Operators, lane: str) -> None:
+    def __init__(
+        self, deployment: ChaosDeployment, faults: list[Fault], operators: Operators, lane: str
+    ) -> None:
         """`lane`: the content media whose requests AVOS refuses, where the script says so."""
-        self._house = house
+        self._deployment = deployment
         self.lane = lane
         self._faults = faults
         self._operators = operators
@@ -78,8 +80,8 @@ class Saboteur:
                     break
         finally:
             self._abort.set()
-            self._house.avos.control(**WELL, latencyMs=self._house.usual_latency)
-            self._house.avos.control(self.lane, faults=[])
+            self._deployment.avos.control(**WELL, latencyMs=self._deployment.usual_latency)
+            self._deployment.avos.control(self.lane, faults=[])
 
     def _track(self, track: str) -> None:
         for fault in self._faults:
@@ -138,32 +140,32 @@ class Saboteur:
         return self._operators.act(fault.kind, fault.whom, fault.lasts, self._abort)
 
     def _refuse_lane(self, fault: Fault) -> str:
-        self._house.avos.control(self.lane, faults=[{"kind": "status", "status": 403}])
+        self._deployment.avos.control(self.lane, faults=[{"kind": "status", "status": 403}])
         self._abort.wait(fault.lasts)
-        self._house.avos.control(self.lane, faults=[])
+        self._deployment.avos.control(self.lane, faults=[])
         return self.lane
 
     def _blink(self, fault: Fault) -> str:
         at = time.monotonic()
-        self._house.avos.control(down="refuse")
+        self._deployment.avos.control(down="refuse")
         self._abort.wait(fault.lasts)
-        self._house.avos.control(down="no")
+        self._deployment.avos.control(down="no")
         self.blinks.append(Staged(at, time.monotonic()))
         return ""
 
     def _restart(self, fault: Fault) -> str:
         began = time.monotonic()
         # An API process may wait for connections that are kept alive.
-        in_order = self._house.restart_in_order(fault.whom, timeout_s=_TERM_S)
+        in_order = self._deployment.restart_in_order(fault.whom, timeout_s=_TERM_S)
         if fault.whom in DELIVERERS and not in_order:
             self.excuses.append(Excuse(began, time.monotonic() + _LATE_S))
         took = time.monotonic() - began
-        self._house.parts[fault.whom].wait_ready()
+        self._deployment.parts[fault.whom].wait_ready()
         return f"{'ended in order' if in_order else 'had to be killed'} after {took:.1f} s"
 
     def _no_workers(self, fault: Fault) -> str:
         """How long the queue grows is read from the broker."""
-        parts = [part for name, part in self._house.parts.items() if name.rstrip("123") == fault.whom]
+        parts = [part for name, part in self._deployment.parts.items() if name.rstrip("123") == fault.whom]
         for part in parts:
             part.stop()
         until, longest = time.monotonic() + fault.lasts, 0
@@ -178,46 +180,46 @@ class Saboteur:
         return f"{longest} messages at most"
 
     def _far(self, fault: Fault) -> str:
-        usual = self._house.usual_latency
-        self._house.avos.control(**{"latencyMs": usual, **SWITCHES[fault.kind]})
+        usual = self._deployment.usual_latency
+        self._deployment.avos.control(**{"latencyMs": usual, **SWITCHES[fault.kind]})
         self._abort.wait(fault.lasts)
-        self._house.avos.control(**WELL, latencyMs=usual)
+        self._deployment.avos.control(**WELL, latencyMs=usual)
         return ""
 
     def _subscriber(self, fault: Fault) -> str:
-        self._house.subscribers.behave(fault.whom, SUBSCRIBERS[fault.kind])
+        self._deployment.subscribers.behave(fault.whom, SUBSCRIBERS[fault.kind])
         self._abort.wait(fault.lasts)
-        self._house.subscribers.behave(fault.whom, {})
+        self._deployment.subscribers.behave(fault.whom, {})
         return ""
 
     def _deliverer(self, fault: Fault) -> str:
         if fault.whom:
             return self._strike(fault)
         began = time.monotonic()
-        stopped = [name for name in DELIVERERS if self._house.restart_in_order(name, timeout_s=_TERM_S)]
+        stopped = [name for name in DELIVERERS if self._deployment.restart_in_order(name, timeout_s=_TERM_S)]
         if len(stopped) < len(DELIVERERS):  # who didn't was killed
             self.excuses.append(Excuse(began, time.monotonic() + _LATE_S))
         return f"{len(stopped)} of {len(DELIVERERS)} ended in order"
 
     def _strike(self, fault: Fault) -> str:
         if fault.kind.startswith("kill"):
-            return "" if self._house.kill(fault.whom) else "it wasn't there"
-        pids = self._house.freeze(fault.whom)
+            return "" if self._deployment.kill(fault.whom) else "it wasn't there"
+        pids = self._deployment.freeze(fault.whom)
         self._abort.wait(fault.lasts)
-        self._house.thaw(pids)
+        self._deployment.thaw(pids)
         return "" if pids else "it wasn't there"
 
     def _process(self, fault: Fault) -> str:
-        house = self._house
+        deployment = self._deployment
         if fault.kind.startswith(("kill", "freeze")):
             return self._strike(fault)
         if fault.kind.startswith("step"):
             return self._step("beat1" if fault.kind.endswith("beat") else "workers", fault)
-        stopped = [name for name in WORKERS if house.restart_in_order(name, timeout_s=10)]
+        stopped = [name for name in WORKERS if deployment.restart_in_order(name, timeout_s=10)]
         return f"{len(stopped)} of {len(WORKERS)} ended in order"
 
     def _step(self, name: str, fault: Fault) -> str:
-        clock = self._house.clocks[name]
+        clock = self._deployment.clocks[name]
         if not clock.steppable:
             return "not staged: no C compiler here"
         clock.step(float(fault.whom))
@@ -226,11 +228,11 @@ class Saboteur:
         return ""
 
     def _store(self, fault: Fault) -> str:
-        server = self._house.server
+        server = self._deployment.server
         if fault.kind == "freeze store":
-            self._house.freeze_server()
+            self._deployment.freeze_server()
             self._abort.wait(fault.lasts)
-            self._house.thaw_server()
+            self._deployment.thaw_server()
         elif fault.kind == "kill store":
             server.kill()
             self._abort.wait(fault.lasts)
@@ -257,7 +259,7 @@ class Saboteur:
         return ""
 
     def _client(self) -> redis.Redis:
-        return connect(self._house.server.url, timeout_s=10)
+        return connect(self._deployment.server.url, timeout_s=10)
 
 
 def shown(log: list[Struck]) -> str:

@@ -27,7 +27,7 @@ NEVER_FOR_A_LEASE_S: Final = 5.0
 class Scenario:
     """`faults`: by seed, seconds, kills and whether lastModified is coarse. `a_second`: changes of planning, None: as many as
     there is time for. `hanging`: receivers that never answer. `tangles`: bulk calls overtake each other. `goals`: what is
-    measured, by which share of it, and how late it may be. `settings`: of the house, beside its own."""
+    measured, by which share of it, and how late it may be. `settings`: of the deployment, beside its own."""
 
     faults: Faults
     steps: Mapping[str, int]

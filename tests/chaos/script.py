@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, Final
 
-from tests.chaos.house import APIS, BEATS, DELIVERERS, LEASE_S, LIVE, WORKERS
-from tests.chaos.subscribers import FEED_LEASE_S, HOOKS, KINESIS, SNS
+from tests.chaos.deployment import APIS, BEATS, DELIVERERS, LEASE_S, LIVE, WORKERS
+from tests.chaos.subscribers import CONSUMER_LEASE_S, HOOKS, KINESIS, SNS
 
 PROCESSES: Final = (
     "freeze worker", "freeze worker", "freeze worker", "kill beat", "freeze beat", "step the clock of beat",
@@ -154,7 +154,7 @@ def _drawn(chance: random.Random, at: float, track: str, kind: str) -> Fault:
         lasts, whom = (0.0 if kind == "kill api" else lasts), chance.choice(APIS)
     elif kind in ("kill deliverer", "freeze deliverer"):
         whom = chance.choice(DELIVERERS)
-        lasts = 0.0 if kind == "kill deliverer" else chance.uniform(0.3, 1.6) * FEED_LEASE_S
+        lasts = 0.0 if kind == "kill deliverer" else chance.uniform(0.3, 1.6) * CONSUMER_LEASE_S
     elif kind.startswith(("hook", "kinesis")):
         whom = chance.choice(HOOKS) if kind.startswith("hook") else KINESIS
     elif kind.startswith("sns"):

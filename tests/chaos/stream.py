@@ -25,12 +25,12 @@ import requests
 
 from tests.chaos import stream_judge
 from tests.chaos.far_aws import LIVESTREAMS, STREAM, FarAws
-from tests.chaos.publishing import ASSETS, CATEGORIES, Publisher
+from tests.chaos.publishers import ASSETS, CATEGORIES, Publisher
 from tests.chaos.stream_judge import ANY, BY_KEY, Receipt, Subscribed, Told
 from tests.chaos.subscribers import CONTROL, HANGING, KINESIS, POISONED, REFUSED, SNS
 from tests.support.aws import Moto, environment
 from tests.support.callers import Answer, Api
-from tests.support.parts import Part
+from tests.support.processes import Part
 
 SYNC: Final = "sync-operations"
 DELIVERY: Final = "delivery-operations"
@@ -66,7 +66,7 @@ class Subscribers:
         self._session.trust_env = False
 
     def start(self, stack: ExitStack, *, aws: bool = True) -> dict[str, str]:
-        """Both, until the stack is closed; what the house's processes need in their environment."""
+        """Both, until the stack is closed; what the deployment's processes need in their environment."""
         stack.callback(self._session.close)
         ports = self._dir / "subscribers.json"
         command = [sys.executable, "-m", "tests.chaos.subscribers", "--journal", str(self._journal)]

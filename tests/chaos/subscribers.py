@@ -29,7 +29,7 @@ SNS: Final = "sns"
 POISONED: Final = "poisoned"  # a webhook whose receiver refuses each event that REFUSED divides, for ever
 REFUSED: Final = 5
 HANGING: Final = "mute"
-FEED_LEASE_S: Final = 8.0  # app/events/feeds: how long a dead worker keeps a subscription
+CONSUMER_LEASE_S: Final = 8.0  # app/events/consumers: how long a dead worker keeps a subscription
 CONTROL: Final = "/_control"
 # How a subscriber misbehaves while a fault lasts. `lose`: it has taken the event, and nobody hears of it.
 SWITCHES: Final[Mapping[str, dict[str, Any]]] = {

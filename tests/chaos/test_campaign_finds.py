@@ -12,7 +12,7 @@ from app.outgoing.store import SCRIPTS
 from tests.chaos.campaign import run
 from tests.chaos.report import Plan
 from tests.chaos.test_judge import SAFEGUARDS
-from tests.support.parts import ROOT
+from tests.support.processes import ROOT
 
 # Read by every Python process that has this directory on its path, before it does anything else.
 SITECUSTOMIZE = """\
@@ -47,6 +47,6 @@ def test_workers_that_know_no_versions_put_something_old_back(tmp_path: Path) ->
     changed = tmp_path / "changed"
     changed.mkdir()
     plan = Plan(seconds=25, seed=3, kills=3, planners=2, programmes=8, pause_s=0.02)
-    report = run(plan, tmp_path / "house", lambda _: None, without("field versions", changed))
+    report = run(plan, tmp_path / "deployment", lambda _: None, without("field versions", changed))
     assert not report.good
     assert report.verdict.wrong["stale"], report.text()

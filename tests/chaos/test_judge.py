@@ -16,7 +16,7 @@ from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
 from app.outgoing.model import AVOS, NewRequest
 from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS
-from app.platform.http import Transport
+from app.platform.http_client import HttpTransport
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
 from deploy.simulators.avos import AvosStandIn
@@ -61,7 +61,7 @@ class Scene:
         self.avos = avos
         scripts = Without(safeguard)
         self.bench = Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False, scripts=scripts)
-        self._transport = Transport(avos.url, pool_size=4)
+        self._transport = HttpTransport(avos.url, pool_size=4)
         client = AvosClient(self._transport, Credentials())
         self.delivery = Delivery(self.bench.store, client, timeout_s=5)
         self.wishes: list[Wish] = []

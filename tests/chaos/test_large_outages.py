@@ -14,16 +14,16 @@ from typing import Any, Final
 import pytest
 from redis import Redis
 
-from app.outgoing.decide import AttemptError
+from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS, Acceptance, NewRequest
 from app.outgoing.store import OutgoingStore, Policy
 from app.platform.dispatch import Envelope
 from app.platform.keys import Keys
 from app.platform.redis import connect
 from app.platform.scripts import Script
-from tests.support.house import QUICK, TENANT, House
+from tests.support.deployment import QUICK, TENANT, Deployment
 from tests.support.outgoing import Bench
-from tests.support.parts import ROOT
+from tests.support.processes import ROOT
 from tests.support.server import RealServer
 from tests.support.wait import until
 
@@ -37,9 +37,9 @@ DOWN: Final = AttemptError("connect_failed", "No connection could be made.", des
 # An expired token -----------------------------------------------------------------------------------------------------
 
 
-def queue_up(house: House, count: int) -> None:
+def queue_up(deployment: Deployment, count: int) -> None:
     """As the API would queue them, five hundred to a call."""
-    client = connect(house.server.url, timeout_s=20)
+    client = connect(deployment.server.url, timeout_s=20)
     store = OutgoingStore(client, Keys(TENANT), Policy(), Envelope(TENANT))
     try:
         for first in range(0, count, 500):
@@ -62,10 +62,10 @@ def one_of_many(number: int) -> NewRequest:
     )
 
 
-def counted(house: House) -> dict[str, int]:
+def counted(deployment: Deployment) -> dict[str, int]:
     """How many requests stand in each state, as /metrics tells."""
     found = {}
-    for line in house.api.call("GET", "/metrics").expect(200).splitlines():
+    for line in deployment.api.call("GET", "/metrics").expect(200).splitlines():
         if line.startswith("mediaops_requests{"):
             found[line.split('state="')[1].split('"')[0]] = int(float(line.rsplit(" ", 1)[1]))
     return found
@@ -76,36 +76,38 @@ def counted(house: House) -> dict[str, int]:
 def test_an_expired_token_at_ten_thousand_queued_requests_is_one_alarm_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
-    with House(tmp_path, **QUICK) as house:
-        house.avos.fault("status", status=401)
-        queue_up(house, QUEUED)
-        until(lambda: breaker(house)["state"] == "open", what="the breaker to open")
-        assert breaker(house)["reason"] == "unauthorized"
+    with Deployment(tmp_path, **QUICK) as deployment:
+        deployment.avos.fault("status", status=401)
+        queue_up(deployment, QUEUED)
+        until(lambda: breaker(deployment)["state"] == "open", what="the breaker to open")
+        assert breaker(deployment)["reason"] == "unauthorized"
         # What was in flight when the first 401 came ends; from then on AVOS sees probes only.
-        until(lambda: counted(house)["live"] == 0, timeout_s=200, what="what was in flight to end")
-        asked = len(house.avos.journal())
+        until(lambda: counted(deployment)["live"] == 0, timeout_s=200, what="what was in flight to end")
+        asked = len(deployment.avos.journal())
         assert asked <= 2 * Policy().in_flight
         probed = asked + 4
-        until(lambda: len(house.avos.journal()) >= probed, timeout_s=200, what="four probes")
-        states = counted(house)
+        until(lambda: len(deployment.avos.journal()) >= probed, timeout_s=200, what="four probes")
+        states = counted(deployment)
         assert states["failed"] + states["pending"] + states["live"] == QUEUED, states
         assert states["rejected"] == states["expired"] == states["delivered"] == 0, states
-        names = [one["eventName"] for one in house.happenings()]
+        names = [one["eventName"] for one in deployment.happenings()]
         assert names.count("destination-opened") == 1
 
-        house.avos.well()  # the token is renewed
+        deployment.avos.well()  # the token is renewed
         until(
-            lambda: counted(house)["delivered"] == QUEUED, timeout_s=400, what="all of them to be delivered"
+            lambda: counted(deployment)["delivered"] == QUEUED,
+            timeout_s=400,
+            what="all of them to be delivered",
         )
-        names = [one["eventName"] for one in house.happenings()]
+        names = [one["eventName"] for one in deployment.happenings()]
         assert (names.count("destination-opened"), names.count("destination-closed")) == (1, 1)
         assert "sync-rejected" not in names
-        written = [entry["body"]["n"] for entry in house.avos.journal() if entry["applied"]]
+        written = [entry["body"]["n"] for entry in deployment.avos.journal() if entry["applied"]]
         assert sorted(written) == list(range(QUEUED)), "each once"
 
 
-def breaker(house: House) -> dict[str, Any]:
-    [found] = house.api.get("/api/custom/destinations")["destinations"]
+def breaker(deployment: Deployment) -> dict[str, Any]:
+    [found] = deployment.api.get("/api/custom/destinations")["destinations"]
     assert isinstance(found, dict)
     return found
 

@@ -12,13 +12,13 @@ import fakeredis
 import pytest
 
 from app.events import log
-from app.events.feeds import machine
-from app.events.feeds.model import Read
+from app.events.consumers import claims
+from app.events.consumers.model import Read
 from app.events.log import Published as Answered
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
 from tests.chaos.stream_judge import ANY, BY_TOPIC, Published, Receipt, Subscribed, judge
-from tests.support.feeds import OK, TOPIC, FeedBench
+from tests.support.consumers import OK, TOPIC, ConsumerBench
 
 # What each safeguard is in the scripts, and the scripts without it.
 SAFEGUARDS: Final = {
@@ -30,8 +30,8 @@ SAFEGUARDS: Final = {
     "reclaim": ("tick", "'reclaims', 1)\n      settle(f)", "'reclaims', 1)"),
     "left behind": (
         "claim",
-        "'ZRANGEBYSCORE', feed_key(f.id, 'open'), int(NEVER), '+inf')",
-        "'ZRANGEBYSCORE', feed_key(f.id, 'open'), '+inf', '+inf')",
+        "'ZRANGEBYSCORE', consumer_key(f.id, 'open'), int(NEVER), '+inf')",
+        "'ZRANGEBYSCORE', consumer_key(f.id, 'open'), '+inf', '+inf')",
     ),
     "previous": ("claim", "way.previous = sequence\n", "\n"),
     "names": ("claim", "if not names or names[name] then", "if true then"),
@@ -56,11 +56,11 @@ class Without(ScriptFolder):
 
 
 class Scene:
-    """A log, one feed, and as many workers as a scenario plays."""
+    """A log, one consumer, and as many workers as a scenario plays."""
 
     def __init__(self, safeguard: str, tenant: str) -> None:
-        scripts = Without(safeguard, machine.SCRIPTS, machine.SHARED)
-        self.bench = FeedBench(fakeredis.FakeRedis(), Keys(tenant), flags=False, scripts=scripts)
+        scripts = Without(safeguard, claims.SCRIPTS, claims.SHARED)
+        self.bench = ConsumerBench(fakeredis.FakeRedis(), Keys(tenant), flags=False, scripts=scripts)
         self.bench.log._scripts = Without(safeguard, log.SCRIPTS)
         self.published: list[Published] = []
         self.subscribed = Subscribed("s1", {TOPIC: frozenset()})
@@ -68,7 +68,7 @@ class Scene:
     def follow(self, *names: str, ordered: bool = True) -> None:
         order = BY_TOPIC if ordered else ANY
         self.subscribed = Subscribed("s1", {TOPIC: frozenset(names)}, order)
-        self.sink = self.bench.feed(topics={TOPIC: names}, ordered=ordered, in_flight=1 if ordered else 3)
+        self.sink = self.bench.consumer(topics={TOPIC: names}, ordered=ordered, in_flight=1 if ordered else 3)
 
     def publish(self, count: int = 5) -> None:
         self.published = [_event(number) for number in range(count)]
@@ -85,7 +85,7 @@ class Scene:
             event.sequences.append(answer.sequence)
 
     def die(self) -> None:
-        """A worker takes the feed, with the first four events, and is never heard of again."""
+        """A worker takes the consumer, with the first four events, and is never heard of again."""
         self.bench.messages()
         assert self.bench.machine.claim("s1", 0, Read(4, 1 << 20, 4)) is not None
         self.bench.tick(10)

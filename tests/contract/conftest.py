@@ -6,7 +6,7 @@ import fakeredis
 import pytest
 
 from app.platform.keys import Keys
-from tests.support.feeds import FeedBench
+from tests.support.consumers import ConsumerBench
 from tests.support.outgoing import Bench
 
 
@@ -18,7 +18,7 @@ def bench(request: pytest.FixtureRequest, tenant: str) -> Bench:
 
 
 @pytest.fixture(params=["fakeredis", "valkey"])
-def feeds(request: pytest.FixtureRequest, tenant: str) -> FeedBench:
+def consumers(request: pytest.FixtureRequest, tenant: str) -> ConsumerBench:
     if request.param == "fakeredis":
-        return FeedBench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
-    return FeedBench(request.getfixturevalue("redis_client"), Keys(tenant))
+        return ConsumerBench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
+    return ConsumerBench(request.getfixturevalue("redis_client"), Keys(tenant))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from app.outgoing.decide import AttemptError
+from app.outgoing.decision import AttemptError
 from app.outgoing.errors import Again, IdempotencyMismatch
 from app.outgoing.model import (
     AVOS,

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from app.outgoing.decide import AttemptError
+from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS
 from app.outgoing.service import RequestService
-from app.outgoing.timing import read_timing
+from app.outgoing.timings import read_timing
 from tests.support.outgoing import Bench
 
 DOWN = AttemptError("connect_failed", "No connection could be made.", destination_fault=True)

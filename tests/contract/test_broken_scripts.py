@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS, OPEN
 from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS
 from app.platform.keys import Keys
@@ -82,7 +82,7 @@ class Story:
                 continue
             sending = self.step(partial(self.bench.store.begin, claim, "lm"))
             if sending is not None:
-                self.step(partial(self.bench.store.finish, claim, Result({"outcome": "x"}, error)))
+                self.step(partial(self.bench.store.finish, claim, AttemptResult({"outcome": "x"}, error)))
 
     def tick(self, seconds: int) -> None:
         self.bench.pass_time(seconds=seconds)

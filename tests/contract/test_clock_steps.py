@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS
 from tests.support.outgoing import Bench
 
@@ -33,7 +33,7 @@ def test_a_living_worker_keeps_its_lease(bench: Bench) -> None:
     set_back(bench)
     bench.store.reclaim(AVOS)
     assert bench.store.begin(claim, "lm") is not None
-    assert bench.store.finish(claim, Result({"outcome": "x"}))
+    assert bench.store.finish(claim, AttemptResult({"outcome": "x"}))
     assert bench.state(request_id) == "delivered"
 
 

@@ -11,8 +11,8 @@ import fakeredis
 import pytest
 from redis import Redis
 
-from app.events.envelope import Refused
-from app.events.log import GUID_SPANS, PUBLISH_EVENTS, READ_LOOKED, EventLog, Page, Published, Repeatable
+from app.events.envelope import RefusedEvent
+from app.events.log import GUID_SPANS, PUBLISH_EVENTS, READ_LOOKED, EventLog, LogPage, Published, Repeatable
 from app.platform.clock import to_ms
 from app.platform.errors import BadRequest, InvalidInput, Unavailable, Unprocessable
 from app.platform.keys import Keys
@@ -32,7 +32,7 @@ class Desk:
         self.now_ms = START_MS
         self.log = EventLog(client, keys, now_ms=lambda: self.now_ms, flags=flags)
 
-    def publish(self, *events: bytes, topic: str = ASSETS, **more: Any) -> list[Published | Refused]:
+    def publish(self, *events: bytes, topic: str = ASSETS, **more: Any) -> list[Published | RefusedEvent]:
         return self.log.publish(topic, events, "tests", **more)
 
     def sequences(self, *events: bytes, topic: str = ASSETS) -> list[int]:
@@ -46,7 +46,7 @@ class Desk:
             self.sequences(event("asset-created" if number % 2 else "asset-updated", number))
             self.now_ms += 1000
 
-    def take(self, **options: Any) -> tuple[list[int], Page]:
+    def take(self, **options: Any) -> tuple[list[int], LogPage]:
         page = self.log.read(ASSETS, **options)
         return [entry.sequence for entry in page.entries], page
 
@@ -110,7 +110,7 @@ def test_a_bad_event_of_several_is_answered_at_its_place_and_the_others_are_take
     assert isinstance(first, Published)
     assert isinstance(last, Published)
     assert (first.sequence, last.sequence) == (1, 2)
-    assert isinstance(bad, Refused)
+    assert isinstance(bad, RefusedEvent)
     assert isinstance(bad.error, InvalidInput)
     assert (bad.index, bad.problems) == (1, [("properties", "Not a JSON object.")])
     assert desk.take()[0] == [1, 2]
@@ -222,9 +222,9 @@ def test_a_store_that_fills_up_midway_says_which_events_it_has_not(
 
     monkeypatch.setattr(desk.log, "_append", once)
     answers = desk.publish(*(event("asset-created", n) for n in range(PUBLISH_EVENTS + 2)))
-    assert [type(answer) for answer in answers] == [Published] * PUBLISH_EVENTS + [Refused] * 2
+    assert [type(answer) for answer in answers] == [Published] * PUBLISH_EVENTS + [RefusedEvent] * 2
     late = answers[-1]
-    assert isinstance(late, Refused)
+    assert isinstance(late, RefusedEvent)
     assert (late.index, late.error.status, late.error.retryable) == (PUBLISH_EVENTS + 1, 503, True)
 
 
@@ -243,7 +243,9 @@ def test_a_store_that_goes_away_for_a_moment_midway_keeps_the_order(
     monkeypatch.setattr(desk.log, "_append", flaky)
     events = [event("asset-created", n, guid=f"g{n}") for n in range(3 * PUBLISH_EVENTS)]
     answers = desk.publish(*events)
-    assert [type(one) for one in answers] == [Published] * PUBLISH_EVENTS + [Refused] * 2 * PUBLISH_EVENTS
+    assert [type(one) for one in answers] == [Published] * PUBLISH_EVENTS + [
+        RefusedEvent
+    ] * 2 * PUBLISH_EVENTS
     assert len(calls) == 2
     again = desk.publish(*events)
     assert [one.sequence for one in again if isinstance(one, Published)] == [
@@ -273,7 +275,7 @@ def test_reading_goes_on_from_a_sequence_a_page_at_a_time(desk: Desk) -> None:
 
 def test_an_empty_log_is_read_from_its_beginning(desk: Desk) -> None:
     for after in (None, 0):
-        assert desk.log.read(ASSETS, after) == Page((), 0, None, 0)
+        assert desk.log.read(ASSETS, after) == LogPage((), 0, None, 0)
     assert desk.log.first_after(ASSETS, START_MS) == 0
 
 

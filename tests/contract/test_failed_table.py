@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import (
     AVOS,
 )
@@ -45,7 +45,7 @@ class TestFailedTable:
             bench.take()
             claim = bench.claim(request_id)
             bench.store.begin(claim, "lm")
-            bench.store.finish(claim, Result({"n": attempt}, AttemptError("timeout", "x")))
+            bench.store.finish(claim, AttemptResult({"n": attempt}, AttemptError("timeout", "x")))
             bench.tick()
         kept = [a["n"] for a in bench.record(request_id)["attempts"]]
         assert kept == [*range(5), *range(20, 40)]

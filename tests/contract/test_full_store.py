@@ -12,7 +12,7 @@ from redis import Redis
 from app.events.log import GUID_SPANS, EventLog
 from app.events.memory import EVENTS_SHARE, SHORT_SHARE, EventMemory
 from app.events.metrics import EventMemoryCollector
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS
 from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService
@@ -69,7 +69,7 @@ def test_what_was_accepted_is_sent_and_finished(full: Bench) -> None:
         for request_id in full.take():
             claim = full.claim(request_id)
             assert full.store.begin(claim, "lm") is not None
-            assert full.store.finish(claim, Result({"at": "now", "outcome": "delivered"}))
+            assert full.store.finish(claim, AttemptResult({"at": "now", "outcome": "delivered"}))
     assert by_lane(full) == {
         "failed": ["delivered"],
         "dead": ["delivered"],
@@ -138,7 +138,7 @@ class Shared:
         [request_id] = self.bench.accept(self.bench.patch(name))
         claim = self.bench.claim(*self.bench.take())
         assert self.bench.store.begin(claim, "lm") is not None
-        assert self.bench.store.finish(claim, Result({"at": "now", "outcome": "delivered"}))
+        assert self.bench.store.finish(claim, AttemptResult({"at": "now", "outcome": "delivered"}))
         assert self.bench.state(request_id) == "delivered"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.avos.generic import GenericCall, accept_generic
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import (
     AVOS,
     Write,
@@ -206,7 +206,7 @@ class TestGenericLanes:
         second = self.accept(bench, "PUT", again)
         other = self.accept(bench, "PATCH", "/external/thing/2")
         assert bench.take() == [other]
-        bench.store.finish(claim, Result({}))
+        bench.store.finish(claim, AttemptResult({}))
         assert bench.take() == [second]
 
     def test_a_given_lane_orders_several_paths(self, bench: Bench) -> None:
@@ -289,7 +289,7 @@ def test_thousands_of_members_break_no_script(bench: Bench) -> None:
     assert bench.store.drifted(claim, list(members), {"members": []}, park=False)
     key = bench.keys.fields(AVOS, "/external/contentMedia/live/cm1")
     bench.accept(writes=(Write("HDEL", key, tuple(f"d:{name}" for name in members)),))
-    assert bench.store.finish(claim, Result({}))
+    assert bench.store.finish(claim, AttemptResult({}))
     bench.accept(bench.barrier(method="PUT"))
     bench.run()
     assert bench.store.audit() == []

@@ -3,7 +3,7 @@ on a real server."""
 
 from __future__ import annotations
 
-from app.outgoing.decide import AttemptError
+from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS
 from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService

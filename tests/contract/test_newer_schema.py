@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from app.outgoing.decide import AttemptError
+from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS
 from app.platform.errors import WrittenByNewer
-from tests.support.feeds import DOWN, OTHER, TOPIC, FeedBench
+from tests.support.consumers import DOWN, OTHER, TOPIC, ConsumerBench
 from tests.support.outgoing import Bench
 
 TIMEOUT = AttemptError("timeout", "no answer")
@@ -175,94 +175,96 @@ class TestRequests:
         assert bench.state(ours) == "pending"
 
 
-class TestFeeds:
-    def newer(self, feeds: FeedBench, *ids: str) -> None:
-        for feed_id in ids:
-            feeds.client.hset(feeds.keys.feed(feed_id), "schema", "2")
+class TestConsumers:
+    def newer(self, consumers: ConsumerBench, *ids: str) -> None:
+        for consumer_id in ids:
+            consumers.client.hset(consumers.keys.consumer(consumer_id), "schema", "2")
 
-    def every_tick(self, feeds: FeedBench) -> None:
-        feeds.tick(90)
-        feeds.machine.audit()
+    def every_tick(self, consumers: ConsumerBench) -> None:
+        consumers.tick(90)
+        consumers.machine.audit()
 
     @pytest.mark.parametrize("state", ["listening", "awake", "taken", "resting", "stopped"])
-    def test_one_of_a_newer_schema_stays_as_and_where_it_is(self, feeds: FeedBench, state: str) -> None:
-        sink = feeds.feed(topics={OTHER: ()} if state == "listening" else None)
-        feeds.publish(3)
+    def test_one_of_a_newer_schema_stays_as_and_where_it_is(
+        self, consumers: ConsumerBench, state: str
+    ) -> None:
+        sink = consumers.consumer(topics={OTHER: ()} if state == "listening" else None)
+        consumers.publish(3)
         if state == "taken":
-            sink.during = lambda: self.newer(feeds, "s1")
+            sink.during = lambda: self.newer(consumers, "s1")
         if state == "resting":
             sink.say = lambda _: DOWN
         if state in ("taken", "resting"):
-            feeds.work()
+            consumers.work()
         if state == "stopped":
-            feeds.store.pause("s1")
-        self.newer(feeds, "s1")
-        feeds.messages()
-        before, called = standing(feeds, "s1"), len(sink.calls)
+            consumers.store.pause("s1")
+        self.newer(consumers, "s1")
+        consumers.messages()
+        before, called = standing(consumers, "s1"), len(sink.calls)
         for _ in range(3):
-            self.every_tick(feeds)
-        assert standing(feeds, "s1") == before
-        assert feeds.messages() == []
-        assert feeds.runner.run("s1") == "nothing"
+            self.every_tick(consumers)
+        assert standing(consumers, "s1") == before
+        assert consumers.messages() == []
+        assert consumers.runner.run("s1") == "nothing"
         assert len(sink.calls) == called
 
-    def test_a_clock_that_was_set_back_does_not_touch_it(self, feeds: FeedBench) -> None:
-        feeds.feed().say = lambda _: DOWN
-        feeds.publish(3)
-        feeds.work()
-        feeds.tick()
-        self.newer(feeds, "s1")
-        before = standing(feeds, "s1")
-        feeds.tick(-3600)
-        feeds.machine.audit()
-        assert standing(feeds, "s1") == before
+    def test_a_clock_that_was_set_back_does_not_touch_it(self, consumers: ConsumerBench) -> None:
+        consumers.consumer().say = lambda _: DOWN
+        consumers.publish(3)
+        consumers.work()
+        consumers.tick()
+        self.newer(consumers, "s1")
+        before = standing(consumers, "s1")
+        consumers.tick(-3600)
+        consumers.machine.audit()
+        assert standing(consumers, "s1") == before
 
-    def test_it_blocks_nothing_of_ours(self, feeds: FeedBench) -> None:
+    def test_it_blocks_nothing_of_ours(self, consumers: ConsumerBench) -> None:
         ids = [f"n{n}" for n in range(120)]
-        for feed_id in ids:
-            feeds.feed(feed_id)
-        ours = feeds.feed("ours")
-        feeds.publish(1)
-        self.newer(feeds, *ids)
-        feeds.messages()
-        feeds.pass_time(0.001)
-        feeds.client.zadd(feeds.keys.feeds_due, {"ours": feeds.now_ms + 9})  # the last of all
-        feeds.tick(60)
-        feeds.work()
+        for consumer_id in ids:
+            consumers.consumer(consumer_id)
+        ours = consumers.consumer("ours")
+        consumers.publish(1)
+        self.newer(consumers, *ids)
+        consumers.messages()
+        consumers.pass_time(0.001)
+        consumers.client.zadd(consumers.keys.consumers_due, {"ours": consumers.now_ms + 9})  # the last of all
+        consumers.tick(60)
+        consumers.work()
         assert ours.sequences == [1]
 
-    def test_a_replay_is_as_new_as_its_subscription(self, feeds: FeedBench) -> None:
-        feeds.feed()
-        feeds.publish(3)
-        feeds.work()
-        replay = feeds.store.replay("s1", 0)
-        feeds.messages("deliveries-slow")
-        self.newer(feeds, "s1")
-        before = standing(feeds, "s1")
-        self.every_tick(feeds)
-        assert feeds.runner.run(f"s1.replay.{replay.id}") == "nothing"
-        assert standing(feeds, "s1") == before
+    def test_a_replay_is_as_new_as_its_subscription(self, consumers: ConsumerBench) -> None:
+        consumers.consumer()
+        consumers.publish(3)
+        consumers.work()
+        replay = consumers.store.replay("s1", 0)
+        consumers.messages("deliveries-slow")
+        self.newer(consumers, "s1")
+        before = standing(consumers, "s1")
+        self.every_tick(consumers)
+        assert consumers.runner.run(f"s1.replay.{replay.id}") == "nothing"
+        assert standing(consumers, "s1") == before
 
-    def test_nothing_is_asked_of_it(self, feeds: FeedBench) -> None:
-        feeds.feed()
-        self.newer(feeds, "s1")
-        before = standing(feeds, "s1")
+    def test_nothing_is_asked_of_it(self, consumers: ConsumerBench) -> None:
+        consumers.consumer()
+        self.newer(consumers, "s1")
+        before = standing(consumers, "s1")
         for ask in (
-            lambda: feeds.store.pause("s1"),
-            lambda: feeds.store.resume("s1"),
-            lambda: feeds.store.update(feeds.spec(topics={TOPIC: ()})),
-            lambda: feeds.store.replay("s1", 0),
-            lambda: feeds.store.retry_parked("s1"),
-            lambda: feeds.store.delete("s1"),
+            lambda: consumers.store.pause("s1"),
+            lambda: consumers.store.resume("s1"),
+            lambda: consumers.store.update(consumers.spec(topics={TOPIC: ()})),
+            lambda: consumers.store.replay("s1", 0),
+            lambda: consumers.store.retry_parked("s1"),
+            lambda: consumers.store.delete("s1"),
         ):
             with pytest.raises(WrittenByNewer):
                 ask()
-        assert standing(feeds, "s1") == before
+        assert standing(consumers, "s1") == before
 
-    def test_what_is_absent_is_taken_out_of_the_indexes(self, feeds: FeedBench) -> None:
-        feeds.feed()
-        feeds.publish(1)
-        feeds.client.delete(feeds.keys.feed("s1"))
-        self.every_tick(feeds)
-        assert feeds.client.zcard(feeds.keys.feeds) == 0
-        assert feeds.client.zcard(feeds.keys.feeds_due) == 0
+    def test_what_is_absent_is_taken_out_of_the_indexes(self, consumers: ConsumerBench) -> None:
+        consumers.consumer()
+        consumers.publish(1)
+        consumers.client.delete(consumers.keys.consumer("s1"))
+        self.every_tick(consumers)
+        assert consumers.client.zcard(consumers.keys.consumers) == 0
+        assert consumers.client.zcard(consumers.keys.consumers_due) == 0

@@ -17,11 +17,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from app.http import create_app
 from app.system import System
-from app.web import create_app
 from tests.support.receiver import Receiver, Reply
-from tests.unit.web.conftest import BOOTSTRAP, Caller, build_system
-from tests.unit.web.plan import deliver_all, plan_and_register
+from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
+from tests.unit.http.plan import deliver_all, plan_and_register
 
 CHECKS = [
     not_a_server_error,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.outgoing.decide import Result
+from app.outgoing.decision import AttemptResult
 from app.outgoing.model import (
     AVOS,
 )
@@ -101,9 +101,9 @@ class TestLease:
         bench.store.reclaim(AVOS)
         bench.take()
         current = bench.claim(request_id)
-        assert not bench.store.finish(slow, Result({"outcome": "delivered"}))
-        assert bench.store.finish(current, Result({"outcome": "delivered"}))
-        assert not bench.store.finish(current, Result({"outcome": "delivered"}))
+        assert not bench.store.finish(slow, AttemptResult({"outcome": "delivered"}))
+        assert bench.store.finish(current, AttemptResult({"outcome": "delivered"}))
+        assert not bench.store.finish(current, AttemptResult({"outcome": "delivered"}))
 
     def test_a_lost_wake_up_is_made_good(self, bench: Bench) -> None:
         [request_id] = bench.accept(bench.patch())

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.outgoing.decide import AttemptError
+from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS
 from app.outgoing.service import RequestService
 from tests.support.outgoing import Bench

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.outgoing.decide import Result
+from app.outgoing.decision import AttemptResult
 from app.outgoing.model import AVOS
 from app.outgoing.store import Policy
 from tests.support.outgoing import Bench
@@ -45,7 +45,7 @@ def deliver_everything(bench: Bench) -> int:
         for request_id in ids:
             claim = bench.store.claim(request_id)
             if claim is not None and bench.store.begin(claim, "lm") is not None:
-                assert bench.store.finish(claim, Result({"outcome": "delivered"}))
+                assert bench.store.finish(claim, AttemptResult({"outcome": "delivered"}))
                 delivered += 1
         bench.store.promote(AVOS)
     return delivered

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from tests.contract.test_breaker import broken, probe, seen
 from tests.support.outgoing import Bench
 
@@ -37,9 +37,9 @@ class TestRest:
         *asked_to_rest, under_way = bench.accept(*(bench.patch(name) for name in "ABCD"))
         claims = {request_id: bench.claim(request_id) for request_id in bench.take()}
         for request_id in asked_to_rest:
-            bench.store.finish(claims[request_id], Result({}, throttled(60)))
+            bench.store.finish(claims[request_id], AttemptResult({}, throttled(60)))
         assert seen(bench)["state"] == "open"
-        bench.store.finish(claims[under_way], Result({}))
+        bench.store.finish(claims[under_way], AttemptResult({}))
         assert seen(bench)["state"] == "resting", "the breaker is closed"
         [new] = bench.accept(bench.patch("new"))
         assert bench.take() == []

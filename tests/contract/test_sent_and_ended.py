@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from app.outgoing.decide import Result
+from app.outgoing.decision import AttemptResult
 from app.outgoing.model import AVOS, Claim
 from tests.support.outgoing import Bench
 
@@ -63,7 +63,7 @@ def known(bench: Bench, **members: int) -> tuple[tuple[str, bytes], ...]:
     assert taken == request_id
     claim = bench.claim(taken)
     assert bench.store.begin(claim, "lm") is not None
-    assert bench.store.finish(claim, Result({"at": "now", "outcome": "x"}, None))
+    assert bench.store.finish(claim, AttemptResult({"at": "now", "outcome": "x"}, None))
     return claim.delivered
 
 
@@ -106,7 +106,7 @@ def test_a_member_that_was_sent_once_and_then_no_more_is_not_known(bench: Bench)
     again = bench.store.begin(claim, "lm 2")
     assert again is not None
     assert dict(again.members) == {"a": b"2"}
-    assert bench.store.finish(claim, Result({"at": "now", "outcome": "x"}, None))
+    assert bench.store.finish(claim, AttemptResult({"at": "now", "outcome": "x"}, None))
     [taken] = bench.take()
     assert taken == newer
     assert bench.claim(taken).delivered == ()

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import ABSENT
-from app.outgoing.timing import BOUNDS_MS, read_timing
+from app.outgoing.timings import BOUNDS_MS, read_timing
 from tests.support.outgoing import Bench
 
 TIMEOUT = AttemptError("timeout", "no answer")
@@ -79,7 +79,7 @@ def test_one_that_fails_on_its_way_while_a_newer_one_waits_counts(bench: Bench, 
     bench.pass_time(seconds=5)
     ask(bench, a=2)
     bench.pass_time(seconds=5)
-    bench.store.finish(claim, Result({}, error))
+    bench.store.finish(claim, AttemptResult({}, error))
     bench.run()
     assert seen(bench) == [10]
     assert stale_now(bench) == {}
@@ -93,7 +93,7 @@ def test_one_that_is_delivered_while_a_newer_one_waits_ends_its_own(bench: Bench
     bench.pass_time(seconds=5)
     ask(bench, a=2)
     bench.pass_time(seconds=1)
-    bench.store.finish(claim, Result({}))
+    bench.store.finish(claim, AttemptResult({}))
     assert seen(bench) == [6]
     bench.pass_time(seconds=1)
     bench.run()
@@ -108,7 +108,7 @@ def test_a_member_that_was_taken_over_before_it_was_sent_counts_with_the_newer_o
     ask(bench, a=2)
     assert bench.store.begin(claim, "lm") is not None, "with b alone"
     bench.pass_time(seconds=1)
-    bench.store.finish(claim, Result({}))
+    bench.store.finish(claim, AttemptResult({}))
     assert seen(bench) == [6]
     bench.pass_time(seconds=1)
     bench.run()
@@ -123,7 +123,7 @@ def test_a_member_that_was_shown_before_a_newer_one_set_it_is_not_counted_twice(
     assert bench.store.begin(claim, "lm") is not None, "with a and b"
     bench.pass_time(seconds=5)
     ask(bench, a=2)
-    bench.store.finish(claim, Result({}))
+    bench.store.finish(claim, AttemptResult({}))
     bench.run()
     bench.pass_time(seconds=1)
     bench.run()
@@ -215,7 +215,7 @@ def test_what_an_ended_registration_wanted_is_not_counted_with_the_next(bench: B
     bench.pass_time(seconds=50)
     bench.client.hset(counter, "cm1", 2)
     bench.accept(bench.patch(members={"a": 2}, generation=2))
-    bench.store.finish(claim, Result({}, TIMEOUT))
+    bench.store.finish(claim, AttemptResult({}, TIMEOUT))
     bench.pass_time(seconds=1)
     bench.run()
     assert seen(bench) == [1]

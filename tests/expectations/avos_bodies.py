@@ -19,9 +19,9 @@ def booking(event: Mapping[str, Any], job: Mapping[str, Any] | None, _livestream
     """The pre-kick-off is that of the event's first livestream, whichever is registered."""
     if job is None:
         raise CannotBeComposed("no_job")
-    feeds = event.get("livestreams") or [{}]
+    consumers = event.get("livestreams") or [{}]
     return _given(
-        bookingPreKOStartTime=_utc(feeds[0].get("preKoUtc")),
+        bookingPreKOStartTime=_utc(consumers[0].get("preKoUtc")),
         bookingStartTime=_utc(job["jobInfo"].get("jobStart")),
         eventEndTime=_utc(event.get("eventEnd")),
     )
@@ -31,7 +31,9 @@ def source(event: Mapping[str, Any], job: Mapping[str, Any] | None, livestream_i
     """The transmission type is the registered livestream's; the addresses come from the job's DMHE resources."""
     if job is None:
         raise CannotBeComposed("no_job")
-    registered = [feed for feed in event.get("livestreams") or () if feed["livestreamId"] == livestream_id]
+    registered = [
+        consumer for consumer in event.get("livestreams") or () if consumer["livestreamId"] == livestream_id
+    ]
     if not registered:
         raise CannotBeComposed("no_livestream")
     resources = _dmhe_resources(job.get("nodes") or ())

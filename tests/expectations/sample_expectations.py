@@ -88,7 +88,7 @@ class Planning:
         return True
 
     def _own(self, event_id: str, body: Body) -> None:
-        named = {feed["livestreamId"] for feed in body.get("livestreams") or ()}
+        named = {consumer["livestreamId"] for consumer in body.get("livestreams") or ()}
         for livestream_id, owner in list(self.owners.items()):
             if owner == event_id and livestream_id not in named:
                 del self.owners[livestream_id]

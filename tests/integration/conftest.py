@@ -1,8 +1,8 @@
-"""Houses that tests share: starting one takes some seconds.
+"""Deployments that tests share: starting one takes some seconds.
 
-`house`     short intervals; nothing in it may be broken but the far side
+`deployment`     short intervals; nothing in it may be broken but the far side
 `brittle`   a maximum age of seconds; its server may be frozen and killed
-Tests of one house run in one process of pytest-xdist, by their group.
+Tests of one deployment run in one process of pytest-xdist, by their group.
 """
 
 from __future__ import annotations
@@ -11,41 +11,41 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.house import QUICK, House
+from tests.support.deployment import QUICK, Deployment
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """The houses' logs beside a failure."""
+    """The deployments' logs beside a failure."""
     report = yield
-    houses = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, House)]
+    deployments = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Deployment)]
     if report.when == "call" and report.failed:  # type: ignore[attr-defined]
-        for one in houses:
-            report.sections.append(("house", one.report()))  # type: ignore[attr-defined]
+        for one in deployments:
+            report.sections.append(("deployment", one.report()))  # type: ignore[attr-defined]
     return report
 
 
 @pytest.fixture(scope="session")
-def _house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("house"), **QUICK) as house:
-        yield house
+def _deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with Deployment(tmp_path_factory.mktemp("deployment"), **QUICK) as deployment:
+        yield deployment
 
 
 @pytest.fixture
-def house(_house: House) -> Iterator[House]:
-    """The shared house, its far side well again afterwards; none of its processes may have ended."""
-    yield _house
-    _house.avos.control(faults=[], latencyMs=0, down="no")
-    assert _house.restarts() == {}, _house.report()
+def deployment(_deployment: Deployment) -> Iterator[Deployment]:
+    """The shared deployment, its far side well again afterwards; none of its processes may have ended."""
+    yield _deployment
+    _deployment.avos.control(faults=[], latencyMs=0, down="no")
+    assert _deployment.restarts() == {}, _deployment.report()
 
 
 @pytest.fixture(scope="session")
-def _brittle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("brittle"), **QUICK, MEDIAOPS_MAX_AGE_S="4") as house:
-        yield house
+def _brittle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with Deployment(tmp_path_factory.mktemp("brittle"), **QUICK, MEDIAOPS_MAX_AGE_S="4") as deployment:
+        yield deployment
 
 
 @pytest.fixture
-def brittle(_brittle: House) -> Iterator[House]:
+def brittle(_brittle: Deployment) -> Iterator[Deployment]:
     yield _brittle
     _brittle.avos.control(faults=[], latencyMs=0, down="no")

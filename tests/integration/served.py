@@ -11,9 +11,9 @@ from pathlib import Path
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from app.http import create_app
 from app.settings import Settings
 from app.system import build
-from app.web import create_app
 from tests.support.worker import ROOT
 
 

@@ -17,7 +17,7 @@ import requests
 from tests.support.api import ApiProcess
 from tests.support.server import RealServer
 from tests.support.wait import until
-from tests.unit.web.plan import event, job
+from tests.unit.http.plan import event, job
 
 TOKEN = "integration-token-" + "0" * 32
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}

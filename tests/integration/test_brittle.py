@@ -7,11 +7,11 @@ import uuid
 
 import pytest
 
-from tests.integration.judging import judgement
 from tests.integration.load import Load
 from tests.integration.plan import Match, soon, text
+from tests.integration.verdicts import judgement
 from tests.support.callers import eventually
-from tests.support.house import House
+from tests.support.deployment import Deployment
 
 pytestmark = [
     pytest.mark.processes,
@@ -22,7 +22,7 @@ pytestmark = [
 FROZEN_S = 1.5
 
 
-def test_what_is_older_than_the_maximum_age_expires_visibly_and_can_be_retried(brittle: House) -> None:
+def test_what_is_older_than_the_maximum_age_expires_visibly_and_can_be_retried(brittle: Deployment) -> None:
     match = Match(brittle.api).in_step()
     brittle.avos.fault("status", media=match.media, status=500, on="patch")
     [moved] = match.move(soon(hours=6))
@@ -48,7 +48,7 @@ def test_what_is_older_than_the_maximum_age_expires_visibly_and_can_be_retried(b
     assert told[-2:] == ["sync-delivered", "sync-recovered"]
 
 
-def test_a_frozen_store_is_answered_at_once_and_service_resumes_by_itself(brittle: House) -> None:
+def test_a_frozen_store_is_answered_at_once_and_service_resumes_by_itself(brittle: Deployment) -> None:
     match = Match(brittle.api).in_step()
     token = brittle.api.post("/api/tokens", {"name": "planner", "scopes": ["read", "write"]})["token"]
     match.kick_off = soon(hours=8)
@@ -84,7 +84,7 @@ def test_a_frozen_store_is_answered_at_once_and_service_resumes_by_itself(brittl
     assert brittle.avos.state(match.media)["fields"]["bookingPreKOStartTime"] == text(match.kick_off)
 
 
-def test_a_store_that_dies_and_comes_back_on_its_files_has_lost_nothing(brittle: House) -> None:
+def test_a_store_that_dies_and_comes_back_on_its_files_has_lost_nothing(brittle: Deployment) -> None:
     matches = [Match(brittle.api, kick_off=soon(hours=6)).in_step() for _ in range(6)]
     brittle.restarts()
     brittle.avos.control(latencyMs={"get": 20, "patch": 60})

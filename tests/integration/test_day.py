@@ -9,17 +9,17 @@ import pytest
 from tests.integration.plan import Match, soon, text
 from tests.support import checker
 from tests.support.callers import eventually
-from tests.support.house import House
+from tests.support.deployment import Deployment
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("house")]
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("deployment")]
 
 
-def test_registering_sends_both_patches_in_order_each_with_its_own_get(house: House) -> None:
-    match = Match(house.api).plan()
+def test_registering_sends_both_patches_in_order_each_with_its_own_get(deployment: Deployment) -> None:
+    match = Match(deployment.api).plan()
     ids = match.register()
-    house.api.all_become(ids, "delivered")
+    deployment.api.all_become(ids, "delivered")
 
-    journal = house.avos.journal(match.media)
+    journal = deployment.avos.journal(match.media)
     path = f"/external/contentMedia/live/{match.media}"
     assert [(entry["method"], entry["path"], entry["status"]) for entry in journal] == [
         ("GET", path, 200),
@@ -42,99 +42,103 @@ def test_registering_sends_both_patches_in_order_each_with_its_own_get(house: Ho
             ],
         }
     ]
-    active = house.api.get("/api/custom/livestreams/registrations/active")["activeLivestreams"]
+    active = deployment.api.get("/api/custom/livestreams/registrations/active")["activeLivestreams"]
     assert match.pair in active
 
 
-def test_a_kick_off_moved_three_times_within_a_second_ends_with_the_last(house: House) -> None:
-    match = Match(house.api).in_step()
-    house.avos.control(match.media, latencyMs=150)
-    before = house.avos.journal()[-1]["seq"]
+def test_a_kick_off_moved_three_times_within_a_second_ends_with_the_last(deployment: Deployment) -> None:
+    match = Match(deployment.api).in_step()
+    deployment.avos.control(match.media, latencyMs=150)
+    before = deployment.avos.journal()[-1]["seq"]
     wanted = [soon(hours=6, minutes=number) for number in range(3)]
 
     ids = [request_id for kick_off in wanted for request_id in match.move(kick_off)]
-    records = house.api.all_become(ids, "delivered", "superseded")
+    records = deployment.api.all_become(ids, "delivered", "superseded")
 
-    times = [house.api.request(request_id)["createdAt"] for request_id in ids]
+    times = [deployment.api.request(request_id)["createdAt"] for request_id in ids]
     assert len(ids) == 3
     assert max(times) < min(times)[:17] + "99", times  # within one minute: the clock may tick in between
-    written = [entry["body"]["bookingPreKOStartTime"] for entry in house.avos.patches(match.media, before)]
+    written = [
+        entry["body"]["bookingPreKOStartTime"] for entry in deployment.avos.patches(match.media, before)
+    ]
     order = [text(kick_off) for kick_off in wanted]
-    assert written[-1] == order[-1] == house.avos.state(match.media)["fields"]["bookingPreKOStartTime"]
+    assert written[-1] == order[-1] == deployment.avos.state(match.media)["fields"]["bookingPreKOStartTime"]
     assert written == sorted(set(written), key=order.index), "an older value after a newer one, or one twice"
     assert records[-1]["state"] == "delivered"
-    assert checker.unread(house.avos.journal(match.media)) == []
+    assert checker.unread(deployment.avos.journal(match.media)) == []
 
 
-def test_a_change_that_avos_would_not_see_queues_nothing_and_a_forced_update_both(house: House) -> None:
-    match = Match(house.api).in_step()
-    before = house.avos.journal()[-1]["seq"]
-    assert house.api.put(f"/api/custom/jobs/job-{match.name}", match.job())["requestIds"] == []
-    assert house.avos.journal(match.media, before) == []
+def test_a_change_that_avos_would_not_see_queues_nothing_and_a_forced_update_both(
+    deployment: Deployment,
+) -> None:
+    match = Match(deployment.api).in_step()
+    before = deployment.avos.journal()[-1]["seq"]
+    assert deployment.api.put(f"/api/custom/jobs/job-{match.name}", match.job())["requestIds"] == []
+    assert deployment.avos.journal(match.media, before) == []
 
     ids = match.force()
-    house.api.all_become(ids, "delivered")
-    assert [entry["method"] for entry in house.avos.journal(match.media, before)] == ["GET", "PATCH"] * 2
+    deployment.api.all_become(ids, "delivered")
+    assert [entry["method"] for entry in deployment.avos.journal(match.media, before)] == ["GET", "PATCH"] * 2
 
 
-def test_unregistering_ends_what_is_under_way_and_what_failed(house: House) -> None:
+def test_unregistering_ends_what_is_under_way_and_what_failed(deployment: Deployment) -> None:
     failing, moving, clock = (
-        Match(house.api).in_step(),
-        Match(house.api).in_step(),
-        Match(house.api).in_step(),
+        Match(deployment.api).in_step(),
+        Match(deployment.api).in_step(),
+        Match(deployment.api).in_step(),
     )
-    house.avos.fault("status", media=failing.media, status=500, on="patch")
+    deployment.avos.fault("status", media=failing.media, status=500, on="patch")
     failed = failing.move(soon(hours=7)) + failing.force()
-    house.api.all_become(failed[-2:], "failed")
-    house.avos.control(moving.media, latencyMs={"get": 1500})
+    deployment.api.all_become(failed[-2:], "failed")
+    deployment.avos.control(moving.media, latencyMs={"get": 1500})
     under_way = moving.force()
-    house.api.becomes(under_way[0], "live")
+    deployment.api.becomes(under_way[0], "live")
 
     ended = {match.media: match.unregister().expect(200) for match in (failing, moving)}
-    before = house.avos.journal()[-1]["seq"]
-    house.avos.well(failing.media)
+    before = deployment.avos.journal()[-1]["seq"]
+    deployment.avos.well(failing.media)
 
     assert all(answer["deletedAt"] for answer in ended.values())
-    for record in house.api.all_become(failed + under_way, "superseded"):
+    for record in deployment.api.all_become(failed + under_way, "superseded"):
         assert record["reason"] in ("unregistered", "newer"), record
     assert failing.move(soon(hours=8)) == []
-    two_ticks(house, clock)
+    two_ticks(deployment, clock)
     for match in (failing, moving):
-        assert house.avos.patches(match.media, before) == []
-    answer = house.api.call("POST", f"/api/custom/requests/{failed[-1]}/retry")
+        assert deployment.avos.patches(match.media, before) == []
+    answer = deployment.api.call("POST", f"/api/custom/requests/{failed[-1]}/retry")
     assert answer.status == 409, answer.body
 
     again = failing.register()
-    house.api.all_become(again, "delivered")
-    state = house.avos.state(failing.media)["fields"]
+    deployment.api.all_become(again, "delivered")
+    state = deployment.avos.state(failing.media)["fields"]
     assert state["bookingPreKOStartTime"] == text(failing.kick_off)
-    answer = house.api.call("POST", f"/api/custom/requests/{failed[-1]}/retry")
+    answer = deployment.api.call("POST", f"/api/custom/requests/{failed[-1]}/retry")
     assert answer.status == 409, answer.body
 
 
-def test_a_held_content_media_gets_nothing_and_then_only_the_newest(house: House) -> None:
-    match, clock = Match(house.api).in_step(), Match(house.api).in_step()
+def test_a_held_content_media_gets_nothing_and_then_only_the_newest(deployment: Deployment) -> None:
+    match, clock = Match(deployment.api).in_step(), Match(deployment.api).in_step()
     path = f"/api/custom/contentmedia/{match.media}"
-    assert house.api.post(f"{path}/hold")["changed"]
-    before = house.avos.journal()[-1]["seq"]
+    assert deployment.api.post(f"{path}/hold")["changed"]
+    before = deployment.avos.journal()[-1]["seq"]
     ids = match.move(soon(hours=6)) + match.move(soon(hours=7))
-    two_ticks(house, clock)
-    assert house.avos.journal(match.media, before) == []
-    assert house.api.request(ids[-1])["state"] == "pending"
-    [shown] = house.api.get("/api/custom/contentmedia", livestreamId=match.livestream)["contentmedia"]
+    two_ticks(deployment, clock)
+    assert deployment.avos.journal(match.media, before) == []
+    assert deployment.api.request(ids[-1])["state"] == "pending"
+    [shown] = deployment.api.get("/api/custom/contentmedia", livestreamId=match.livestream)["contentmedia"]
     assert (shown["held"], shown["state"]) == (True, "behind")
 
-    assert house.api.post(f"{path}/release")["changed"]
-    house.api.becomes(ids[-1], "delivered")
-    [written] = house.avos.patches(match.media, before)
+    assert deployment.api.post(f"{path}/release")["changed"]
+    deployment.api.becomes(ids[-1], "delivered")
+    [written] = deployment.avos.patches(match.media, before)
     assert written["body"]["bookingPreKOStartTime"] == text(match.kick_off)
-    assert house.api.request(ids[0])["supersededBy"] == ids[-1]
+    assert deployment.api.request(ids[0])["supersededBy"] == ids[-1]
 
 
-def two_ticks(house: House, clock: Match) -> None:
+def two_ticks(deployment: Deployment, clock: Match) -> None:
     """Until the failed table has been retried twice, as seen by another content media that goes on failing."""
-    house.avos.fault("status", media=clock.media, status=503, on="patch")
+    deployment.avos.fault("status", media=clock.media, status=503, on="patch")
     request_id = clock.force()[0]
-    eventually(lambda: house.api.request(request_id)["attemptCount"] >= 3, what="two retries")
-    house.avos.well(clock.media)
-    house.api.becomes(request_id, "delivered")
+    eventually(lambda: deployment.api.request(request_id)["attemptCount"] >= 3, what="two retries")
+    deployment.avos.well(clock.media)
+    deployment.api.becomes(request_id, "delivered")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.plan import Match, soon, text
-from tests.support.house import QUICK, House
+from tests.support.deployment import QUICK, Deployment
 from tests.support.wait import until
 
 pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("drift")]
@@ -24,18 +24,18 @@ SPELLINGS = {
 
 
 @pytest.fixture(scope="module")
-def drifting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def drifting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Rounds of a second."""
-    with House(tmp_path_factory.mktemp("drift"), **QUICK, **ROUNDS) as house:
-        house.avos.control(coarse=True)
-        yield house
+    with Deployment(tmp_path_factory.mktemp("drift"), **QUICK, **ROUNDS) as deployment:
+        deployment.avos.control(coarse=True)
+        yield deployment
 
 
-def found(house: House, match: Match, state: str) -> dict[str, Any]:
+def found(deployment: Deployment, match: Match, state: str) -> dict[str, Any]:
     """What the audit says of a match, once it is in this state."""
 
     def look() -> Any:
-        listed = house.api.get("/api/custom/drift", state=state, limit="1000")["drift"]
+        listed = deployment.api.get("/api/custom/drift", state=state, limit="1000")["drift"]
         return next((one for one in listed if one["contentMediaId"] == match.media), None)
 
     result = until(look, timeout_s=30, what=f"{match.media} to be {state}")
@@ -43,15 +43,15 @@ def found(house: House, match: Match, state: str) -> dict[str, Any]:
     return result
 
 
-def told(house: House, match: Match) -> list[dict[str, Any]]:
+def told(deployment: Deployment, match: Match) -> list[dict[str, Any]]:
     return [
         event
-        for event in house.happenings()
+        for event in deployment.happenings()
         if event["eventName"] == "sync-drifted" and event["contentMediaId"] == match.media
     ]
 
 
-def test_the_audit_finds_a_foreign_edit_and_the_next_update_overwrites_it(drifting: House) -> None:
+def test_the_audit_finds_a_foreign_edit_and_the_next_update_overwrites_it(drifting: Deployment) -> None:
     match = Match(drifting.api).in_step()
     found(drifting, match, "in_step")
     theirs = text(soon(hours=20))
@@ -75,7 +75,7 @@ def test_the_audit_finds_a_foreign_edit_and_the_next_update_overwrites_it(drifti
 
 
 @pytest.mark.parametrize(("shows", "state"), SPELLINGS.items())
-def test_spelling_and_hiding_are_no_drift(drifting: House, shows: str, state: str) -> None:
+def test_spelling_and_hiding_are_no_drift(drifting: Deployment, shows: str, state: str) -> None:
     match = Match(drifting.api)
     drifting.avos.control(match.media, shows=shows, coarse=True)
     match.in_step()
@@ -86,7 +86,7 @@ def test_spelling_and_hiding_are_no_drift(drifting: House, shows: str, state: st
 
 
 @pytest.mark.parametrize("shows", ["all", "none"])
-def test_an_old_write_that_lands_after_a_newer_one_is_undone(drifting: House, shows: str) -> None:
+def test_an_old_write_that_lands_after_a_newer_one_is_undone(drifting: Deployment, shows: str) -> None:
     """Which it can within one second: the PATCH that was lost, and sent again, lands at last."""
     match = Match(drifting.api)
     drifting.avos.control(match.media, shows=shows, coarse=True)

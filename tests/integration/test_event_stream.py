@@ -14,8 +14,8 @@ from typing import Any, Self
 import pytest
 import requests
 
-from app.cli.streaming import Message, messages
-from app.client import Client, Unreachable
+from app.cli.event_stream import Message, messages
+from app.client import ApiClient, Unreachable
 from tests.support.api import ApiProcess
 from tests.support.published import SAMPLES, changed
 from tests.support.server import RealServer
@@ -33,7 +33,7 @@ class Reader:
         self.messages: list[Message] = []
         self.last_id: str | None = None
         self.connected = 0
-        self._client = Client(url, TOKEN, answer_s=20)
+        self._client = ApiClient(url, TOKEN, answer_s=20)
         self._params = params
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import pytest
 
-from tests.integration.event_house import EventHouse
+from tests.integration.event_deployment import EventDeployment
 from tests.support.callers import eventually
-from tests.support.house import TENANT
+from tests.support.deployment import TENANT
 from tests.support.receiver import Got, Receiver, Reply
 
 TOPIC: Final = "asset-operations"
@@ -41,21 +41,21 @@ class Side:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[EventHouse]:
-    with EventHouse(tmp_path, slots=50, slow=500) as opened:
+def deployment(tmp_path: Path) -> Iterator[EventDeployment]:
+    with EventDeployment(tmp_path, slots=50, slow=500) as opened:
         yield opened
 
 
-def publish(house: EventHouse) -> int:
+def publish(deployment: EventDeployment) -> int:
     event = {"eventName": "asset-updated", "originator": "test", "versions": ["1.0"], "assetId": 1}
-    answer: Any = house.api.post(f"/api/events/{TOPIC}", event)
+    answer: Any = deployment.api.post(f"/api/events/{TOPIC}", event)
     return int(answer["results"][0]["sequence"])
 
 
 @pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_receivers_that_hang_together_hold_up_nobody_who_is_well(house: EventHouse) -> None:
+def test_receivers_that_hang_together_hold_up_nobody_who_is_well(deployment: EventDeployment) -> None:
     side = Side()
     with Receiver(side.answer) as receiver:
         names = [*(f"well{n}" for n in range(WELL)), *(f"hanging{n}" for n in range(HANGING))]
@@ -67,12 +67,12 @@ def test_receivers_that_hang_together_hold_up_nobody_who_is_well(house: EventHou
                 # Half of the hanging ones may have several calls under way.
                 **({"ordered": False, "inFlight": 4} if name.endswith(("1", "3", "5", "7", "9")) else {}),
             }
-            house.api.post("/api/subscriptions", body)
+            deployment.api.post("/api/subscriptions", body)
         slowest: list[float] = []
 
         def publish_and_wait() -> int:
             began = time.monotonic()
-            sequence = publish(house)
+            sequence = publish(deployment)
             eventually(lambda: side.have("well", sequence), timeout_s=60, what="those that are well")
             slowest.append(max(side.came[f"well{n}"][sequence] for n in range(WELL)) - began)
             return sequence
@@ -89,7 +89,7 @@ def test_receivers_that_hang_together_hold_up_nobody_who_is_well(house: EventHou
         assert max(slowest) < CALL_S / 2, slowest
 
         # They are on probation: a hang now costs the slots of the others nothing at all.
-        client = house._client()
+        client = deployment._client()
         try:
             ids: Any = client.zrange(f"{TENANT}:feeds", 0, -1)
             queues = [client.hget(f"{TENANT}:feed:{one.decode()}", "queue") for one in ids]

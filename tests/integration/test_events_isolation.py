@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import pytest
 
-from tests.chaos.publishing import TOPICS, Publisher
+from tests.chaos.publishers import TOPICS, Publisher
 from tests.chaos.stream import EventStream
 from tests.chaos.stream_judge import ANY, Excuse, Subscribed, judge
-from tests.integration.event_house import EventHouse
+from tests.integration.event_deployment import EventDeployment
 from tests.support.callers import eventually
-from tests.support.house import TOKEN
+from tests.support.deployment import TOKEN
 
 EVENTS: Final = 150
 # An answer in drips takes longer than a call may.
@@ -39,41 +39,43 @@ def told_wrong(view: dict[str, Any]) -> str | None:
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_receivers_that_hang_refuse_or_drip_stop_nobody_else(tmp_path: Path) -> None:
-    with EventHouse(tmp_path, slots=8) as house:
-        publisher = Publisher("publisher", "isolation", [house.api.url], TOKEN, EVENTS, 3)
-        stream = EventStream(house.api, house.subscribers, [publisher], ALL)
+    with EventDeployment(tmp_path, slots=8) as deployment:
+        publisher = Publisher("publisher", "isolation", [deployment.api.url], TOKEN, EVENTS, 3)
+        stream = EventStream(deployment.api, deployment.subscribers, [publisher], ALL)
         stream.subscribe()
         for name, switches in BAD.items():
-            house.subscribers.behave(name, switches)
-            house.subscribers.behave(f"{name}-free", switches)
+            deployment.subscribers.behave(name, switches)
+            deployment.subscribers.behave(f"{name}-free", switches)
         stream.start()
         assert stream.until_heard(60) == []
 
         def received(name: str) -> int:
             places = {
-                (one.topic, one.sequence) for one in house.subscribers.receipts() if one.subscription == name
+                (one.topic, one.sequence)
+                for one in deployment.subscribers.receipts()
+                if one.subscription == name
             }
             return len(places)
 
         eventually(lambda: all(received(name) == EVENTS for name in WELL), timeout_s=60, what="the others")
         bad = [name for name in stream.ids if name not in WELL]
-        shown = {name: house.api.get(f"/api/subscriptions/{stream.ids[name]}") for name in bad}
+        shown = {name: deployment.api.get(f"/api/subscriptions/{stream.ids[name]}") for name in bad}
         assert all(view["counters"].get("delivered", 0) == 0 for view in shown.values()), shown
 
         def all_told() -> bool:
-            views = {name: house.api.get(f"/api/subscriptions/{stream.ids[name]}") for name in bad}
+            views = {name: deployment.api.get(f"/api/subscriptions/{stream.ids[name]}") for name in bad}
             return all(told_wrong(view) for view in views.values())
 
         eventually(all_told, timeout_s=60, what="what is wrong with them to be shown")
-        log = house.api.get(f"/api/subscriptions/{stream.ids['hanging']}/deliveries")["deliveries"]
+        log = deployment.api.get(f"/api/subscriptions/{stream.ids['hanging']}/deliveries")["deliveries"]
         assert log[0]["outcome"] == "failed"
         assert log[0]["latencyMs"] <= 20_000, "a call has its end"
 
         # Well again, they get all of it. Who dripped had taken an event long before its answer was given up.
         for name in bad:
-            house.subscribers.behave(name, {})
+            deployment.subscribers.behave(name, {})
         left = stream.until_delivered(120)
         assert not any(left.values()), left
         published = publisher.heard.events
         excuses = [Excuse(0, float("inf"), name) for name in ("dripping", "dripping-free")]
-        assert judge(ALL, house.subscribers.receipts(), published, excuses).wrong == {}
+        assert judge(ALL, deployment.subscribers.receipts(), published, excuses).wrong == {}

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import pytest
 
-from tests.chaos.publishing import ASSETS, CATEGORIES, Publisher
+from tests.chaos.publishers import ASSETS, CATEGORIES, Publisher
 from tests.chaos.stream import DELIVERY, SUBSCRIBED, EventStream
 from tests.chaos.stream_judge import Excuse, Verdict, judge
 from tests.chaos.subscribers import KINESIS
-from tests.integration.event_house import DELIVERERS, EventHouse
-from tests.support.house import TOKEN
+from tests.integration.event_deployment import DELIVERERS, EventDeployment
+from tests.support.deployment import TOKEN
 
 EVENTS: Final = 2_000
 SECONDS: Final = 12.0
@@ -31,8 +31,8 @@ _AFTERMATH_S: Final = 6.0
 class Killer:
     """Kills a worker of events every second or so, and the store every now and then."""
 
-    def __init__(self, house: EventHouse) -> None:
-        self._house = house
+    def __init__(self, deployment: EventDeployment) -> None:
+        self._deployment = deployment
         self._random = random.Random(4)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -51,11 +51,11 @@ class Killer:
         while not self._stop.wait(self._random.uniform(0.6, 1.2)):
             began = time.monotonic()
             if self._random.random() < 0.2:
-                self._house.power_cut()
+                self._deployment.power_cut()
                 self.excuses.append(Excuse(began, time.monotonic() + _AFTERMATH_S))
                 self.cuts += 1
             else:
-                part = self._house.parts[self._random.choice(DELIVERERS)]
+                part = self._deployment.parts[self._random.choice(DELIVERERS)]
                 self.kills += part.alive
                 part.kill()
                 self.excuses.append(Excuse(began, time.monotonic() + 1))
@@ -65,13 +65,13 @@ class Killer:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_no_event_is_lost_or_out_of_order_while_workers_and_the_store_are_killed(tmp_path: Path) -> None:
-    with EventHouse(tmp_path, aws=True) as house:
-        publisher = Publisher("publisher", "kills", [house.api.url], TOKEN, EVENTS, SECONDS)
-        stream = EventStream(house.api, house.subscribers, [publisher], WHO)
+    with EventDeployment(tmp_path, aws=True) as deployment:
+        publisher = Publisher("publisher", "kills", [deployment.api.url], TOKEN, EVENTS, SECONDS)
+        stream = EventStream(deployment.api, deployment.subscribers, [publisher], WHO)
         stream.subscribe()
         for name in ("whole", "names"):  # so that there is always something under way to be broken off
-            house.subscribers.behave(name, {"latency_s": RECEIVING_S})
-        killer = Killer(house)
+            deployment.subscribers.behave(name, {"latency_s": RECEIVING_S})
+        killer = Killer(deployment)
         stream.start()
         killer.start()
         try:
@@ -79,10 +79,10 @@ def test_no_event_is_lost_or_out_of_order_while_workers_and_the_store_are_killed
         finally:
             killer.stop()
         left = stream.until_delivered(120)
-        verdict = judged(house, stream, killer)
+        verdict = judged(deployment, stream, killer)
         facts: dict[str, Any] = {"kills": killer.kills, "power cuts": killer.cuts, **verdict.counted}
-        assert (problems, verdict.wrong) == ([], {}), f"{facts}\n{house.report()}"
-        assert not any(left.values()), f"{left} {facts}\n{house.report()}"
+        assert (problems, verdict.wrong) == ([], {}), f"{facts}\n{deployment.report()}"
+        assert not any(left.values()), f"{left} {facts}\n{deployment.report()}"
         assert stream.problems() == []
         assert killer.kills >= 5
         assert killer.cuts >= 1, facts
@@ -92,11 +92,11 @@ def test_no_event_is_lost_or_out_of_order_while_workers_and_the_store_are_killed
         print(facts)  # noqa: T201 - for whoever wants to know (-s)
 
 
-def judged(house: EventHouse, stream: EventStream, killer: Killer) -> Verdict:
-    ended = [at for name in DELIVERERS for at in house.parts[name].ended]
+def judged(deployment: EventDeployment, stream: EventStream, killer: Killer) -> Verdict:
+    ended = [at for name in DELIVERERS for at in deployment.parts[name].ended]
     excuses = [*killer.excuses, *(Excuse(at - 2.5, at) for at in ended)]
     published = stream.publishers[0].heard.events
-    return judge(WHO, house.subscribers.receipts(), published, excuses, own=[DELIVERY])
+    return judge(WHO, deployment.subscribers.receipts(), published, excuses, own=[DELIVERY])
 
 
 def test_both_kinds_of_subscription_are_among_them() -> None:

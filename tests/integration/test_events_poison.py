@@ -9,16 +9,16 @@ from typing import Any, Final
 
 import pytest
 
-from tests.integration.event_house import EventHouse
+from tests.integration.event_deployment import EventDeployment
 from tests.support.callers import eventually
-from tests.support.house import TENANT
+from tests.support.deployment import TENANT
 from tests.support.receiver import Got, Receiver, Reply
 
 TOPIC: Final = "asset-operations"
 EVENTS: Final = 3_000
 CALL: Final = 250
 WAITING: Final = 1_950  # for a retry already
-FULL: Final = 4_000  # app/events/feeds/lua: events that wait for a retry, and nothing new is begun while first tries fail
+FULL: Final = 4_000  # app/events/consumers/lua: events that wait for a retry, and nothing new is begun while first tries fail
 TICKS: Final = 5
 
 
@@ -26,11 +26,11 @@ def poison(got: Got) -> bool:
     return int(got.headers["x-mediaops-sequence"]) % 5 == 0
 
 
-class Feed:
+class Consumer:
     """A subscription as the store has it."""
 
-    def __init__(self, house: EventHouse, subscription_id: str) -> None:
-        self._client = house._client()
+    def __init__(self, deployment: EventDeployment, subscription_id: str) -> None:
+        self._client = deployment._client()
         self.key = f"{TENANT}:feed:{subscription_id}"
 
     def close(self) -> None:
@@ -55,7 +55,7 @@ class Feed:
         )
 
     def pass_ticks(self) -> None:
-        """Until the tick of the feeds has been taken so often."""
+        """Until the tick of the consumers has been taken so often."""
         key, seen = f"{TENANT}:tick:feeds", set()
 
         def ticked() -> bool:
@@ -66,24 +66,24 @@ class Feed:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[EventHouse]:
-    with EventHouse(tmp_path) as opened:
+def deployment(tmp_path: Path) -> Iterator[EventDeployment]:
+    with EventDeployment(tmp_path) as opened:
         yield opened
 
 
-def publish(house: EventHouse, count: int) -> None:
+def publish(deployment: EventDeployment, count: int) -> None:
     for first in range(0, count, CALL):
         events = [
             {"eventName": "asset-updated", "originator": "test", "versions": ["1.0"], "assetId": number}
             for number in range(first, min(first + CALL, count))
         ]
-        house.api.post(f"/api/events/{TOPIC}", events)
+        deployment.api.post(f"/api/events/{TOPIC}", events)
 
 
 @pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_events_that_are_never_taken_hold_up_no_other_and_wake_nobody(house: EventHouse) -> None:
+def test_events_that_are_never_taken_hold_up_no_other_and_wake_nobody(deployment: EventDeployment) -> None:
     with ExitStack() as stack:
         receiver = stack.enter_context(Receiver(lambda got: Reply(503 if poison(got) else 200)))
         body = {
@@ -92,43 +92,43 @@ def test_events_that_are_never_taken_hold_up_no_other_and_wake_nobody(house: Eve
             "ordered": False,
             "inFlight": 10,
         }
-        subscription_id = house.api.post("/api/subscriptions", body)["id"]
-        feed = Feed(house, subscription_id)
-        stack.callback(feed.close)
-        feed.put_off(WAITING)
-        publish(house, EVENTS)
+        subscription_id = deployment.api.post("/api/subscriptions", body)["id"]
+        consumer = Consumer(deployment, subscription_id)
+        stack.callback(consumer.close)
+        consumer.put_off(WAITING)
+        publish(deployment, EVENTS)
 
         def good() -> int:
             return len({got.headers["webhook-id"] for got in list(receiver.got) if not poison(got)})
 
         eventually(lambda: good() == EVENTS * 4 // 5, timeout_s=120, what="all that can be taken")
-        view = house.api.get(f"/api/subscriptions/{subscription_id}")
+        view = deployment.api.get(f"/api/subscriptions/{subscription_id}")
         assert view["parked"] <= EVENTS // 5
         assert view["state"] == "active"
 
-        house.api.post(f"/api/subscriptions/{subscription_id}/pause")
+        deployment.api.post(f"/api/subscriptions/{subscription_id}/pause")
         eventually(
-            lambda: house.api.get(f"/api/subscriptions/{subscription_id}")["state"] == "paused",
+            lambda: deployment.api.get(f"/api/subscriptions/{subscription_id}")["state"] == "paused",
             what="the pause",
         )
-        feed.pass_ticks()  # a worker that had it lets it go
-        feed.put_off()
-        house.api.post(f"/api/subscriptions/{subscription_id}/resume")
-        feed.pass_ticks()
-        before = feed.wakes
-        feed.pass_ticks()
-        assert feed.wakes == before
-        publish(house, 1)
+        consumer.pass_ticks()  # a worker that had it lets it go
+        consumer.put_off()
+        deployment.api.post(f"/api/subscriptions/{subscription_id}/resume")
+        consumer.pass_ticks()
+        before = consumer.wakes
+        consumer.pass_ticks()
+        assert consumer.wakes == before
+        publish(deployment, 1)
         eventually(lambda: good() == EVENTS * 4 // 5 + 1, what="what is new")
-        feed.pass_ticks()
-        assert feed.wakes - before == 1
+        consumer.pass_ticks()
+        assert consumer.wakes - before == 1
 
         # So many that nothing is begun while first tries fail: it is woken once, and rests then.
-        feed.put_off(FULL)
-        feed.first_tries_fail()
-        before = feed.wakes
+        consumer.put_off(FULL)
+        consumer.first_tries_fail()
+        before = consumer.wakes
         for _ in range(3):
-            publish(house, CALL)
-            feed.pass_ticks()
-        assert feed.wakes - before == 1
+            publish(deployment, CALL)
+            consumer.pass_ticks()
+        assert consumer.wakes - before == 1
         assert good() == EVENTS * 4 // 5 + 1

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import pytest
 
-from tests.chaos.publishing import ASSETS, CATEGORIES
+from tests.chaos.publishers import ASSETS, CATEGORIES
 from tests.chaos.stream import DELIVERY
 from tests.chaos.stream_judge import Published, Receipt, Subscribed, judge
-from tests.integration.event_house import EventHouse
+from tests.integration.event_deployment import EventDeployment
 from tests.support.callers import eventually
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(200)]
@@ -23,16 +23,16 @@ _numbers = itertools.count()
 
 
 class Desk:
-    """Publishes, subscribes and looks, on the house's API."""
+    """Publishes, subscribes and looks, on the deployment's API."""
 
-    def __init__(self, house: EventHouse) -> None:
-        self.house = house
-        self.api = house.api
+    def __init__(self, deployment: EventDeployment) -> None:
+        self.deployment = deployment
+        self.api = deployment.api
         self.published: list[Published] = []
 
     def subscribe(self, name: str, topic: str, *names: str, **more: Any) -> str:
         wanted = {"topic": topic, "eventNames": list(names)} if names else {"topic": topic}
-        body = {"name": name, "topics": [wanted], "sink": self.house.subscribers.sink(name), **more}
+        body = {"name": name, "topics": [wanted], "sink": self.deployment.subscribers.sink(name), **more}
         return str(self.api.post("/api/subscriptions", body)["id"])
 
     def publish(self, topic: str, count: int) -> None:
@@ -48,7 +48,7 @@ class Desk:
             count -= len(bodies)
 
     def receipts(self, name: str) -> list[Receipt]:
-        return [one for one in self.house.subscribers.receipts() if one.subscription == name]
+        return [one for one in self.deployment.subscribers.receipts() if one.subscription == name]
 
     def until_received(self, name: str, count: int) -> list[Receipt]:
         eventually(lambda: len(self.receipts(name)) >= count, what=f"{count} events to come to {name}")
@@ -88,15 +88,15 @@ def _event(topic: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHouse]:
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventDeployment]:
     directory = tmp_path_factory.mktemp("retention")
-    with EventHouse(directory, MEDIAOPS_EVENTS_KEEP_LENGTH=str(KEPT)) as house:
-        yield house
+    with EventDeployment(directory, MEDIAOPS_EVENTS_KEEP_LENGTH=str(KEPT)) as deployment:
+        yield deployment
 
 
 @pytest.fixture
-def desk(house: EventHouse) -> Desk:
-    return Desk(house)
+def desk(deployment: EventDeployment) -> Desk:
+    return Desk(deployment)
 
 
 def test_what_a_paused_subscription_has_missed_is_told_and_shown(desk: Desk) -> None:
@@ -147,10 +147,10 @@ def test_one_whose_receiver_is_down_for_too_long_is_told_too_and_goes_on_by_itse
     down = desk.subscribe("down", CATEGORIES, start="beginning")
     desk.publish(CATEGORIES, BEFORE)
     desk.until_received("down", BEFORE)
-    desk.house.subscribers.behave("down", {"status": 503})
+    desk.deployment.subscribers.behave("down", {"status": 503})
     desk.publish(CATEGORIES, MEANWHILE)
     eventually(lambda: desk.view(down)["lastError"], what="its failing to be shown")
-    desk.house.subscribers.behave("down", {})
+    desk.deployment.subscribers.behave("down", {})
     view = desk.until_nothing_is_left(down)
     first, last = desk.gone(CATEGORIES)
     assert [(one["from"], one["to"]) for one in view["missed"]] == [(first, last)]

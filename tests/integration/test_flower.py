@@ -15,24 +15,26 @@ import requests
 from app.local.layout import free_port
 from tests.integration.plan import Match, soon
 from tests.support.callers import eventually
+from tests.support.deployment import QUICK, TENANT, Deployment
 from tests.support.events import EventLog
-from tests.support.house import QUICK, TENANT, House
-from tests.support.parts import ROOT
+from tests.support.processes import ROOT
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(300)]
 PASSWORD = "flower-password"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     # Failures are to be seen one by one: no breaker holds them back.
-    with House(tmp_path_factory.mktemp("flower"), **QUICK, MEDIAOPS_BREAKER_THRESHOLD="100") as house:
-        yield house
+    with Deployment(
+        tmp_path_factory.mktemp("flower"), **QUICK, MEDIAOPS_BREAKER_THRESHOLD="100"
+    ) as deployment:
+        yield deployment
 
 
 @pytest.fixture
-def events(house: House) -> Iterator[EventLog]:
-    log = EventLog(house.server.broker_url, f"{TENANT}:").start()
+def events(deployment: Deployment) -> Iterator[EventLog]:
+    log = EventLog(deployment.server.broker_url, f"{TENANT}:").start()
     yield log
     log.stop()
 
@@ -57,8 +59,10 @@ def ended(events: EventLog, name: str, kind: str) -> list[dict[str, Any]]:
     return [task for task in about(events, name) if task["kinds"][-1] == kind]
 
 
-def test_arguments_and_results_name_the_match_and_what_is_sent(house: House, events: EventLog) -> None:
-    match = Match(house.api).in_step()
+def test_arguments_and_results_name_the_match_and_what_is_sent(
+    deployment: Deployment, events: EventLog
+) -> None:
+    match = Match(deployment.api).in_step()
     title = match.event()["name"]
     eventually(lambda: len(ended(events, title, "succeeded")) == 4, what="two chains to be told of")
     lines = {f"{kind} of {title} (PATCH {match.media})" for kind in ("booking", "source")}
@@ -74,11 +78,11 @@ def test_arguments_and_results_name_the_match_and_what_is_sent(house: House, eve
 
 
 def test_a_delivery_that_fails_is_a_retry_with_its_reason_and_one_that_is_rejected_a_failure(
-    house: House, events: EventLog
+    deployment: Deployment, events: EventLog
 ) -> None:
-    match = Match(house.api).in_step()
+    match = Match(deployment.api).in_step()
     title = match.event()["name"]
-    house.avos.fault("status", media=match.media, status=500, on="patch")
+    deployment.avos.fault("status", media=match.media, status=500, on="patch")
     match.move(soon(hours=7))
     eventually(lambda: ended(events, title, "retried"), what="a retry")
     [*_, task] = ended(events, title, "retried")
@@ -88,30 +92,30 @@ def test_a_delivery_that_fails_is_a_retry_with_its_reason_and_one_that_is_reject
     assert "tried again after" in task["exception"]
     assert "Traceback" not in str(task["traceback"])
 
-    house.avos.fault("status", media=match.media, status=500, on="get")
+    deployment.avos.fault("status", media=match.media, status=500, on="get")
     eventually(
         lambda: [t for t in ended(events, title, "retried") if t["name"] == "live.get_last_modified"],
         what="a retry whose GET has failed",
     )
 
-    house.avos.well(match.media)
-    house.avos.fault("status", media=match.media, status=400, on="patch")
+    deployment.avos.well(match.media)
+    deployment.avos.fault("status", media=match.media, status=400, on="patch")
     match.move(soon(hours=8))
     eventually(lambda: ended(events, title, "failed"), what="a failure")
     [*_, task] = ended(events, title, "failed")
     assert task["exception"].startswith("rejected, a person must look: ")
-    house.avos.well(match.media)
+    deployment.avos.well(match.media)
 
 
-def test_one_that_is_superseded_says_so(house: House, events: EventLog) -> None:
-    match = Match(house.api).in_step()
+def test_one_that_is_superseded_says_so(deployment: Deployment, events: EventLog) -> None:
+    match = Match(deployment.api).in_step()
     title = match.event()["name"]
-    house.avos.control(latencyMs={"get": 500})
+    deployment.avos.control(latencyMs={"get": 500})
     first = match.move(soon(hours=7))
     eventually(lambda: about(events, title), what="the first to begin")
     match.move(soon(hours=8))
-    house.avos.control(latencyMs=0)
-    house.api.all_become(first, "superseded")
+    deployment.avos.control(latencyMs=0)
+    deployment.api.all_become(first, "superseded")
     line = f"booking of {title} (PATCH {match.media})"
     eventually(
         lambda: [
@@ -121,37 +125,37 @@ def test_one_that_is_superseded_says_so(house: House, events: EventLog) -> None:
     )
 
 
-def test_a_tick_without_work_is_not_a_task_and_the_retry_is(house: House, events: EventLog) -> None:
-    house.settle()
+def test_a_tick_without_work_is_not_a_task_and_the_retry_is(deployment: Deployment, events: EventLog) -> None:
+    deployment.settle()
     before = len(tasks(events))
     eventually(
         lambda: len([t for t in tasks(events).values() if t.get("name") == "ticks.retry_failed"]) >= 4,
         what="four retries",
     )
     names = Counter(task["name"] for task in list(tasks(events).values())[before:])
-    assert set(names) <= {"ticks.retry_failed", "ticks.audit_feeds"}, names
+    assert set(names) <= {"ticks.retry_failed", "ticks.audit_consumers"}, names
     one = next(task for task in tasks(events).values() if task.get("name") == "ticks.retry_failed")
     assert one["kinds"] == ["received", "started", "succeeded"]
     assert one["result"] == "0 expired, 0 due again, 0 promoted"
 
 
-def test_nothing_is_told_of_a_task_that_did_not_run(house: House, events: EventLog) -> None:
-    matches = [Match(house.api, kick_off=soon(hours=6)).in_step() for _ in range(4)]
-    house.avos.control(latencyMs={"get": 100, "patch": 100})
+def test_nothing_is_told_of_a_task_that_did_not_run(deployment: Deployment, events: EventLog) -> None:
+    matches = [Match(deployment.api, kick_off=soon(hours=6)).in_step() for _ in range(4)]
+    deployment.avos.control(latencyMs={"get": 100, "patch": 100})
     for number in range(6):
         for match in matches:
             match.move(soon(hours=6, seconds=number + 1))
-        house.parts["live1" if number % 2 else "live2"].kill()
-        house.wait_ready("live1", "live2")
-    house.avos.control(latencyMs=0)
-    house.settle()
+        deployment.parts["live1" if number % 2 else "live2"].kill()
+        deployment.wait_ready("live1", "live2")
+    deployment.avos.control(latencyMs=0)
+    deployment.settle()
     for task in tasks(events).values():
         assert task["kinds"][:2] == ["received", "started"], task
 
 
-def test_flowers_search_finds_a_match_by_its_name(house: House, tmp_path: Path) -> None:
+def test_flowers_search_finds_a_match_by_its_name(deployment: Deployment, tmp_path: Path) -> None:
     port = free_port()
-    environ = house._environment() | {
+    environ = deployment._environment() | {
         "MEDIAOPS_FLOWER_PORT": str(port),
         "MEDIAOPS_FLOWER_PASSWORD": PASSWORD,
     }
@@ -175,12 +179,12 @@ def test_flowers_search_finds_a_match_by_its_name(house: House, tmp_path: Path) 
             return tasks
 
         def listens() -> bool:
-            Match(house.api).in_step()
+            Match(deployment.api).in_step()
             return bool(found('"booking"'))
 
         # Its pages answer before it hears of tasks, and what it hasn't heard it never shows.
         eventually(listens, what="Flower to hear of tasks")
-        match, other = Match(house.api).in_step(), Match(house.api).in_step()
+        match, other = Match(deployment.api).in_step(), Match(deployment.api).in_step()
         title = match.event()["name"]
         eventually(lambda: len(found(f'"{title}"')) == 4, what="the match to be found")
         eventually(

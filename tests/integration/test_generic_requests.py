@@ -11,64 +11,64 @@ import pytest
 from tests.integration.plan import Match, soon
 from tests.support import checker
 from tests.support.callers import Answer
-from tests.support.house import House
+from tests.support.deployment import Deployment
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("house")]
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("deployment")]
 
 
-def send(house: House, method: str, path: str, key: str | None = None, **more: Any) -> Answer:
+def send(deployment: Deployment, method: str, path: str, key: str | None = None, **more: Any) -> Answer:
     headers = {"Idempotency-Key": key} if key else None
-    return house.api.call(
+    return deployment.api.call(
         "POST", "/api/custom/requests", {"method": method, "path": path, **more}, headers=headers
     )
 
 
-def test_other_methods_are_sent_as_they_are_in_the_order_of_their_lane(house: House) -> None:
+def test_other_methods_are_sent_as_they_are_in_the_order_of_their_lane(deployment: Deployment) -> None:
     lane = f"lane-{uuid.uuid4().hex}"
     path = f"/external/things/{lane}"
-    house.avos.control(latencyMs={"post": 150, "put": 80, "delete": 0})
+    deployment.avos.control(latencyMs={"post": 150, "put": 80, "delete": 0})
     odd = {"empty": [], "large": 2**60 + 1, "nothing": None, "text": "é\u2028"}
     calls = [("POST", path, odd), ("PUT", path, {"n": 2}), ("POST", f"{path}/x", []), ("DELETE", path, None)]
     ids = []
     for method, to, body in calls:
         more: dict[str, Any] = {} if body is None else {"body": body}
-        answer = send(house, method, to, lane=lane, **more)
+        answer = send(deployment, method, to, lane=lane, **more)
         ids += answer.expect(202)["requestIds"]
         assert answer.headers["Location"] == f"/api/custom/requests/{ids[-1]}"
-    house.api.all_become(ids, "delivered")
+    deployment.api.all_become(ids, "delivered")
 
-    journal = [entry for entry in house.avos.journal() if lane in entry["path"]]
+    journal = [entry for entry in deployment.avos.journal() if lane in entry["path"]]
     assert [(entry["method"], entry["path"], entry["body"]) for entry in journal] == calls
     for before, after in itertools.pairwise(journal):
         assert before["answered"] <= after["arrived"], "one at a time"
 
 
-def test_the_requirements_own_patch_is_sent_with_a_fresh_last_modified(house: House) -> None:
-    match = Match(house.api).in_step()
-    before = house.avos.journal()[-1]["seq"]
+def test_the_requirements_own_patch_is_sent_with_a_fresh_last_modified(deployment: Deployment) -> None:
+    match = Match(deployment.api).in_step()
+    before = deployment.avos.journal()[-1]["seq"]
     body = {"bookingStartTime": "2026-11-21T18:00:00Z", "lastModified": "2020-01-01T00:00:00Z"}
-    answer = send(house, "PATCH", f"/external/contentMedia/live/{match.media}", body=body)
-    house.api.all_become(answer.expect(202)["requestIds"], "delivered")
-    read, patch = house.avos.journal(match.media, before)
+    answer = send(deployment, "PATCH", f"/external/contentMedia/live/{match.media}", body=body)
+    deployment.api.all_become(answer.expect(202)["requestIds"], "delivered")
+    read, patch = deployment.avos.journal(match.media, before)
     assert (read["method"], patch["method"]) == ("GET", "PATCH")
     assert patch["body"]["bookingStartTime"] == body["bookingStartTime"]
     assert patch["body"]["lastModified"] not in (None, body["lastModified"])
 
 
-def test_a_generic_patch_joins_the_lane_of_its_content_media(house: House) -> None:
-    match = Match(house.api).in_step()
-    before = house.avos.journal()[-1]["seq"]
-    house.avos.control(match.media, latencyMs=100)
+def test_a_generic_patch_joins_the_lane_of_its_content_media(deployment: Deployment) -> None:
+    match = Match(deployment.api).in_step()
+    before = deployment.avos.journal()[-1]["seq"]
+    deployment.avos.control(match.media, latencyMs=100)
     path = f"/external/contentMedia/live/{match.media}"
     first = match.move(soon(hours=6))
-    patch = send(house, "PATCH", path.replace("contentMedia", "contentmedia"), body={"title": "Derby"})
-    barrier = send(house, "POST", f"{path}/notes", body={"text": "moved"})
+    patch = send(deployment, "PATCH", path.replace("contentMedia", "contentmedia"), body={"title": "Derby"})
+    barrier = send(deployment, "POST", f"{path}/notes", body={"text": "moved"})
     last = match.move(soon(hours=7))
     ids = first + patch.expect(202)["requestIds"] + barrier.expect(202)["requestIds"] + last
-    records = house.api.all_become(ids, "delivered", "superseded")
+    records = deployment.api.all_become(ids, "delivered", "superseded")
 
     assert {record["lane"] for record in records} == {match.media.casefold()}
-    journal = house.avos.journal(match.media, before)
+    journal = deployment.avos.journal(match.media, before)
     assert checker.side_by_side(journal) == []
     assert checker.unread(journal) == []
     writes = [(e["method"], e["path"], e["body"].get("title")) for e in journal if e["method"] != "GET"]
@@ -76,34 +76,36 @@ def test_a_generic_patch_joins_the_lane_of_its_content_media(house: House) -> No
     assert writes[-2:] == [("POST", f"{path}/notes", None), ("PATCH", path, None)], (
         "the barrier waits and holds"
     )
-    state = house.avos.state(match.media)["fields"]
+    state = deployment.avos.state(match.media)["fields"]
     assert state["title"] == "Derby"
 
 
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 502}])
-def test_a_post_whose_answer_is_lost_is_parked_not_repeated(house: House, fault: dict[str, Any]) -> None:
+def test_a_post_whose_answer_is_lost_is_parked_not_repeated(
+    deployment: Deployment, fault: dict[str, Any]
+) -> None:
     path = f"/external/things/{uuid.uuid4().hex}"
-    house.avos.control(faults=[fault | {"when": "after", "on": "post", "path": path}])
-    [request_id] = send(house, "POST", path, body={"n": 1}).expect(202)["requestIds"]
-    assert house.api.becomes(request_id, "rejected")["error"]["code"] == "unknown_outcome"
-    assert len([entry for entry in house.avos.journal() if entry["path"] == path]) == 1
+    deployment.avos.control(faults=[fault | {"when": "after", "on": "post", "path": path}])
+    [request_id] = send(deployment, "POST", path, body={"n": 1}).expect(202)["requestIds"]
+    assert deployment.api.becomes(request_id, "rejected")["error"]["code"] == "unknown_outcome"
+    assert len([entry for entry in deployment.avos.journal() if entry["path"] == path]) == 1
 
 
-def test_the_same_idempotency_key_is_the_same_request(house: House) -> None:
+def test_the_same_idempotency_key_is_the_same_request(deployment: Deployment) -> None:
     path = f"/external/things/{uuid.uuid4().hex}"
     key = uuid.uuid4().hex
-    first = send(house, "POST", path, key, body={"n": 1})
+    first = send(deployment, "POST", path, key, body={"n": 1})
     [request_id] = first.expect(202)["requestIds"]
-    house.api.becomes(request_id, "delivered")
-    assert send(house, "POST", path, key, body={"n": 1}).expect(202)["requestIds"] == [request_id]
-    assert send(house, "POST", path, key, body={"n": 2}).status == 422
-    assert [entry["body"] for entry in house.avos.journal() if entry["path"] == path] == [{"n": 1}]
+    deployment.api.becomes(request_id, "delivered")
+    assert send(deployment, "POST", path, key, body={"n": 1}).expect(202)["requestIds"] == [request_id]
+    assert send(deployment, "POST", path, key, body={"n": 2}).status == 422
+    assert [entry["body"] for entry in deployment.avos.journal() if entry["path"] == path] == [{"n": 1}]
 
 
-def test_planning_may_repeat_a_call_with_its_key(house: House) -> None:
-    match = Match(house.api).in_step()
+def test_planning_may_repeat_a_call_with_its_key(deployment: Deployment) -> None:
+    match = Match(deployment.api).in_step()
     match.kick_off = soon(hours=9)
     key = {"Idempotency-Key": uuid.uuid4().hex}
     url = f"/api/custom/events/ev-{match.name}"
-    answers = [house.api.call("PUT", url, match.event(), headers=key).expect(200) for _ in range(2)]
+    answers = [deployment.api.call("PUT", url, match.event(), headers=key).expect(200) for _ in range(2)]
     assert answers[0]["requestIds"] == answers[1]["requestIds"] != []

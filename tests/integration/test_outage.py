@@ -11,7 +11,7 @@ import pytest
 from tests.integration.plan import Match, soon, text
 from tests.support import checker
 from tests.support.callers import eventually
-from tests.support.house import House
+from tests.support.deployment import Deployment
 
 pytestmark = [
     pytest.mark.processes,
@@ -22,58 +22,60 @@ pytestmark = [
 
 
 def test_what_failed_while_avos_was_away_is_delivered_when_it_is_back(tmp_path: Path) -> None:
-    with House(tmp_path) as house:
-        matches = [Match(house.api).in_step() for _ in range(5)]
-        new = Match(house.api).plan()
-        before = house.avos.journal()[-1]["seq"]
+    with Deployment(tmp_path) as deployment:
+        matches = [Match(deployment.api).in_step() for _ in range(5)]
+        new = Match(deployment.api).plan()
+        before = deployment.avos.journal()[-1]["seq"]
         back = time.monotonic() + 35
-        house.avos.control(down="refuse", downForS=35)
+        deployment.avos.control(down="refuse", downForS=35)
 
         moved = {match.media: match.move(soon(hours=6))[0] for match in matches}
         registered = new.register()
-        eventually(lambda: len(house.api.requests(state="failed")) >= 3, what="the failed table to fill")
-        eventually(lambda: avos(house)["state"] == "open", what="the breaker to open")
-        assert avos(house)["reason"] == "connect_failed"
+        eventually(lambda: len(deployment.api.requests(state="failed")) >= 3, what="the failed table to fill")
+        eventually(lambda: avos(deployment)["state"] == "open", what="the breaker to open")
+        assert avos(deployment)["reason"] == "connect_failed"
         everything = {*moved.values(), *registered}
         eventually(
-            lambda: ids(house, "failed") | ids(house, "pending") == everything,
+            lambda: ids(deployment, "failed") | ids(deployment, "pending") == everything,
             what="the rest to wait behind it",
         )
-        failed = ids(house, "failed", error="connect_failed")
-        eventually(lambda: tries(house, failed) >= len(failed) + 2, timeout_s=40, what="probes")
+        failed = ids(deployment, "failed", error="connect_failed")
+        eventually(lambda: tries(deployment, failed) >= len(failed) + 2, timeout_s=40, what="probes")
 
         goes_on = matches[1]  # planning doesn't wait
         first, last = moved[goes_on.media], goes_on.move(soon(hours=7))[0]
         wanted = [*(set(moved.values()) - {first}), last, *registered]
-        assert house.api.becomes(first, "superseded")["supersededBy"] == last
+        assert deployment.api.becomes(first, "superseded")["supersededBy"] == last
         assert time.monotonic() < back, "too slow a machine: AVOS is back already"
-        assert house.avos.journal(after=before) == [], "it was away"
+        assert deployment.avos.journal(after=before) == [], "it was away"
 
-        records = house.api.all_become(wanted, "delivered", timeout_s=60)
+        records = deployment.api.all_become(wanted, "delivered", timeout_s=60)
         assert time.monotonic() - back < 20, "the next probe brings it"
-        eventually(lambda: avos(house)["state"] == "closed", what="the breaker to close")
+        eventually(lambda: avos(deployment)["state"] == "closed", what="the breaker to close")
         failures = [one for record in records for one in record["attempts"] if one["outcome"] == "failed"]
         assert len(failures) <= len(wanted) + 16, "after its first failure, only probes at a growing distance"
-        journal = house.avos.journal(after=before)
+        journal = deployment.avos.journal(after=before)
         assert [e["method"] for e in journal].count("GET") == len(wanted), "one GET …"
         assert [e["method"] for e in journal].count("PATCH") == len(wanted), "… and one PATCH each"
         assert checker.unread(journal) == checker.side_by_side(journal) == []
         for match in [*matches, new]:
-            assert house.avos.state(match.media)["fields"]["bookingPreKOStartTime"] == text(match.kick_off)
-        told = [one["eventName"] for one in house.happenings() if one.get("requestId") in wanted]
+            assert deployment.avos.state(match.media)["fields"]["bookingPreKOStartTime"] == text(
+                match.kick_off
+            )
+        told = [one["eventName"] for one in deployment.happenings() if one.get("requestId") in wanted]
         assert told.count("sync-delivered") == len(wanted)
         assert told.count("sync-failed") == told.count("sync-recovered") > 0, "each told once"
-        assert house.restarts() == {}, house.report()
+        assert deployment.restarts() == {}, deployment.report()
 
 
-def avos(house: House) -> dict[str, Any]:
-    [destination] = house.api.get("/api/custom/destinations")["destinations"]
+def avos(deployment: Deployment) -> dict[str, Any]:
+    [destination] = deployment.api.get("/api/custom/destinations")["destinations"]
     return dict(destination)
 
 
-def ids(house: House, state: str, **wanted: str) -> set[str]:
-    return {one["id"] for one in house.api.requests(state=state, **wanted)}
+def ids(deployment: Deployment, state: str, **wanted: str) -> set[str]:
+    return {one["id"] for one in deployment.api.requests(state=state, **wanted)}
 
 
-def tries(house: House, request_ids: set[str]) -> int:
-    return sum(house.api.request(request_id)["attemptCount"] for request_id in request_ids)
+def tries(deployment: Deployment, request_ids: set[str]) -> int:
+    return sum(deployment.api.request(request_id)["attemptCount"] for request_id in request_ids)

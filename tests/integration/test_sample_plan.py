@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.importing import import_files, register, register_all
-from app.cli.shifting import days_to_this_weekend
+from app.cli.importer import import_files, register, register_all
 from app.cli.status import read_status
-from app.client import Client, Refused
+from app.cli.time_shift import days_to_this_weekend
+from app.client import ApiClient, ApiRefused
 from app.platform.clock import utcnow
 from app.settings import Settings
 from deploy.simulators.avos import AvosStandIn
@@ -36,7 +36,7 @@ PLAN = SAMPLE / "plan.ndjson"
 class System:
     """Everything that `up` runs, on free ports."""
 
-    client: Client
+    client: ApiClient
     avos: AvosStandIn
 
     def settled(self) -> bool:
@@ -86,7 +86,7 @@ def system(own_server: RealServer, tenant: str, tmp_path: Path) -> Iterator[Syst
         beat.start()
         served = Served(Settings.load(environ))
         stack.callback(served.stop)
-        client = Client(served.start(), TOKEN)
+        client = ApiClient(served.start(), TOKEN)
         stack.callback(client.close)
         yield System(client, avos)
 
@@ -105,7 +105,7 @@ def test_avos_shows_what_planning_says_field_by_field(system: System) -> None:
     report = register_all(system.client, SAMPLE / "registrations.json")
     assert (report.exit_code, report.accepted) == (0, len(expected.registrations)), report.bad
     for one in expected.refused:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(ApiRefused) as caught:
             register(system.client, one.livestream_id, one.content_media_id)
         assert caught.value.status == one.status, one
         assert one.detail in (None, caught.value.detail), one

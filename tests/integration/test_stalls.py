@@ -13,15 +13,15 @@ import pytest
 from celery import Celery
 
 from app.cli.checks import check_work
+from app.http import create_app
 from app.local.programs import beat_command, worker_command
 from app.platform.dispatch import EVENTS
 from app.platform.keys import Keys
 from app.settings import Settings
 from app.system import build
-from app.watch.judging import Report
-from app.web import create_app
+from app.watch.evaluation import Report
 from tests.support.callers import eventually
-from tests.support.parts import Part
+from tests.support.processes import Part
 from tests.support.server import RealServer
 from tests.support.worker import ROOT
 

@@ -15,7 +15,7 @@ from redis import Redis
 from app.local.layout import free_port
 from app.local.programs import api_command, worker_command
 from tests.support.callers import Api, eventually
-from tests.support.parts import Part
+from tests.support.processes import Part
 from tests.support.server import RealServer
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.client import Client
+from app.client import ApiClient
 from app.local.layout import free_port
 from app.settings import Settings
 from tests.support.wait import until
@@ -57,9 +57,9 @@ class Up:
         until(there, timeout_s=100, what="up to be up")
         return self
 
-    def client(self) -> Client:
+    def client(self) -> ApiClient:
         settings = Settings.load(self.environ)
-        return Client(settings.api_url, settings.api_token)
+        return ApiClient(settings.api_url, settings.api_token)
 
     def pid(self, program: str) -> int:
         """By supervisor's log: the newest process of this program."""

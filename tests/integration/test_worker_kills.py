@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.judging import judgement
 from tests.integration.load import Load
 from tests.integration.plan import Match, soon
+from tests.integration.verdicts import judgement
 from tests.support import checker
 from tests.support.callers import eventually
+from tests.support.deployment import LEASE_S, LIVE, QUICK, TENANT, Deployment
 from tests.support.events import EventLog
-from tests.support.house import LEASE_S, LIVE, QUICK, TENANT, House
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(300)]
 FORMS = [
@@ -24,14 +24,14 @@ FORMS = [
 
 
 @pytest.fixture(scope="module", params=FORMS)
-def chained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """A house for each form of the chain: handed over in the worker, or sent through the broker."""
+def chained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A deployment for each form of the chain: handed over in the worker, or sent through the broker."""
     directory = tmp_path_factory.mktemp(f"chain-{request.param}")
-    with House(directory, **QUICK, MEDIAOPS_INLINE_CHAIN=request.param) as house:
-        yield house
+    with Deployment(directory, **QUICK, MEDIAOPS_INLINE_CHAIN=request.param) as deployment:
+        yield deployment
 
 
-def test_a_patch_is_two_tasks_in_a_chain(chained: House) -> None:
+def test_a_patch_is_two_tasks_in_a_chain(chained: Deployment) -> None:
     events = EventLog(chained.server.broker_url, f"{TENANT}:").start()
 
     def links() -> dict[str, str]:
@@ -60,7 +60,7 @@ def test_a_patch_is_two_tasks_in_a_chain(chained: House) -> None:
 
 
 def test_workers_killed_in_the_middle_of_patches_lose_nothing_and_put_nothing_old_back(
-    chained: House,
+    chained: Deployment,
 ) -> None:
     kills = 20
     matches = [Match(chained.api, kick_off=soon(hours=6)).in_step() for _ in range(10)]
@@ -89,7 +89,7 @@ def test_workers_killed_in_the_middle_of_patches_lose_nothing_and_put_nothing_ol
     assert outcomes.count("lease_lost") >= kills // 4, "kills left hardly a trace: they missed"
 
 
-def test_a_worker_that_was_frozen_past_its_lease_puts_nothing_old_back(chained: House) -> None:
+def test_a_worker_that_was_frozen_past_its_lease_puts_nothing_old_back(chained: Deployment) -> None:
     matches = [Match(chained.api, kick_off=soon(hours=6)).in_step() for _ in range(6)]
     chained.avos.control(latencyMs={"get": 60, "patch": 60})
     load = Load(matches, pause_s=0.03).start()
@@ -118,16 +118,18 @@ def test_a_worker_that_was_frozen_past_its_lease_puts_nothing_old_back(chained: 
     assert "lease_lost" in outcomes, "it held nothing when it was frozen"
 
 
-def strike(house: House, name: str) -> None:
+def strike(deployment: Deployment, name: str) -> None:
     """Kill a live worker at a moment when a PATCH is under way (its own, or the other's)."""
-    wait_for_a_patch(house)
-    house.parts[name].kill()
+    wait_for_a_patch(deployment)
+    deployment.parts[name].kill()
 
 
-def wait_for_a_patch(house: House) -> None:
-    after = house.avos.journal()[-1]["seq"]
+def wait_for_a_patch(deployment: Deployment) -> None:
+    after = deployment.avos.journal()[-1]["seq"]
 
     def under_way() -> bool:
-        return any(e["method"] == "PATCH" and e["status"] is None for e in house.avos.journal(after=after))
+        return any(
+            e["method"] == "PATCH" and e["status"] is None for e in deployment.avos.journal(after=after)
+        )
 
     eventually(under_way, what="a PATCH under way")

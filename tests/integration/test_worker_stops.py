@@ -15,11 +15,11 @@ from redis import Redis
 
 from app.platform.dispatch import Envelope
 from app.platform.redis import connect
-from tests.integration.judging import judgement
 from tests.integration.load import Load
 from tests.integration.plan import Match, soon
+from tests.integration.verdicts import judgement
+from tests.support.deployment import LIVE, QUICK, TENANT, Deployment
 from tests.support.events import EventLog
-from tests.support.house import LIVE, QUICK, TENANT, House
 from tests.support.server import RealServer
 from tests.support.wait import until
 from tests.support.worker import WorkerProcess
@@ -121,20 +121,20 @@ def test_what_a_worker_has_not_begun_goes_back_before_it_has_ended_and_is_never_
 
 
 def test_a_rolling_restart_under_load_costs_no_lane_its_lease(tmp_path: Path) -> None:
-    with House(tmp_path, **QUICK) as house:
-        matches = [Match(house.api, kick_off=soon(hours=6)).in_step() for _ in range(20)]
+    with Deployment(tmp_path, **QUICK) as deployment:
+        matches = [Match(deployment.api, kick_off=soon(hours=6)).in_step() for _ in range(20)]
         loads = [Load(part, pause_s=0.1).start() for part in (matches[:10], matches[10:])]
         try:
             for name in itertools.islice(itertools.cycle(LIVE), 10):
-                house.parts[name].stop()
-                house.parts[name].start()
-                house.wait_ready(name)
+                deployment.parts[name].stop()
+                deployment.parts[name].start()
+                deployment.wait_ready(name)
         finally:
             for load in loads:
                 load.stop()
-        house.settle()
-        assert judgement(house, loads) == {}
-        client = connect(house.server.url, timeout_s=10)
+        deployment.settle()
+        assert judgement(deployment, loads) == {}
+        client = connect(deployment.server.url, timeout_s=10)
         counters: Any = client.hgetall(f"{TENANT}:counters")
         client.close()
     assert b"avos:lease_lost" not in counters, "a request was claimed or popped by a worker that then ended"

@@ -16,7 +16,7 @@ PACKAGES: Final = (
     "app/planning",
     "app/registrations",
     "app/avos",
-    "app/events/feeds",
+    "app/events/consumers",
 )
 
 

@@ -30,9 +30,9 @@ _STORIES: Final = {
         "tests/unit/outgoing/test_never_stale.py",
         "tests/contract/test_broken_scripts.py",
     ),
-    "app/events/feeds": (
-        "tests/unit/events/feeds/test_killed_anywhere.py",
-        "tests/contract/test_feed_broken_scripts.py",
+    "app/events/consumers": (
+        "tests/unit/events/consumers/test_killed_anywhere.py",
+        "tests/contract/test_consumer_broken_scripts.py",
     ),
 }
 _UNTRACED: Final = (

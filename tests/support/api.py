@@ -39,10 +39,10 @@ class ApiProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> ApiProcess:
-        command = [sys.executable, "-m", "gunicorn", "-c", "app/web/gunicorn_conf.py"]
+        command = [sys.executable, "-m", "gunicorn", "-c", "app/http/gunicorn_conf.py"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "app.web.wsgi:application()"],
+                [*command, "app.http.wsgi:application()"],
                 cwd=ROOT,
                 env=self._environ,
                 stdout=log,

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery, Task
 
-from workers.handover import ChainLink
+from workers.chains import ChainLink
 
 app = Celery("chain-test")
 app.config_from_object("celeryconfig")

@@ -7,13 +7,13 @@ import time
 from celery import shared_task
 
 from workers.app import app
-from workers.parts import system
-from workers.shown import Shown
+from workers.container import system
+from workers.presentation import ShownTask
 
 __all__ = ["app"]
 
 
-@shared_task(name="live.note", base=Shown)
+@shared_task(name="live.note", base=ShownTask)
 def note(number: int, seconds: float) -> None:
     time.sleep(seconds)
     system().redis.hincrby(f"{system().keys.prefix}noted", str(number), 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
 from app.outgoing.records import RecordReader
 from app.outgoing.store import OutgoingStore, Policy
@@ -109,7 +109,7 @@ class Bench:
         sending = self.store.begin(claim, "lm")
         if sending is None:
             return None
-        assert self.store.finish(claim, Result({"at": "now", "outcome": "x"}, error))
+        assert self.store.finish(claim, AttemptResult({"at": "now", "outcome": "x"}, error))
         return {name: value.decode() for name, value in sending.members}
 
     def run(self, error: AttemptError | None = None) -> dict[str, Any] | None:

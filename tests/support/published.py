@@ -78,7 +78,7 @@ SAMPLES: Final = _samples()
 
 
 def fitting(topic: str, raw: bytes) -> str:
-    """The name of an event that the house itself has logged, which fits the family that is served for it."""
+    """The name of an event that the deployment itself has logged, which fits the family that is served for it."""
     told = json.loads(raw)
     name: str = told["eventName"]
     assert set(told) >= {"eventName", "originator", "tenant", "versions", "timestamp", "guid"}

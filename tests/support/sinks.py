@@ -13,17 +13,17 @@ from typing import Any, ClassVar
 import boto3
 from botocore.config import Config
 
-from app.events.sinks import signing
+from app.events.sinks import signatures
 from app.events.sinks.aws import Aws
 from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.base import Delivery, Sink
 from app.events.sinks.factory import Sinks
 from app.events.sinks.kinesis import record
-from app.platform.guard import Guard
+from app.platform.guard import AddressGuard
 from tests.support.aws import REGION, Door, Entry, Fault, Moto
 from tests.support.receiver import Got, Receiver, Reply
 
-LOOPBACK = Guard(["127.0.0.0/8"])
+LOOPBACK = AddressGuard(["127.0.0.0/8"])
 
 
 def delivery(number: int, entity: str = "", *, event: bytes | None = None, **more: Any) -> Delivery:
@@ -99,7 +99,7 @@ class WebhookSide(FarSide):
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
-        self.signing = signing.first()
+        self.signing = signatures.first()
         self._good: list[bytes] = []
         self.heal()
 

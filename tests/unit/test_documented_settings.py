@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from app.settings.reader import PREFIX, Reader
+from app.settings.reader import PREFIX, SettingsReader
 from tests.support.worker import ROOT
 
 
 def read_settings() -> set[str]:
     """What app/settings reads, found out by reading."""
-    reader = Reader({})
+    reader = SettingsReader({})
     reader.values()
     return {name.removeprefix(PREFIX) for name in reader._read}
 

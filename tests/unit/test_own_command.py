@@ -50,7 +50,7 @@ def test_where_it_is_not_installed_the_module_is_named(environment: Path) -> Non
 
 def test_no_message_spells_it_by_itself() -> None:
     spelled = re.compile(r"""^[^#]*["'(][^"]*`(mediaops-sync|python -m app) """, re.MULTILINE)
-    sources = [path for room in ("cli", "local", "watch") for path in (ROOT / "app" / room).glob("*.py")]
+    sources = [path for folder in ("cli", "local", "watch") for path in (ROOT / "app" / folder).glob("*.py")]
     found = [path.name for path in sources if any(spelled.findall(_without_docstrings(path.read_text())))]
     assert found == []
 

@@ -11,7 +11,7 @@ local function append(topic, name, guid, raw)
   local what = topic .. '|' .. name
   if not told[what] then
     told[what] = true
-    wake_feeds(topic, name, sequence)
+    wake_consumers(topic, name, sequence)
   end
   redis.call('XADD', P .. 'log:' .. topic, 'MAXLEN', '~', int(ctl.log_length or 1000000), int(sequence) .. '-0',
     'event', raw, 'name', name, 'guid', guid, 'at', int(now))

@@ -1,28 +1,28 @@
 -- Who follows a topic is woken in the script that writes to it; where many do, that script only notes that there is news, and
 -- sends one message for all of them.
 --
--- `log:{topic}:listeners` holds the feeds that *listen* to all of a topic, `log:{topic}:listeners:{name}` those that want this
+-- `log:{topic}:listeners` holds the consumers that *listen* to all of a topic, `log:{topic}:listeners:{name}` those that want this
 -- name among others: idle ones that have handled everything there is. One that is awake, worked on, resting, paused or gone
--- isn't in it, so that under load an entry costs a look at keys that aren't there. A member is `{feed id}`, or
--- `{feed id}|name|name|` (the same in the set of each of its names); its score is the sequence up to which it had handled
+-- isn't in it, so that under load an entry costs a look at keys that aren't there. A member is `{consumer id}`, or
+-- `{consumer id}|name|name|` (the same in the set of each of its names); its score is the sequence up to which it had handled
 -- all when it began to listen.
 -- `log:{topic}:news`: name (`*`: of those who want all) → `first latest`: sequences of which not all listeners were told yet.
 -- Whoever of them has a lower score than `latest` is still to be woken, by fan_out.lua.
 -- include: _base.lua
 
 local WAKE_MS = 5000 -- a wake-up that wasn't taken for so long is looked for by the tick
-local AT_MOST = 24 -- feeds that one script wakes (45 to 70 microseconds each)
+local AT_MOST = 24 -- consumers that one script wakes (45 to 70 microseconds each)
 local ALL = '*'
 local wakes_left = AT_MOST
 
--- The message of a feed's n-th wake-up: the same bytes each time, so that it can be looked for in its queue.
+-- The message of a consumer's n-th wake-up: the same bytes each time, so that it can be looked for in its queue.
 local function wake_message(template, id, n)
   local name = id .. '-' .. n
   return fill(template, { ['@@ID1@@'] = name, ['@@TAG@@'] = name, ['@@ARG@@'] = id })
 end
 
--- Note that a feed is awake, and tell a worker. The caller has seen that it may be and isn't.
-local function wake_feed(id, queue)
+-- Note that a consumer is awake, and tell a worker. The caller has seen that it may be and isn't.
+local function wake_consumer(id, queue)
   local key = P .. 'feed:' .. id
   local n = redis.call('HINCRBY', key, 'wakes', 1)
   redis.call('HSET', key, 'wake', int(now), 'notBefore', '')
@@ -39,7 +39,7 @@ end
 
 local function news_key(topic) return P .. 'log:' .. topic .. ':news' end
 
--- A listener's feed, and the names under which it is a member.
+-- A listener's consumer, and the names under which it is a member.
 local function read_listener(member)
   local id, rest = string.match(member, '^([^|]+)(.*)$')
   if rest == '' then return id, { ALL } end
@@ -78,7 +78,7 @@ local function wake_listener(topic, member, score, sequence)
   end
   -- It may have been woken through another of its topics since.
   if f[1] == 'active' and (f[2] or '') == '' and (f[3] or '') == '' and (f[4] or '') == '' then
-    wake_feed(id, f[5] or 'deliveries')
+    wake_consumer(id, f[5] or 'deliveries')
   end
   for _, name in ipairs(names) do redis.call('ZREM', listeners_key(topic, name), member) end
 end
@@ -101,9 +101,9 @@ local function note_news(topic, name, sequence)
   end
 end
 
--- Wake whoever listens to an event that is about to be appended. Before it is: should the script break off in between, a feed is
+-- Wake whoever listens to an event that is about to be appended. Before it is: should the script break off in between, a consumer is
 -- awake for nothing, instead of one listening that has missed something.
-local function wake_feeds(topic, name, sequence)
+local function wake_consumers(topic, name, sequence)
   for _, of in ipairs({ ALL, name }) do
     local key = listeners_key(topic, of)
     local count = redis.call('ZCARD', key)

@@ -26,7 +26,7 @@ from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.base import LONGEST_ANSWER, Kind, Outcome, SinkError
 from app.platform.clock import utcnow
 from app.platform.failures import describe, retry_after
-from app.platform.http import CallError, Transport
+from app.platform.http_client import CallError, HttpTransport
 
 if TYPE_CHECKING:  # stubs, of the development environment only
     from mypy_boto3_kinesis import KinesisClient
@@ -106,7 +106,7 @@ class Aws:
         self.settings = settings or AwsSettings()
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str | None], Any] = {}
-        self._transports: dict[str, Transport] = {}
+        self._transports: dict[str, HttpTransport] = {}
         self._session: boto3.Session | None = None
         self._until = _Until()
 
@@ -176,11 +176,11 @@ class Aws:
         headers: Any = answer.headers  # any mapping will do
         return AWSResponse(request.url, answer.status, headers, _Raw(answer.body))
 
-    def _transport(self, base: str) -> Transport:
+    def _transport(self, base: str) -> HttpTransport:
         with self._lock:
             if base not in self._transports:
                 ca_file = self._boto()._session.get_config_variable("ca_bundle")  # noqa: SLF001 - boto3 has no other way
-                self._transports[base] = Transport(
+                self._transports[base] = HttpTransport(
                     base,
                     pool_size=self.settings.pool_size,
                     connect_timeout_s=self.settings.connect_timeout_s,

@@ -9,11 +9,11 @@ from app.events.sinks import webhook
 from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.base import Config, Sink
 from app.platform.errors import InvalidInput
-from app.platform.guard import Guard
+from app.platform.guard import AddressGuard
 
 if TYPE_CHECKING:
-    from app.events.sinks.amazon import Amazon
     from app.events.sinks.aws import Aws
+    from app.events.sinks.aws_sinks import Amazon
 
 TYPES = ("webhook", "sns", "kinesis")
 
@@ -21,7 +21,7 @@ TYPES = ("webhook", "sns", "kinesis")
 class Sinks:
     """`guard` decides about URLs; `aws` holds AWS's clients and what may be written to there, or says how to make them."""
 
-    def __init__(self, guard: Guard, aws: Aws | AwsSettings) -> None:
+    def __init__(self, guard: AddressGuard, aws: Aws | AwsSettings) -> None:
         self._guard = guard
         self._aws = aws
         self._loaded: Amazon | None = None
@@ -35,8 +35,8 @@ class Sinks:
 
     def _load(self) -> Amazon:
         # Not with the module: see there. Of all processes only the API and the deliveries' workers get here, if at all.
-        from app.events.sinks.amazon import Amazon  # noqa: PLC0415
         from app.events.sinks.aws import Aws  # noqa: PLC0415
+        from app.events.sinks.aws_sinks import Amazon  # noqa: PLC0415
 
         return Amazon(Aws(self._aws) if isinstance(self._aws, AwsSettings) else self._aws)
 

@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from app.events.sinks.base import LONGEST_ANSWER, Config, Delivery, Kind, Limits, Outcome, SinkError
 from app.events.sinks.calls import Parcel, send
-from app.events.sinks.signing import PREFIX, signatures, valid
+from app.events.sinks.signatures import PREFIX, signatures, valid
 from app.platform.clock import to_ms, utcnow
 from app.platform.errors import InvalidInput
 from app.platform.failures import RESET, describe, retry_after
-from app.platform.guard import Guard
-from app.platform.http import Answer, CallError, Transport
+from app.platform.guard import AddressGuard
+from app.platform.http_client import Answer, CallError, HttpTransport
 
 REQUEST_S: Final = 15.0  # a whole request, also where the answer comes in drips
 CONNECT_S: Final = 5.0
@@ -68,7 +68,7 @@ _CODES: Final[Mapping[int, str]] = {
 }
 
 
-def check(sink: Config, guard: Guard) -> None:
+def check(sink: Config, guard: AddressGuard) -> None:
     """Refuse a webhook that can't or may not be called. Raises InvalidInput.
 
     `headers` is what the user gives: names and values.
@@ -109,7 +109,7 @@ class Webhook:
         secrets: Config,
         *,
         ordered: bool,
-        guard: Guard,
+        guard: AddressGuard,
         clock: Callable[[], datetime] = utcnow,
     ) -> None:
         parts = urlsplit(str(sink["url"]))
@@ -124,7 +124,7 @@ class Webhook:
         # A query often holds a key, so its values are neither shown nor passed on from answers.
         self._shown = f"{parts.scheme}://{parts.netloc}{parts.path}" + ("?…" if parts.query else "")
         self._secrets = _to_hide([s["secret"] for s in self._signing], self._headers, parts.query)
-        self._transport = Transport(
+        self._transport = HttpTransport(
             f"{parts.scheme}://{parts.netloc}",
             pool_size=_POOL,
             connect_timeout_s=CONNECT_S,

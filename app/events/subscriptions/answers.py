@@ -5,28 +5,28 @@ from __future__ import annotations
 
 import marshmallow as ma
 
-from app.events.feeds.model import OUTCOMES
+from app.events.consumers.model import OUTCOMES
 from app.events.subscriptions.model import STATES
-from app.platform.inputs import Identifier, Instant, Shown
+from app.platform.inputs import AnswerSchema, Identifier, Instant
 
 
-class LagSchema(Shown):
+class LagSchema(AnswerSchema):
     events = ma.fields.Integer(required=True, metadata={"description": "Logged and not handled yet."})
     seconds = ma.fields.Float(required=True, metadata={"description": "Age of the oldest of them."})
 
 
-class ShownTopicSchema(Shown):
+class ShownTopicSchema(AnswerSchema):
     topic = ma.fields.String(required=True)
     eventNames = ma.fields.List(ma.fields.String())
 
 
-class DeliveryFailureSchema(Shown):
+class DeliveryFailureSchema(AnswerSchema):
     code = ma.fields.String(required=True)
     detail = ma.fields.String(required=True)
     at = Instant(metadata={"description": "When it happened, where that isn't said elsewhere."})
 
 
-class MissedEventsSchema(Shown):
+class MissedEventsSchema(AnswerSchema):
     """Sequences, both included."""
 
     topic = ma.fields.String(required=True)
@@ -35,7 +35,7 @@ class MissedEventsSchema(Shown):
     foundAt = Instant(required=True)
 
 
-class ReplayProgressSchema(Shown):
+class ReplayProgressSchema(AnswerSchema):
     """A replay, worked off in the background."""
 
     id = ma.fields.String(required=True)
@@ -69,7 +69,7 @@ class ReplayProgressSchema(Shown):
     )
 
 
-class SubscriptionSchema(Shown):
+class SubscriptionSchema(AnswerSchema):
     """A subscription and how it is doing. Header values and secrets are never in it."""
 
     id = Identifier(required=True)
@@ -122,21 +122,21 @@ class CreatedSchema(SubscriptionSchema):
     secret = ma.fields.String(metadata={"description": "Of a webhook; shown this once."})
 
 
-class SubscriptionListSchema(Shown):
+class SubscriptionListSchema(AnswerSchema):
     subscriptions = ma.fields.List(ma.fields.Nested(SubscriptionSchema), required=True)
     next = ma.fields.String(required=True, allow_none=True)
 
 
-class DeletedSchema(Shown):
+class DeletedSchema(AnswerSchema):
     id = ma.fields.String(required=True)
 
 
-class RotatedSchema(Shown):
+class RotatedSchema(AnswerSchema):
     secret = ma.fields.String(required=True, metadata={"description": "Shown this once."})
     previousValidUntil = Instant(required=True)
 
 
-class ReencryptedSchema(Shown):
+class ReencryptedSchema(AnswerSchema):
     """How many subscriptions' secrets were stored anew, how many needn't be, and whose no key decrypts."""
 
     changed = ma.fields.Integer(required=True)
@@ -144,7 +144,7 @@ class ReencryptedSchema(Shown):
     unreadable = ma.fields.List(Identifier(), required=True)
 
 
-class TestedSchema(Shown):
+class TestedSchema(AnswerSchema):
     """What became of a test event."""
 
     delivered = ma.fields.Boolean(required=True)
@@ -155,7 +155,7 @@ class TestedSchema(Shown):
     error = ma.fields.Nested(DeliveryFailureSchema, required=True, allow_none=True)
 
 
-class DeliverySchema(Shown):
+class DeliverySchema(AnswerSchema):
     """One attempt. `events` of a batch that fared alike stand in one entry, named after the first of them."""
 
     at = Instant(required=True)
@@ -178,12 +178,12 @@ class DeliverySchema(Shown):
     error = ma.fields.Nested(DeliveryFailureSchema, required=True, allow_none=True)
 
 
-class DeliveryListSchema(Shown):
+class DeliveryListSchema(AnswerSchema):
     deliveries = ma.fields.List(ma.fields.Nested(DeliverySchema), required=True)
     next = ma.fields.String(required=True, allow_none=True)
 
 
-class ParkedSchema(Shown):
+class ParkedSchema(AnswerSchema):
     id = ma.fields.String(required=True)
     topic = ma.fields.String(required=True)
     sequence = ma.fields.Integer(required=True)
@@ -196,10 +196,10 @@ class ParkedSchema(Shown):
     )
 
 
-class ParkedListSchema(Shown):
+class ParkedListSchema(AnswerSchema):
     parked = ma.fields.List(ma.fields.Nested(ParkedSchema), required=True)
     next = ma.fields.String(required=True, allow_none=True)
 
 
-class ChangedSchema(Shown):
+class ChangedSchema(AnswerSchema):
     changed = ma.fields.Integer(required=True, metadata={"description": "How many events it was done to."})

@@ -8,8 +8,8 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from app.events.feeds.accounts import DELAY_BOUNDS_MS
-from app.events.feeds.figures import NAMED, Figures, Named
+from app.events.consumers.figures import NAMED, Figures, Named
+from app.events.consumers.outcomes import DELAY_BOUNDS_MS
 from app.events.subscriptions.model import STATES
 from app.platform.errors import Unavailable
 
@@ -20,7 +20,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[Figures | Named], float]], ...] = (
     ("parked", "Events that a destination has refused for good.", lambda f: f.parked),
     ("open", "Events under way, or waiting for a retry of their own.", lambda f: f.open),
 )
-# Name, text, counter of the feeds, divisor.
+# Name, text, counter of the consumers, divisor.
 _COUNTERS: tuple[tuple[str, str, str, int], ...] = (
     ("delivered", "Events delivered.", "delivered", 1),
     ("failures", "Attempts that failed and are repeated.", "failures", 1),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from app.events.feeds.model import FeedSpec
+from app.events.consumers.model import ConsumerSpec
 from app.platform.clock import from_ms, rfc3339
 
 IN_FLIGHT: Final = 10  # of a subscription that isn't ordered and doesn't say how many
@@ -61,9 +61,9 @@ def from_body(
     )
 
 
-def spec(subscription: Subscription, secrets: Secrets, start: Mapping[str, int]) -> FeedSpec:
-    """What its feed needs. `start`: topic → sequence after which it begins, where that isn't now."""
-    return FeedSpec(
+def spec(subscription: Subscription, secrets: Secrets, start: Mapping[str, int]) -> ConsumerSpec:
+    """What its consumer needs. `start`: topic → sequence after which it begins, where that isn't now."""
+    return ConsumerSpec(
         id=subscription.id,
         topics=tuple((topic, frozenset(names)) for topic, names in subscription.topics),
         sink=subscription.sink,

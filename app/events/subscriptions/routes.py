@@ -22,9 +22,9 @@ from app.events.subscriptions.answers import (
 from app.events.subscriptions.schemas import (
     ConfigSchema,
     DeliveriesQuerySchema,
-    ListQuerySchema,
     ReplaySchema,
     RotateSchema,
+    SubscriptionQuerySchema,
 )
 from app.events.subscriptions.service import Made, SubscriptionService
 from app.platform.api import Blueprint
@@ -62,7 +62,7 @@ def reencrypt_secrets() -> Response:
 
 @subscriptions_blueprint.route("", methods=["GET"])
 @requires("read")
-@subscriptions_blueprint.arguments(ListQuerySchema, location="query")
+@subscriptions_blueprint.arguments(SubscriptionQuerySchema, location="query")
 @subscriptions_blueprint.response(200, SubscriptionListSchema)
 def list_subscriptions(query: dict[str, Any]) -> Response:
     """The newest first, each with its state, lag and counters."""

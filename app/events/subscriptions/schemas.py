@@ -12,7 +12,7 @@ from typing import Any, Final
 import marshmallow as ma
 
 from app.events import catalogue
-from app.events.feeds.model import OUTCOMES
+from app.events.consumers.model import OUTCOMES
 from app.events.subscriptions.model import STATES
 from app.platform.errors import BadRequest
 from app.platform.inputs import Flag, Instant, List, Members, PageSchema, Schema, Text, Whole
@@ -79,7 +79,7 @@ SINKS: Final[dict[str, ma.Schema]] = {
 }
 
 
-class Sink(ma.fields.Field[Any]):
+class SinkField(ma.fields.Field[Any]):
     """One of the sinks, told by its `type`."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -115,7 +115,7 @@ class ConfigSchema(Schema):
 
     name = Text(longest=200, load_default=None, allow_none=True)
     topics = List(ma.fields.Nested(TopicSchema), most=MAX_TOPICS, least=1, required=True)
-    sink = Sink(required=True)
+    sink = SinkField(required=True)
     ordered = Flag(
         load_default=True,
         metadata={"description": "One event after another. false: up to inFlight at once, in any order."},
@@ -164,7 +164,7 @@ class RotateSchema(Schema):
     )
 
 
-class ListQuerySchema(PageSchema):
+class SubscriptionQuerySchema(PageSchema):
     state = ma.fields.String(validate=ma.validate.OneOf(STATES))
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from app.events.feeds.store import FeedStore
+from app.events.consumers.store import ConsumerStore
 from app.events.log import EventLog
-from app.events.sinks import signing
+from app.events.sinks import signatures
 from app.events.sinks.factory import Sinks
 from app.events.subscriptions import views
 from app.events.subscriptions.model import Subscription, from_body, spec, start_text
-from app.events.subscriptions.settling import settled, with_values
+from app.events.subscriptions.sink_config import settled, with_values
 from app.events.subscriptions.store import Listed, SubscriptionStore, cursor_of, entry_of, place_of
 from app.platform.audit import AuditTrail
 from app.platform.clock import to_ms
@@ -42,13 +42,18 @@ class Made:
 
 
 class SubscriptionService:
-    """The use cases. What they change is one script each: of the feed, with the subscription's own record in it."""
+    """The use cases. What they change is one script each: of the consumer, with the subscription's own record in it."""
 
     def __init__(
-        self, store: SubscriptionStore, feeds: FeedStore, log: EventLog, sinks: Sinks, audit: AuditTrail
+        self,
+        store: SubscriptionStore,
+        consumers: ConsumerStore,
+        log: EventLog,
+        sinks: Sinks,
+        audit: AuditTrail,
     ) -> None:
         self._store = store
-        self._feeds = feeds
+        self._consumers = consumers
         self._log = log
         self._sinks = sinks
         self._audit = audit
@@ -68,14 +73,14 @@ class SubscriptionService:
                 f"There are {MAX_SUBSCRIPTIONS} subscriptions already; delete one first.",
                 code="too_many_subscriptions",
             )
-        now = self._feeds.time_ms()
+        now = self._consumers.time_ms()
         public, secrets = settled(body["sink"])
         subscription = from_body(subscription_id, body, public, now, fingerprint)
         self._sinks.check(with_values(public, secrets))
         start = self._start(body["start"], [topic for topic, _ in subscription.topics])
         also = self._store.commands_to_save(subscription)
         try:
-            self._feeds.create(spec(subscription, secrets, start), also=also)
+            self._consumers.create(spec(subscription, secrets, start), also=also)
         except Conflict:  # the same call twice at once: the other one has made it
             made = self._store.get(subscription_id)
             if made is None:
@@ -91,9 +96,9 @@ class SubscriptionService:
         that it didn't have. Raises InvalidInput, NotFound, PreconditionFailed, Conflict."""
         with self._changing(subscription_id):
             before = self._known(subscription_id, if_match)
-            sink, known = self._feeds.config(subscription_id)
+            sink, known = self._consumers.config(subscription_id)
             public, secrets = settled(body["sink"], sink, known)
-            now = self._feeds.time_ms()
+            now = self._consumers.time_ms()
             after = replace(
                 from_body(subscription_id, body, public, now, before.fingerprint),
                 revision=before.revision + 1,
@@ -104,7 +109,7 @@ class SubscriptionService:
             self._sinks.check(with_values(public, secrets))
             had = {topic for topic, _ in before.topics}
             start = self._start(body["start"], [topic for topic, _ in after.topics if topic not in had])
-            self._feeds.update(spec(after, secrets, start), also=self._store.commands_to_save(after))
+            self._consumers.update(spec(after, secrets, start), also=self._store.commands_to_save(after))
         self._audit.write_down(actor, "change subscription", subscription_id)
         fresh = bool(secrets) and not known.get("signing")
         return Made(self.get(subscription_id), _current(secrets) if fresh else None)
@@ -113,7 +118,7 @@ class SubscriptionService:
         """End it: its place, what is parked, its replays and its delivery log go with it."""
         with self._changing(subscription_id):
             self._known(subscription_id, if_match)
-            self._feeds.delete(subscription_id, also=self._store.commands_to_forget(subscription_id))
+            self._consumers.delete(subscription_id, also=self._store.commands_to_forget(subscription_id))
         self._audit.write_down(actor, "delete subscription", subscription_id)
 
     def rotate(
@@ -124,31 +129,31 @@ class SubscriptionService:
         digest = key[0] if key else ""
         with self._changing(subscription_id):
             before = self._known(subscription_id)
-            sink, secrets = self._feeds.config(subscription_id)
+            sink, secrets = self._consumers.config(subscription_id)
             if sink["type"] != "webhook":
                 raise Conflict(
                     "Only a webhook has a secret; SNS and Kinesis are called as this process's AWS account.",
                     code="no_secret",
                 )
-            now = self._feeds.time_ms()
+            now = self._consumers.time_ms()
             if not digest or digest != before.rotation:
-                rotated = signing.rotate(secrets.get("signing", ()), now, overlap_s * 1000)
+                rotated = signatures.rotate(secrets.get("signing", ()), now, overlap_s * 1000)
                 secrets = {**secrets, "signing": rotated}
                 after = replace(before, revision=before.revision + 1, updated_ms=now, rotation=digest)
-                self._feeds.update(spec(after, secrets, {}), also=self._store.commands_to_save(after))
+                self._consumers.update(spec(after, secrets, {}), also=self._store.commands_to_save(after))
                 self._audit.write_down(actor, "rotate secret", subscription_id)
         until = [one["until"] for one in secrets["signing"] if one["until"] is not None]
         return {"secret": _current(secrets), "previousValidUntil": views.instant(max(until, default=now))}
 
     def reencrypt(self, actor: str) -> dict[str, Any]:
         """Store the secrets of all subscriptions under the newest key. Raises Conflict where there is none."""
-        if not self._feeds.encrypts:
+        if not self._consumers.encrypts:
             raise Conflict("Set MEDIAOPS_SECRETS_KEY_FILE first, and start again.", code="no_secrets_key")
         changed, unreadable = 0, list[str]()
         ids = [place.id for place in self._store.listed()]
         for subscription_id in in_turns(ids):
             try:
-                changed += self._feeds.reencrypt(subscription_id)
+                changed += self._consumers.reencrypt(subscription_id)
             except NotFound:
                 continue  # deleted meanwhile
             except Unreadable:
@@ -165,7 +170,7 @@ class SubscriptionService:
     def get(self, subscription_id: str, *, whole: bool = True) -> dict[str, Any]:
         """One subscription and how it is doing; `whole` for those who may change it. Raises NotFound."""
         subscription = self._known(subscription_id)
-        status = self._feeds.status(subscription_id)
+        status = self._consumers.status(subscription_id)
         if status is None:  # deleted between the two
             raise _not_found()
         return views.shown(subscription, status, whole=whole)
@@ -197,7 +202,9 @@ class SubscriptionService:
     def parked(self, subscription_id: str, limit: int, cursor: str | None) -> Page:
         """What the destination has refused for good, the oldest first."""
         self._known(subscription_id)
-        found, following = self._feeds.parked(subscription_id, limit, decode_number(cursor) if cursor else 0)
+        found, following = self._consumers.parked(
+            subscription_id, limit, decode_number(cursor) if cursor else 0
+        )
         return Page(
             [views.parked_entry(one) for one in found], encode_number(following) if following else None
         )
@@ -207,20 +214,20 @@ class SubscriptionService:
     def pause(self, subscription_id: str, actor: str) -> None:
         """Deliver nothing until `resume`; its place is kept within the log's retention."""
         self._known(subscription_id)
-        self._feeds.pause(subscription_id, actor)
+        self._consumers.pause(subscription_id, actor)
         self._audit.write_down(actor, "pause subscription", subscription_id)
 
     def resume(self, subscription_id: str, actor: str) -> None:
         """Go on where it stopped, also where it was disabled."""
         self._known(subscription_id)
-        self._feeds.resume(subscription_id)
+        self._consumers.resume(subscription_id)
         self._audit.write_down(actor, "resume subscription", subscription_id)
 
     def act_on_parked(self, subscription_id: str, verb: str, which: str | None, actor: str) -> int:
         """Deliver parked events once more ("retry") or give them up ("discard"): one, or all there are now. How many;
         raises NotFound for one that isn't parked."""
         self._known(subscription_id)
-        act = self._feeds.retry_parked if verb == "retry" else self._feeds.discard_parked
+        act = self._consumers.retry_parked if verb == "retry" else self._consumers.discard_parked
         changed = act(subscription_id, None if which is None else views.parked_key(which))
         if which is not None and changed == 0:
             raise NotFound("No such event is parked.", code="parked_not_found", field="parkedId")
@@ -231,7 +238,7 @@ class SubscriptionService:
         """Deliver once more what was published since, beside the live delivery; the operation. Raises Conflict while
         another replay of it runs."""
         self._known(subscription_id)
-        progress = self._feeds.replay(subscription_id, to_ms(since))
+        progress = self._consumers.replay(subscription_id, to_ms(since))
         self._audit.write_down(actor, "replay subscription", f"{subscription_id} since {start_text(since)}")
         return views.operation(progress)
 
@@ -239,7 +246,7 @@ class SubscriptionService:
         """How far a replay is; raises NotFound."""
         self._known(subscription_id)
         known = _REPLAY.match(replay_id)
-        progress = self._feeds.replay_progress(subscription_id, replay_id) if known else None
+        progress = self._consumers.replay_progress(subscription_id, replay_id) if known else None
         if progress is None:
             raise _no_replay()
         return views.operation(progress)
@@ -247,7 +254,7 @@ class SubscriptionService:
     def cancel_replay(self, subscription_id: str, replay_id: str, actor: str) -> dict[str, Any]:
         """End a replay; what it has delivered stays delivered."""
         self._known(subscription_id)
-        if not _REPLAY.match(replay_id) or not self._feeds.cancel_replay(subscription_id, replay_id):
+        if not _REPLAY.match(replay_id) or not self._consumers.cancel_replay(subscription_id, replay_id):
             raise _no_replay()
         self._audit.write_down(actor, "cancel replay", f"{subscription_id} {replay_id}")
         return self.replay_progress(subscription_id, replay_id)
@@ -256,7 +263,7 @@ class SubscriptionService:
         """Send a test event now, whatever state the subscription is in; what came back."""
         self._known(subscription_id)
         self._audit.write_down(actor, "test subscription", subscription_id)
-        outcome, request = self._feeds.test(subscription_id)
+        outcome, request = self._consumers.test(subscription_id)
         return views.tested(outcome, request)
 
     # ----------------------------------------------------------------------------------------------
@@ -283,7 +290,7 @@ class SubscriptionService:
 
     def _views(self, places: list[Listed], *, whole: bool) -> list[tuple[Listed, dict[str, Any]]]:
         found = {one.id: one for one in self._store.several([place.id for place in places])}
-        statuses = self._feeds.statuses(list(found))
+        statuses = self._consumers.statuses(list(found))
         return [
             (place, views.shown(found[place.id], statuses[place.id], whole=whole))
             for place in places

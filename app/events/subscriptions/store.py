@@ -1,6 +1,6 @@
 """Subscriptions in Redis: what their owners wrote, and the log of their deliveries.
 
-How a subscription is doing is its feed's; whatever changes both is written in the feed's own script, so that there is
+How a subscription is doing is its consumer's; whatever changes both is written in the consumer's own script, so that there is
 never one without the other.
 """
 
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.events.feeds.model import Command
+from app.events.consumers.model import Command
 from app.events.subscriptions.model import Subscription, decode, encode
 from app.platform.clock import from_ms, rfc3339
 from app.platform.cursors import decode_text, encode_text, no_cursor
 from app.platform.keys import Keys
-from app.platform.redis import Client, store_errors
+from app.platform.redis import RedisClient, store_errors
 
 _PLACE: Final = re.compile(r"(\d{1,16})\.([0-9a-f]{32})\Z", re.ASCII)
 _ENTRY_ID: Final = re.compile(r"\d{1,16}-\d{1,16}\Z", re.ASCII)
@@ -36,9 +36,9 @@ class Listed:
 
 
 class SubscriptionStore:
-    """Reads at once; what it writes are commands for the feed's script."""
+    """Reads at once; what it writes are commands for the consumer's script."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.events.feeds.model import Failure, FeedState, FeedStatus, Missed, Parked, Progress
+from app.events.consumers.model import ConsumerState, ConsumerStatus, Failure, Missed, Parked, Progress
 from app.events.sinks.base import Outcome
 from app.events.subscriptions.model import Subscription, shown_config
 from app.platform.clock import from_ms, rfc3339
 
-_RUNNING = frozenset({FeedState.ACTIVE, FeedState.FAILING, FeedState.PAUSED, FeedState.DISABLED})
+_RUNNING = frozenset(
+    {ConsumerState.ACTIVE, ConsumerState.FAILING, ConsumerState.PAUSED, ConsumerState.DISABLED}
+)
 
 
-def shown(subscription: Subscription, status: FeedStatus, *, whole: bool) -> dict[str, Any]:
+def shown(subscription: Subscription, status: ConsumerStatus, *, whole: bool) -> dict[str, Any]:
     """What its owner wrote, and how it is doing."""
     return {
         **shown_config(subscription, whole=whole),
@@ -37,7 +39,7 @@ def shown(subscription: Subscription, status: FeedStatus, *, whole: bool) -> dic
 def operation(progress: Progress) -> dict[str, Any]:
     """A replay. It is running until it is done or cancelled; `waiting` says why it stands still meanwhile."""
     running = progress.state in _RUNNING
-    standing = progress.state in (FeedState.PAUSED, FeedState.DISABLED)
+    standing = progress.state in (ConsumerState.PAUSED, ConsumerState.DISABLED)
     return {
         "id": progress.id,
         "state": "running" if running else progress.state.value,

@@ -1,4 +1,4 @@
--- Names of this room's keys, and the numbers that stand for "never" and "ended".
+-- Names of this package's keys, and the numbers that stand for "never" and "ended".
 -- include: _base.lua
 local NEVER = 9000000000000000 -- as a score: not before somebody changes it
 local ENDED = 100000000000000 -- added to the urgency of what belongs to an ended event

@@ -12,7 +12,7 @@ import pytest
 from app.avos.client import AvosClient, Credentials
 from app.avos.errors import CallFailed
 from app.avos.paths import live_path, source_path
-from app.platform.http import Transport
+from app.platform.http_client import HttpTransport
 from deploy.simulators.avos import AvosStandIn
 
 TOKEN = "s3cret-" + "x" * 30
@@ -27,7 +27,7 @@ def avos() -> Iterator[AvosStandIn]:
 
 @pytest.fixture
 def client(avos: AvosStandIn) -> Iterator[AvosClient]:
-    transport = Transport(avos.url, pool_size=2)
+    transport = HttpTransport(avos.url, pool_size=2)
     yield AvosClient(transport, Credentials(TOKEN))
     transport.close()
 
@@ -135,7 +135,7 @@ def test_other_methods_are_sent_as_they_are(avos: AvosStandIn, client: AvosClien
 
 def test_header_and_scheme_are_settings() -> None:
     with AvosStandIn(token=TOKEN, auth_header="X-Api-Key", auth_scheme="") as avos:
-        transport = Transport(avos.url, pool_size=1)
+        transport = HttpTransport(avos.url, pool_size=1)
         right = AvosClient(transport, Credentials(TOKEN, "X-Api-Key", ""))
         wrong = AvosClient(transport, Credentials(None))
         assert right.show("C1", timeout_s=5).last_modified

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.avos.comparison import Shown, compare, last_modified_of, overall, same
+from app.avos.comparison import Match, compare, last_modified_of, overall, same
 from app.outgoing.model import ABSENT
 
 SOURCE = ("technicalMedia", "sourceMedia")
@@ -71,25 +71,25 @@ def test_members_are_equal_different_or_not_shown() -> None:
         "missing": ABSENT,
     }
     assert compare(document, members) == {
-        "bookingStartTime": Shown.EQUAL,
-        "eventEndTime": Shown.DIFFERENT,
-        "bookingPreKOStartTime": Shown.NOT_SHOWN,
+        "bookingStartTime": Match.EQUAL,
+        "eventEndTime": Match.DIFFERENT,
+        "bookingPreKOStartTime": Match.NOT_SHOWN,
     }
 
 
 @pytest.mark.parametrize(
     ("document", "verdict"),
     [
-        ({"technicalMedia": {"sourceMedia": {"txEventType": "New"}}}, Shown.EQUAL),
-        ({"TechnicalMedia": {"SOURCEMEDIA": {"TxEventType": "New"}}}, Shown.EQUAL),
-        ({"technicalMedia": {"sourceMedia": {"txEventType": "Old"}}}, Shown.DIFFERENT),
-        ({"technicalMedia": {"sourceMedia": None}}, Shown.NOT_SHOWN),
-        ({"technicalMedia": []}, Shown.NOT_SHOWN),
-        ({"txEventType": "New"}, Shown.NOT_SHOWN),
-        ({}, Shown.NOT_SHOWN),
+        ({"technicalMedia": {"sourceMedia": {"txEventType": "New"}}}, Match.EQUAL),
+        ({"TechnicalMedia": {"SOURCEMEDIA": {"TxEventType": "New"}}}, Match.EQUAL),
+        ({"technicalMedia": {"sourceMedia": {"txEventType": "Old"}}}, Match.DIFFERENT),
+        ({"technicalMedia": {"sourceMedia": None}}, Match.NOT_SHOWN),
+        ({"technicalMedia": []}, Match.NOT_SHOWN),
+        ({"txEventType": "New"}, Match.NOT_SHOWN),
+        ({}, Match.NOT_SHOWN),
     ],
 )
-def test_source_fields_are_looked_for_in_their_section(document: dict[str, Any], verdict: Shown) -> None:
+def test_source_fields_are_looked_for_in_their_section(document: dict[str, Any], verdict: Match) -> None:
     assert compare(document, {"txEventType": "New"}, SOURCE) == {"txEventType": verdict}
 
 
@@ -103,4 +103,4 @@ def test_source_fields_are_looked_for_in_their_section(document: dict[str, Any],
     ],
 )
 def test_one_word_for_all_members(verdicts: list[str], word: str) -> None:
-    assert overall({str(n): Shown(v) for n, v in enumerate(verdicts)}) == word
+    assert overall({str(n): Match(v) for n, v in enumerate(verdicts)}) == word

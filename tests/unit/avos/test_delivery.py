@@ -12,9 +12,9 @@ import pytest
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import ROUNDS, Delivery, Ticket
 from app.avos.paths import live_path, source_path
-from app.outgoing.decide import AttemptError, Result, Signal, signal
+from app.outgoing.decision import AttemptError, AttemptResult, Signal, signal
 from app.outgoing.model import Claim, Sending, encode
-from app.platform.http import Transport
+from app.platform.http_client import HttpTransport
 from deploy.simulators.avos import AvosStandIn
 
 LIVE, SOURCE = live_path("C1"), source_path("C1")
@@ -38,7 +38,7 @@ class MemoryStore:
         self.body: bytes | None = None
         self.on_begin: Callable[[], None] = lambda: None
         self.begun: list[str | None] = []
-        self.results: list[Result] = []
+        self.results: list[AttemptResult] = []
         self.holds_lease = True
         self.sendable = True
         self.made = Claim(
@@ -66,7 +66,7 @@ class MemoryStore:
             return None
         return Sending(tuple((name, encode(value)) for name, value in self.members.items()), self.body)
 
-    def finish(self, claim: Claim, result: Result) -> bool:
+    def finish(self, claim: Claim, result: AttemptResult) -> bool:
         assert claim == self.made
         json.dumps(result.attempt)  # it goes into the record's history
         assert TOKEN not in repr(result)
@@ -91,13 +91,13 @@ def avos() -> Iterator[AvosStandIn]:
 
 
 @pytest.fixture
-def transport(avos: AvosStandIn) -> Iterator[Transport]:
-    made = Transport(avos.url, pool_size=2)
+def transport(avos: AvosStandIn) -> Iterator[HttpTransport]:
+    made = HttpTransport(avos.url, pool_size=2)
     yield made
     made.close()
 
 
-def deliver(store: MemoryStore, transport: Transport, *, timeout_s: float = 5) -> str | None:
+def deliver(store: MemoryStore, transport: HttpTransport, *, timeout_s: float = 5) -> str | None:
     """Both links, the ticket going through JSON as it does through the broker."""
     delivery = Delivery(store, AvosClient(transport, Credentials(TOKEN)), timeout_s=timeout_s)
     if store.made.method != "PATCH":
@@ -114,7 +114,7 @@ def applied(avos: AvosStandIn) -> list[Any]:
     return [entry["body"] for entry in avos.journal() if entry["applied"] and entry["method"] != "EDIT"]
 
 
-def test_a_get_then_a_patch_under_its_last_modified(avos: AvosStandIn, transport: Transport) -> None:
+def test_a_get_then_a_patch_under_its_last_modified(avos: AvosStandIn, transport: HttpTransport) -> None:
     store = MemoryStore()
     assert deliver(store, transport) == "delivered"
     get, patch = avos.journal()
@@ -130,32 +130,34 @@ def test_a_get_then_a_patch_under_its_last_modified(avos: AvosStandIn, transport
     assert result.attempt["send"]["status"] == 200
 
 
-def test_the_source_patch_reads_the_content_media(avos: AvosStandIn, transport: Transport) -> None:
+def test_the_source_patch_reads_the_content_media(avos: AvosStandIn, transport: HttpTransport) -> None:
     assert deliver(MemoryStore(SOURCE, members={"txEventType": "New"}), transport) == "delivered"
     assert [entry["path"] for entry in avos.journal()] == [LIVE, SOURCE]
     assert avos.state("C1")["source"] == {"txEventType": "New"}  # type: ignore[index]
 
 
-def test_a_generic_patch_reads_its_own_path(avos: AvosStandIn, transport: Transport) -> None:
+def test_a_generic_patch_reads_its_own_path(avos: AvosStandIn, transport: HttpTransport) -> None:
     assert deliver(MemoryStore("/external/x"), transport) == "delivered"
     assert [entry["path"] for entry in avos.journal()] == ["/external/x", "/external/x"]
 
 
-def test_a_refused_claim_sends_nothing(avos: AvosStandIn, transport: Transport) -> None:
+def test_a_refused_claim_sends_nothing(avos: AvosStandIn, transport: HttpTransport) -> None:
     store = MemoryStore()
     store.claimable = False
     assert deliver(store, transport) is None
     assert (methods(avos), store.results) == ([], [])
 
 
-def test_a_refused_begin_sends_nothing_and_finishes_nothing(avos: AvosStandIn, transport: Transport) -> None:
+def test_a_refused_begin_sends_nothing_and_finishes_nothing(
+    avos: AvosStandIn, transport: HttpTransport
+) -> None:
     store = MemoryStore()
     store.sendable = False
     assert deliver(store, transport) == "nothing_to_send"
     assert (methods(avos), store.results) == (["GET"], [])
 
 
-def test_a_lost_lease_is_said(transport: Transport) -> None:
+def test_a_lost_lease_is_said(transport: HttpTransport) -> None:
     store = MemoryStore()
     store.holds_lease = False
     assert deliver(store, transport) == "lease_lost"
@@ -163,7 +165,7 @@ def test_a_lost_lease_is_said(transport: Transport) -> None:
 
 @pytest.mark.parametrize("status", [409, 412])
 def test_a_conflict_is_read_again_and_written_at_once(
-    avos: AvosStandIn, transport: Transport, status: int
+    avos: AvosStandIn, transport: HttpTransport, status: int
 ) -> None:
     avos.control(conflictStatus=status, faults=[{"kind": "edit", "on": "patch", "next": 2}])
     store = MemoryStore()
@@ -176,7 +178,7 @@ def test_a_conflict_is_read_again_and_written_at_once(
     assert store.attempt["send"]["status"] == 200
 
 
-def test_conflicts_have_a_bound(avos: AvosStandIn, transport: Transport) -> None:
+def test_conflicts_have_a_bound(avos: AvosStandIn, transport: HttpTransport) -> None:
     avos.fault("conflict", on="patch")
     store = MemoryStore()
     assert deliver(store, transport) == "failed"
@@ -185,7 +187,7 @@ def test_conflicts_have_a_bound(avos: AvosStandIn, transport: Transport) -> None
     assert applied(avos) == []
 
 
-def test_members_are_claimed_again_for_each_sending(avos: AvosStandIn, transport: Transport) -> None:
+def test_members_are_claimed_again_for_each_sending(avos: AvosStandIn, transport: HttpTransport) -> None:
     """A newer request may take members away between two rounds."""
     avos.fault("conflict", on="patch", next=1)
     store = MemoryStore(members={"a": 1, "b": 2})
@@ -211,7 +213,7 @@ LOST: Final = (
 
 @pytest.mark.parametrize("fault", LOST)
 def test_an_applied_write_whose_answer_was_lost_is_read_back(
-    avos: AvosStandIn, transport: Transport, fault: dict[str, Any]
+    avos: AvosStandIn, transport: HttpTransport, fault: dict[str, Any]
 ) -> None:
     avos.control(faults=[fault | {"when": "after", "on": "patch", "next": 1}])
     store = MemoryStore()
@@ -224,7 +226,7 @@ def test_an_applied_write_whose_answer_was_lost_is_read_back(
 
 @pytest.mark.parametrize("fault", LOST)
 def test_a_write_that_was_lost_on_the_way_is_sent_again(
-    avos: AvosStandIn, transport: Transport, fault: dict[str, Any]
+    avos: AvosStandIn, transport: HttpTransport, fault: dict[str, Any]
 ) -> None:
     avos.control(faults=[fault | {"when": "before", "on": "patch", "next": 1}])
     store = MemoryStore()
@@ -237,7 +239,7 @@ def test_a_write_that_was_lost_on_the_way_is_sent_again(
 
 @pytest.mark.parametrize("shows", ["none", "some"])
 def test_what_is_not_shown_is_written_again_under_the_fresh_condition(
-    avos: AvosStandIn, transport: Transport, shows: str
+    avos: AvosStandIn, transport: HttpTransport, shows: str
 ) -> None:
     avos.control(shows=shows, faults=[{"kind": "reset", "when": "after", "on": "patch", "next": 1}])
     store = MemoryStore(members={"a": 1, "b": 2})
@@ -248,7 +250,7 @@ def test_what_is_not_shown_is_written_again_under_the_fresh_condition(
 
 @pytest.mark.parametrize("shows", ["otherCase", "zoneless"])
 def test_values_are_recognised_in_other_spellings(
-    avos: AvosStandIn, transport: Transport, shows: str
+    avos: AvosStandIn, transport: HttpTransport, shows: str
 ) -> None:
     avos.control(shows=shows, faults=[{"kind": "reset", "when": "after", "on": "patch", "next": 1}])
     store = MemoryStore(SOURCE, members={"at": END, "list": [{"resource": "A", "order": 1}]})
@@ -257,7 +259,7 @@ def test_values_are_recognised_in_other_spellings(
 
 
 def test_a_foreign_edit_after_a_lost_write_is_written_over_under_the_fresh_condition(
-    avos: AvosStandIn, transport: Transport
+    avos: AvosStandIn, transport: HttpTransport
 ) -> None:
     avos.fault("reset", when="after", on="patch", next=1)
     store = MemoryStore()
@@ -275,7 +277,9 @@ def test_a_foreign_edit_after_a_lost_write_is_written_over_under_the_fresh_condi
     assert avos.state("C1")["fields"] == WANTED  # type: ignore[index]
 
 
-def test_when_reading_back_fails_too_the_outcome_is_unknown(avos: AvosStandIn, transport: Transport) -> None:
+def test_when_reading_back_fails_too_the_outcome_is_unknown(
+    avos: AvosStandIn, transport: HttpTransport
+) -> None:
     store = MemoryStore()
     store.on_begin = lambda: avos.control(
         faults=[{"kind": "reset", "when": "after", "on": "patch"}, {"kind": "status", "on": "get"}]
@@ -288,7 +292,7 @@ def test_when_reading_back_fails_too_the_outcome_is_unknown(avos: AvosStandIn, t
     assert methods(avos) == ["GET", "PATCH", "GET"]
 
 
-def test_a_late_write_of_ours_that_is_in_the_way_counts(avos: AvosStandIn, transport: Transport) -> None:
+def test_a_late_write_of_ours_that_is_in_the_way_counts(avos: AvosStandIn, transport: HttpTransport) -> None:
     """The first PATCH is answered by nobody and applied only after it was read back."""
     avos.fault("reset", when="before", on="patch", next=1)
     store = MemoryStore()
@@ -303,7 +307,9 @@ def test_a_late_write_of_ours_that_is_in_the_way_counts(avos: AvosStandIn, trans
     assert applied(avos) == []
 
 
-def test_a_write_is_sent_twice_at_most_when_answers_are_lost(avos: AvosStandIn, transport: Transport) -> None:
+def test_a_write_is_sent_twice_at_most_when_answers_are_lost(
+    avos: AvosStandIn, transport: HttpTransport
+) -> None:
     avos.fault("reset", when="before", on="patch")
     store = MemoryStore()
     assert deliver(store, transport) == "failed"
@@ -311,7 +317,7 @@ def test_a_write_is_sent_twice_at_most_when_answers_are_lost(avos: AvosStandIn, 
     assert store.error.unknown is not None
 
 
-def test_the_next_attempt_compares_before_it_writes(avos: AvosStandIn, transport: Transport) -> None:
+def test_the_next_attempt_compares_before_it_writes(avos: AvosStandIn, transport: HttpTransport) -> None:
     avos.edit("C1", WANTED)
     store = MemoryStore(unknown={"members": ["eventEndTime"], "lastModified": "old"})
     assert deliver(store, transport) == "delivered"
@@ -319,7 +325,7 @@ def test_the_next_attempt_compares_before_it_writes(avos: AvosStandIn, transport
     assert store.attempt["shown"] == "equal"
 
 
-def test_the_next_attempt_writes_what_is_not_there(avos: AvosStandIn, transport: Transport) -> None:
+def test_the_next_attempt_writes_what_is_not_there(avos: AvosStandIn, transport: HttpTransport) -> None:
     store = MemoryStore(unknown={"members": ["eventEndTime"], "lastModified": "old"})
     assert deliver(store, transport) == "delivered"
     assert applied(avos)[0]["eventEndTime"] == END
@@ -327,7 +333,7 @@ def test_the_next_attempt_writes_what_is_not_there(avos: AvosStandIn, transport:
 
 @pytest.mark.parametrize("on", ["get", "patch"])
 def test_an_unknown_outcome_is_not_forgotten_by_a_later_failure(
-    avos: AvosStandIn, transport: Transport, on: str
+    avos: AvosStandIn, transport: HttpTransport, on: str
 ) -> None:
     unknown = {"members": ["eventEndTime"], "lastModified": "old"}
     avos.fault("status", status=503, on=on)
@@ -348,7 +354,7 @@ def test_an_unknown_outcome_is_not_forgotten_by_a_later_failure(
     ],
 )
 def test_an_answer_that_says_no_is_an_error_with_a_code(
-    avos: AvosStandIn, transport: Transport, fault: dict[str, Any], code: str, outcome: str
+    avos: AvosStandIn, transport: HttpTransport, fault: dict[str, Any], code: str, outcome: str
 ) -> None:
     avos.control(faults=[{"kind": "status"} | fault])
     store = MemoryStore()
@@ -360,7 +366,7 @@ def test_an_answer_that_says_no_is_an_error_with_a_code(
 
 @pytest.mark.parametrize("slow", [{"kind": "hang"}, {"kind": "drip", "intervalMs": 50, "headers": True}])
 def test_an_attempt_ends_within_its_deadline(
-    avos: AvosStandIn, transport: Transport, slow: dict[str, Any]
+    avos: AvosStandIn, transport: HttpTransport, slow: dict[str, Any]
 ) -> None:
     store = MemoryStore()
     store.on_begin = lambda: avos.control(faults=[slow])
@@ -370,7 +376,7 @@ def test_an_attempt_ends_within_its_deadline(
     assert store.error.code == "timeout"
 
 
-def test_a_ticket_of_another_release_may_hold_more_than_this_one_knows(transport: Transport) -> None:
+def test_a_ticket_of_another_release_may_hold_more_than_this_one_knows(transport: HttpTransport) -> None:
     store = MemoryStore()
     delivery = Delivery(store, AvosClient(transport, Credentials(TOKEN)), timeout_s=5)
     ticket = delivery.get_last_modified("r1")
@@ -379,7 +385,7 @@ def test_a_ticket_of_another_release_may_hold_more_than_this_one_knows(transport
     assert delivery.send_patch(ticket | {"alsoNew": {}}) == "delivered"
 
 
-def test_the_second_link_has_what_the_first_left_over(avos: AvosStandIn, transport: Transport) -> None:
+def test_the_second_link_has_what_the_first_left_over(avos: AvosStandIn, transport: HttpTransport) -> None:
     delivery = Delivery(store := MemoryStore(), AvosClient(transport, Credentials(TOKEN)), timeout_s=5)
     ticket: Ticket | None = delivery.get_last_modified("r1")
     assert ticket is not None
@@ -391,7 +397,9 @@ def test_the_second_link_has_what_the_first_left_over(avos: AvosStandIn, transpo
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_other_methods_are_sent_without_a_get(avos: AvosStandIn, transport: Transport, method: str) -> None:
+def test_other_methods_are_sent_without_a_get(
+    avos: AvosStandIn, transport: HttpTransport, method: str
+) -> None:
     store = MemoryStore("/external/x", method)
     store.body = None if method == "DELETE" else b'{"a": 1}'
     assert deliver(store, transport) == "delivered"
@@ -405,7 +413,7 @@ def test_other_methods_are_sent_without_a_get(avos: AvosStandIn, transport: Tran
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 def test_a_lost_answer_parks_a_post_and_repeats_the_others(
-    avos: AvosStandIn, transport: Transport, method: str, fault: dict[str, Any], code: str
+    avos: AvosStandIn, transport: HttpTransport, method: str, fault: dict[str, Any], code: str
 ) -> None:
     avos.control(faults=[fault | {"when": "after"}])
     store = MemoryStore("/external/x", method)
@@ -416,7 +424,7 @@ def test_a_lost_answer_parks_a_post_and_repeats_the_others(
     assert signal(store.error) is Signal.DOUBT, "that nobody answered counts for the breaker"
 
 
-def test_503_says_that_it_was_not_applied(avos: AvosStandIn, transport: Transport) -> None:
+def test_503_says_that_it_was_not_applied(avos: AvosStandIn, transport: HttpTransport) -> None:
     avos.fault("status", status=503)
     for method in ("POST", "PUT", "DELETE"):
         store = MemoryStore("/external/x", method)
@@ -429,14 +437,14 @@ def test_503_says_that_it_was_not_applied(avos: AvosStandIn, transport: Transpor
     assert methods(avos)[-2:] == ["GET", "PATCH"], "not read back"
 
 
-def test_a_post_that_never_left_is_tried_again(avos: AvosStandIn, transport: Transport) -> None:
+def test_a_post_that_never_left_is_tried_again(avos: AvosStandIn, transport: HttpTransport) -> None:
     avos.control(down="refuse")
     store = MemoryStore("/external/x", "POST")
     assert deliver(store, transport) == "failed"
     assert (store.error.code, store.error.retryable) == ("connect_failed", True)
 
 
-def test_after_an_unknown_delete_not_found_is_delivered(avos: AvosStandIn, transport: Transport) -> None:
+def test_after_an_unknown_delete_not_found_is_delivered(avos: AvosStandIn, transport: HttpTransport) -> None:
     deliver(MemoryStore("/external/x", "DELETE"), transport)
     store = MemoryStore("/external/x", "DELETE", unknown={})
     assert deliver(store, transport) == "delivered"
@@ -445,7 +453,7 @@ def test_after_an_unknown_delete_not_found_is_delivered(avos: AvosStandIn, trans
     assert store.error.code == "not_found"
 
 
-def test_a_refused_begin_sends_no_other_method_either(avos: AvosStandIn, transport: Transport) -> None:
+def test_a_refused_begin_sends_no_other_method_either(avos: AvosStandIn, transport: HttpTransport) -> None:
     store = MemoryStore("/external/x", "POST")
     store.sendable = False
     assert deliver(store, transport) == "nothing_to_send"

@@ -11,7 +11,7 @@ import pytest
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
 from app.outgoing.model import AVOS
-from app.platform.http import Transport
+from app.platform.http_client import HttpTransport
 from app.platform.keys import Keys
 from deploy.simulators.avos import AvosStandIn
 from tests.support.outgoing import Bench
@@ -30,7 +30,7 @@ def bench(tenant: str) -> Bench:
 
 @pytest.fixture
 def delivery(avos: AvosStandIn, bench: Bench) -> Iterator[Delivery]:
-    transport = Transport(avos.url, pool_size=2)
+    transport = HttpTransport(avos.url, pool_size=2)
     yield Delivery(bench.store, AvosClient(transport, Credentials()), timeout_s=5)
     transport.close()
 

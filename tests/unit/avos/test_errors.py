@@ -17,7 +17,7 @@ import urllib3.exceptions as u3
 
 from app.avos.errors import of_exception, of_status
 from app.platform.failures import retry_after
-from app.platform.http import TooLong
+from app.platform.http_client import TooLong
 
 POOL: Any = None
 RESET = ConnectionResetError(104, "reset")

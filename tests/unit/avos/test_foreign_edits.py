@@ -11,10 +11,10 @@ import pytest
 
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
-from app.avos.foreign import SHOWN_VALUE, ForeignEdits, brief
-from app.outgoing.decide import AttemptError
+from app.avos.foreign_edits import SHOWN_VALUE, ForeignEdits, brief
+from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS
-from app.platform.http import Transport
+from app.platform.http_client import HttpTransport
 from app.platform.keys import Keys
 from deploy.simulators.avos import AvosStandIn
 from tests.support.outgoing import Bench
@@ -34,8 +34,8 @@ def bench(tenant: str) -> Bench:
 
 
 @pytest.fixture
-def transport(avos: AvosStandIn) -> Iterator[Transport]:
-    made = Transport(avos.url, pool_size=2)
+def transport(avos: AvosStandIn) -> Iterator[HttpTransport]:
+    made = HttpTransport(avos.url, pool_size=2)
     yield made
     made.close()
 
@@ -43,7 +43,7 @@ def transport(avos: AvosStandIn) -> Iterator[Transport]:
 class Day:
     """One content media's requests, each tried at once."""
 
-    def __init__(self, bench: Bench, transport: Transport, *, park: bool) -> None:
+    def __init__(self, bench: Bench, transport: HttpTransport, *, park: bool) -> None:
         self.bench = bench
         self.delivery = Delivery(
             bench.store,
@@ -77,12 +77,12 @@ class Day:
 
 
 @pytest.fixture
-def day(bench: Bench, transport: Transport) -> Day:
+def day(bench: Bench, transport: HttpTransport) -> Day:
     return Day(bench, transport, park=False)
 
 
 @pytest.fixture
-def parking(bench: Bench, transport: Transport) -> Day:
+def parking(bench: Bench, transport: HttpTransport) -> Day:
     return Day(bench, transport, park=True)
 
 

@@ -11,14 +11,14 @@ import pytest
 
 from app.avos.client import AvosClient, Credentials
 from app.avos.delivery import Delivery
-from app.avos.foreign import ForeignEdits
+from app.avos.foreign_edits import ForeignEdits
 from app.avos.generic import GenericCall, accept_generic
 from app.avos.paths import source_path
 from app.avos.readback import ReadBack
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS
 from app.outgoing.service import RequestService
-from app.platform.http import Transport
+from app.platform.http_client import HttpTransport
 from app.platform.keys import Keys
 from deploy.simulators.avos import AvosStandIn
 from tests.support.outgoing import Bench
@@ -39,7 +39,7 @@ class Lane:
     def __init__(self, avos: AvosStandIn, tenant: str) -> None:
         self.avos = avos
         self.bench = Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
-        self.transport = Transport(avos.url, pool_size=2)
+        self.transport = HttpTransport(avos.url, pool_size=2)
         client = AvosClient(self.transport, Credentials())
         store = self.bench.store
         self.delivery = Delivery(store, client, timeout_s=5, foreign=ForeignEdits(store, park=True))
@@ -278,7 +278,7 @@ def test_a_suspicion_that_comes_while_avos_is_read_stays(lane: Lane, monkeypatch
         assert lane.bench.take() == [request_id]
         claim = lane.bench.claim(request_id)
         store.begin(claim, "whatever")
-        assert store.finish(claim, Result({}, None, suspect=True)), "delivered at its second sending"
+        assert store.finish(claim, AttemptResult({}, None, suspect=True)), "delivered at its second sending"
         return reading
 
     monkeypatch.setattr(AvosClient, "read", and_another_write_is_lost)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import urllib3.exceptions as u3
 
-from app.platform.http import Answer, CallError, TooLong, Transport
+from app.platform.http_client import Answer, CallError, HttpTransport, TooLong
 from deploy.simulators.avos import AvosStandIn
 
 TLS = Path(__file__).parent / "tls"
@@ -30,8 +30,8 @@ def avos() -> Iterator[AvosStandIn]:
 
 
 @contextmanager
-def transport(url: str, **settings: Any) -> Iterator[Transport]:
-    made = Transport(url, pool_size=4, **settings)
+def transport(url: str, **settings: Any) -> Iterator[HttpTransport]:
+    made = HttpTransport(url, pool_size=4, **settings)
     try:
         yield made
     finally:
@@ -39,12 +39,17 @@ def transport(url: str, **settings: Any) -> Iterator[Transport]:
 
 
 def call(
-    made: Transport, method: str = "GET", path: str = LIVE, body: bytes | None = None, *, within: float = 5
+    made: HttpTransport,
+    method: str = "GET",
+    path: str = LIVE,
+    body: bytes | None = None,
+    *,
+    within: float = 5,
 ) -> Answer:
     return made.call(method, path, {"X-Test": "1"}, body, deadline=time.monotonic() + within)
 
 
-def failure(made: Transport, method: str = "GET", path: str = LIVE, *, within: float = 5) -> CallError:
+def failure(made: HttpTransport, method: str = "GET", path: str = LIVE, *, within: float = 5) -> CallError:
     with pytest.raises(CallError) as caught:
         call(made, method, path, within=within)
     return caught.value

@@ -14,7 +14,7 @@ from celery import chain
 from rich.console import Console
 
 from app.settings import Settings
-from benchmarks.accepting import Planning
+from benchmarks.acceptance import Planning
 from benchmarks.failed_table import DUE, FailedTable
 from benchmarks.farside import FarSide
 from benchmarks.load import Connection, press, request

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
-from app.cli.importing import register
+from app.cli.importer import register
 from app.cli.root import main
-from app.client import Client, Refused
+from app.client import ApiClient, ApiRefused
 from app.settings import Settings
 from tests.expectations.sample_expectations import SAMPLE, SampleExpectations
 from tests.integration.served import Served
@@ -59,9 +59,9 @@ def read(result: Result) -> Any:
 def test_the_sample_plan_goes_in_whole_and_what_must_be_refused_is(
     sample: SampleExpectations, run: Run, url: str
 ) -> None:
-    client = Client(url, TOKEN)
+    client = ApiClient(url, TOKEN)
     for one in sample.refused:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(ApiRefused) as caught:
             register(client, one.livestream_id, one.content_media_id)
         assert caught.value.status == one.status
         assert one.detail in (None, caught.value.detail)

@@ -8,7 +8,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from app.client import Client, Patience, Refused, Unreachable, problems_in, segment
+from app.client import ApiClient, ApiRefused, Patience, Unreachable, problems_in, segment
 from tests.unit.cli.conftest import TOKEN
 
 
@@ -28,7 +28,7 @@ class Waits:
         return Patience(seconds, wait=self.wait, clock=lambda: self.now, told=self.told.append)
 
 
-def test_a_call_carries_the_token_and_an_idempotency_key(client: Client, httpserver: HTTPServer) -> None:
+def test_a_call_carries_the_token_and_an_idempotency_key(client: ApiClient, httpserver: HTTPServer) -> None:
     httpserver.expect_request(
         "/x",
         method="POST",
@@ -43,7 +43,7 @@ def test_a_call_carries_the_token_and_an_idempotency_key(client: Client, httpser
     assert request.get_json() == {"n": 2**60}
 
 
-def test_a_problem_names_its_fields(client: Client, httpserver: HTTPServer) -> None:
+def test_a_problem_names_its_fields(client: ApiClient, httpserver: HTTPServer) -> None:
     body = {
         "code": "invalid",
         "detail": "2 fields.",
@@ -51,20 +51,22 @@ def test_a_problem_names_its_fields(client: Client, httpserver: HTTPServer) -> N
         "errors": [{"title": "t", "detail": "too long"}],
     }
     httpserver.expect_request("/x").respond_with_json(body, status=400)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(ApiRefused) as caught:
         client.get("/x")
     assert (caught.value.status, caught.value.code) == (400, "invalid")
     assert caught.value.problems == [("a", "too long")]
     assert problems_in({}) == []
 
 
-def test_an_error_without_a_problem_document_still_has_words(client: Client, httpserver: HTTPServer) -> None:
+def test_an_error_without_a_problem_document_still_has_words(
+    client: ApiClient, httpserver: HTTPServer
+) -> None:
     httpserver.expect_request("/x").respond_with_data("<html>", status=502)
-    with pytest.raises(Refused, match="HTTP 502"):
+    with pytest.raises(ApiRefused, match="HTTP 502"):
         client.get("/x")
 
 
-def test_another_service_at_the_address_is_noticed(client: Client, httpserver: HTTPServer) -> None:
+def test_another_service_at_the_address_is_noticed(client: ApiClient, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/x").respond_with_data("<html>hello")
     httpserver.expect_request("/y").respond_with_data("", status=302, headers={"Location": "/login"})
     with pytest.raises(Unreachable, match="isn't the mediaops-sync API"):
@@ -77,10 +79,10 @@ def test_nobody_listening_is_told_as_such() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         with pytest.raises(Unreachable, match="nobody listens there"):
-            Client(f"http://127.0.0.1:{held.getsockname()[1]}", TOKEN).get("/x")
+            ApiClient(f"http://127.0.0.1:{held.getsockname()[1]}", TOKEN).get("/x")
 
 
-def test_a_busy_api_is_asked_again_with_the_same_key(client: Client, httpserver: HTTPServer) -> None:
+def test_a_busy_api_is_asked_again_with_the_same_key(client: ApiClient, httpserver: HTTPServer) -> None:
     waits = Waits()
     for status, headers in ((503, {"Retry-After": "2"}), (429, {"Retry-After": "0.5"}), (503, {})):
         httpserver.expect_ordered_request("/x").respond_with_json(
@@ -93,21 +95,21 @@ def test_a_busy_api_is_asked_again_with_the_same_key(client: Client, httpserver:
     assert waits.told[0] == "Busy.; trying again in 2 s"
 
 
-def test_patience_ends(client: Client, httpserver: HTTPServer) -> None:
+def test_patience_ends(client: ApiClient, httpserver: HTTPServer) -> None:
     waits = Waits()
     httpserver.expect_request("/x").respond_with_json({"detail": "Busy."}, status=503)
-    with pytest.raises(Refused):
+    with pytest.raises(ApiRefused):
         client.call("POST", "/x", body={}, patience=waits.patience(10))
     assert waits.now <= 10
 
 
-def test_a_refusal_is_not_repeated(client: Client, httpserver: HTTPServer) -> None:
+def test_a_refusal_is_not_repeated(client: ApiClient, httpserver: HTTPServer) -> None:
     httpserver.expect_oneshot_request("/x").respond_with_json({"detail": "No."}, status=409)
-    with pytest.raises(Refused, match="No"):
+    with pytest.raises(ApiRefused, match="No"):
         client.call("POST", "/x", patience=Waits().patience())
 
 
-def test_pages_are_followed_to_the_end(client: Client, httpserver: HTTPServer) -> None:
+def test_pages_are_followed_to_the_end(client: ApiClient, httpserver: HTTPServer) -> None:
     def page(request: Request) -> Response:
         assert request.args["state"] == "failed"
         at = int(request.args.get("cursor", "0"))

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from app.cli.event_stream import Message, messages
 from app.cli.events import _batches
 from app.cli.root import main
-from app.cli.streaming import Message, messages
 from app.settings import Settings
 from app.system import System, build
 from tests.support.published import SAMPLES

@@ -10,12 +10,12 @@ import fakeredis
 import pytest
 
 from app.drift.audit import DriftAudit, Schedule
+from app.http import create_app
 from app.outgoing.model import AVOS
 from app.system import System
-from app.web import create_app
 from deploy.simulators.avos import AvosStandIn
-from tests.unit.web.conftest import BOOTSTRAP, Caller, build_system
-from tests.unit.web.plan import event, job
+from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
+from tests.unit.http.plan import event, job
 
 
 def text(instant: datetime) -> str:

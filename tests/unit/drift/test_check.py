@@ -9,8 +9,8 @@ import pytest
 from app.avos.client import AvosClient
 from deploy.simulators.avos import AvosStandIn
 from tests.unit.drift.conftest import Near
-from tests.unit.web.plan import job
-from tests.unit.web.test_manners import check_problem
+from tests.unit.http.plan import job
+from tests.unit.http.test_middleware import check_problem
 
 THEIRS = "2040-01-01T00:00:00Z"
 

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 from werkzeug.serving import make_server
 
 from app.cli.root import main
-from app.web import create_app
+from app.http import create_app
 from deploy.simulators.avos import AvosStandIn
 from tests.unit.drift.conftest import Near
-from tests.unit.web.conftest import BOOTSTRAP
+from tests.unit.http.conftest import BOOTSTRAP
 
 THEIRS = "2040-01-01T00:00:00Z"
 Run = Callable[..., Result]

@@ -1,4 +1,4 @@
-"""What the house itself does stands in the log, in the form of the families that the catalogue serves.
+"""What the deployment itself does stands in the log, in the form of the families that the catalogue serves.
 
 (What becomes of outgoing requests is checked wherever the outgoing tests look at `Bench.happenings`.)
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from app.system import System
 from tests.support.published import fitting
-from tests.unit.web.conftest import Caller
-from tests.unit.web.plan import deliver_all, plan_and_register
+from tests.unit.http.conftest import Caller
+from tests.unit.http.plan import deliver_all, plan_and_register
 
 
 def told(system: System, topic: str) -> list[str]:

@@ -13,7 +13,7 @@ from app.events.catalogue import GONE, TOPICS
 from app.events.families import SCHEMAS
 from app.system import System
 from tests.support.published import SAMPLES
-from tests.unit.web.conftest import Caller
+from tests.unit.http.conftest import Caller
 
 ASSETS = "/api/events/asset-operations"
 CREATED = {"eventName": "asset-created", "assetId": 1}

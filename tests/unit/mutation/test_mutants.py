@@ -86,7 +86,7 @@ def test_lua_is_changed_where_it_decides_and_does_something() -> None:
 def test_every_mutant_of_the_code_can_be_read() -> None:
     """Python's by its own parser; a script's blocks still end where they begin."""
     lua = fakeredis.FakeRedis()
-    for file in (ROOT / "app/outgoing/decide.py", ROOT / "app/avos/paths.py"):
+    for file in (ROOT / "app/outgoing/decision.py", ROOT / "app/avos/paths.py"):
         text = file.read_text()
         for one in python_code.mutants(file.name, text):
             ast.parse(one.apply(text))

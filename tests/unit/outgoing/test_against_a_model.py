@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS, Claim, NewRequest
 from app.outgoing.service import RequestService
 from app.outgoing.store import Policy
@@ -209,7 +209,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
         again = 1 if signal in ("fault", "doubt") and not rest and held.age_from is None else None
         self.model.hear(held.name, held.claim.token, signal, rest)
         took = self.model.finish(held.name, held.claim.token, how, next_try, again)
-        assert self.bench.store.finish(held.claim, Result({"outcome": "x"}, error)) == took
+        assert self.bench.store.finish(held.claim, AttemptResult({"outcome": "x"}, error)) == took
 
     @rule(worker=st.sampled_from(WORKERS))
     def a_worker_dies(self, worker: int) -> None:

@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from app.outgoing.decide import AttemptError, Result
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import ABSENT, AVOS, Claim, Sending
 from app.platform.keys import Keys
 from tests.support.outgoing import Bench
@@ -167,7 +167,7 @@ class Walk:
     def _land(self, claim: Claim, modified: str, sending: Sending, error: AttemptError | None) -> None:
         if error is None and not self.far.patch(claim, modified, sending):
             error = CONFLICT
-        self.bench.store.finish(claim, Result({"outcome": "x"}, error))
+        self.bench.store.finish(claim, AttemptResult({"outcome": "x"}, error))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A planning room on the real store and the real accept script, each test with a tenant of its own."""
+"""Planning on the real store and the real accept script, each test with a tenant of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from flask.testing import FlaskClient
 from redis import Redis
 
 from app.avos.bodies import PropertyNames
+from app.http import middleware, problems
+from app.http.openapi import describe
 from app.outgoing.model import Acceptance, Accepted
 from app.outgoing.store import OutgoingStore, Policy
 from app.planning.routes import planning_blueprint
@@ -26,8 +28,6 @@ from app.registrations.routes import registrations_blueprint
 from app.registrations.service import RegistrationService
 from app.registrations.store import RegistrationStore
 from app.settings import Settings
-from app.web import manners, problems
-from app.web.openapi import describe
 
 
 class NoMessages:
@@ -56,7 +56,7 @@ class Watched:
 
 
 @dataclass
-class Rooms:
+class Services:
     keys: Keys
     client: Redis
     outgoing: Watched
@@ -113,7 +113,7 @@ def job_body(
     }
 
 
-def rooms_on(client: Redis, tenant: str, *, sync_on_register: bool = True) -> Rooms:
+def services_on(client: Redis, tenant: str, *, sync_on_register: bool = True) -> Services:
     keys = Keys(tenant)
     outgoing = Watched(OutgoingStore(client, keys, Policy(), NoMessages()))
     planning_store = PlanningStore(typed(client), keys)
@@ -125,12 +125,12 @@ def rooms_on(client: Redis, tenant: str, *, sync_on_register: bool = True) -> Ro
         names,
         sync_on_register=sync_on_register,
     )
-    return Rooms(keys, client, outgoing, PlanningService(planning_store, outgoing, names), registrations)
+    return Services(keys, client, outgoing, PlanningService(planning_store, outgoing, names), registrations)
 
 
 @pytest.fixture
-def rooms(redis_client: Redis, tenant: str) -> Rooms:
-    return rooms_on(redis_client, tenant)
+def services(redis_client: Redis, tenant: str) -> Services:
+    return services_on(redis_client, tenant)
 
 
 TOKEN = "bootstrap-token-" + "0" * 32
@@ -138,7 +138,7 @@ TOKEN = "bootstrap-token-" + "0" * 32
 
 @dataclass
 class Caller:
-    """The two rooms' routes behind the API's manners, called with a token of all scopes."""
+    """The two services' routes behind the API's middleware, called with a token of all scopes."""
 
     client: FlaskClient
     tokens: TokenStore
@@ -149,13 +149,13 @@ class Caller:
 
 
 @pytest.fixture
-def api(rooms: Rooms) -> Caller:
-    app = Flask("rooms")
+def api(services: Services) -> Caller:
+    app = Flask("services")
     app.url_map.merge_slashes = False
-    manners.register(app, Settings(redis_url="redis://unused", api_token=TOKEN))
+    middleware.register(app, Settings(redis_url="redis://unused", api_token=TOKEN))
     problems.register(app)
-    tokens = TokenStore(typed(rooms.client), rooms.keys, TOKEN)
-    provide(rooms.planning, rooms.registrations, tokens, to=app)
+    tokens = TokenStore(typed(services.client), services.keys, TOKEN)
+    provide(services.planning, services.registrations, tokens, to=app)
     described = describe(app, "0")
     described.register_blueprint(planning_blueprint)
     described.register_blueprint(registrations_blueprint)

@@ -13,63 +13,63 @@ from app.outgoing.model import digest
 from app.planning.store import PlanningStore
 from app.platform.redis import typed
 from app.registrations.records import Pair
-from tests.unit.planning.conftest import Rooms, job_body
+from tests.unit.planning.conftest import Services, job_body
 from tests.unit.planning.test_batch import event, job
 
 EARLY, LATE = "2026-11-21T16:00:00Z", "2026-11-21T17:00:00Z"
 
 
-def move_the_job(rooms: Rooms) -> None:
-    rooms.planning.put("job", "j-1", job_body(start=LATE), source_version=10)
+def move_the_job(services: Services) -> None:
+    services.planning.put("job", "j-1", job_body(start=LATE), source_version=10)
 
 
-def move_the_event(rooms: Rooms) -> None:
-    rooms.put_event("ev-1", pre_ko="2026-11-21T20:00:00Z")
+def move_the_event(services: Services) -> None:
+    services.put_event("ev-1", pre_ko="2026-11-21T20:00:00Z")
 
 
-def add_a_job(rooms: Rooms) -> None:
-    rooms.put_job("j-3", event_id="ev-1", start=LATE)
+def add_a_job(services: Services) -> None:
+    services.put_job("j-3", event_id="ev-1", start=LATE)
 
 
-def cancel_the_job(rooms: Rooms) -> None:
-    rooms.planning.put("job", "j-1", job_body(status="canceled"), source_version=10)
+def cancel_the_job(services: Services) -> None:
+    services.planning.put("job", "j-1", job_body(status="canceled"), source_version=10)
 
 
-def register_anew(rooms: Rooms) -> None:
-    rooms.registrations.unregister(Pair("L1", "C1"))
-    rooms.register("L1", "C1")
+def register_anew(services: Services) -> None:
+    services.registrations.unregister(Pair("L1", "C1"))
+    services.register("L1", "C1")
 
 
-def take_the_livestream(rooms: Rooms) -> None:
-    rooms.put_event("ev-8", pre_ko="2026-11-21T21:00:00Z")
-    rooms.put_job("j-8", event_id="ev-8", start=LATE)
+def take_the_livestream(services: Services) -> None:
+    services.put_event("ev-8", pre_ko="2026-11-21T21:00:00Z")
+    services.put_job("j-8", event_id="ev-8", start=LATE)
 
 
 MOVES = [move_the_job, move_the_event, add_a_job, cancel_the_job, register_anew, take_the_livestream]
 
 
-def is_desired(rooms: Rooms, content_media_id: str) -> bool:
+def is_desired(services: Services, content_media_id: str) -> bool:
     """Whether the newest desired values are what planning says now, asked for by the registration that stands."""
-    client = typed(rooms.client)
-    for request in rooms.registrations.preview(content_media_id):
-        stored = client.hgetall(rooms.keys.fields(request.destination, version_path(request)))
+    client = typed(services.client)
+    for request in services.registrations.preview(content_media_id):
+        stored = client.hgetall(services.keys.fields(request.destination, version_path(request)))
         for name, value in (request.members or {}).items():
             wanted = f"!{request.rejected}" if request.rejected else digest(value)
             _, request_id, found = stored[f"v:{name}".encode()].decode().split("|")
-            generation = client.hget(rooms.keys.request(request_id), "generation")
+            generation = client.hget(services.keys.request(request_id), "generation")
             if (found, generation) != (wanted, str(request.generation).encode()):
                 return False
     return True
 
 
-def prepare(rooms: Rooms) -> None:
+def prepare(services: Services) -> None:
     """L1 is registered, ev-1 with its job has named it, and ev-9 after it."""
-    rooms.put_event("ev-1")
-    rooms.planning.put("job", "j-1", job_body(), source_version=1)
-    rooms.put_event("ev-2", livestreams=())
-    rooms.register("L1", "C1")
-    rooms.put_event("ev-9")
-    rooms.put_job("j-9", event_id="ev-9")
+    services.put_event("ev-1")
+    services.planning.put("job", "j-1", job_body(), source_version=1)
+    services.put_event("ev-2", livestreams=())
+    services.register("L1", "C1")
+    services.put_event("ev-9")
+    services.put_job("j-9", event_id="ev-9")
 
 
 def after(
@@ -93,33 +93,33 @@ def after(
 @pytest.mark.parametrize("moment", ["read 1", "read 2", "generations 1"])
 @pytest.mark.parametrize("move", MOVES)
 def test_what_moves_after_a_read_of_a_batch_is_seen(
-    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, move: Callable[[Rooms], None], moment: str
+    services: Services, monkeypatch: pytest.MonkeyPatch, move: Callable[[Services], None], moment: str
 ) -> None:
     """The first item gives the livestream back to ev-1, whose job the batch reads before the event; the second one
     would move that job to another event, and is older than what moves it meanwhile."""
-    prepare(rooms)
+    prepare(services)
     method, number = moment.split()
-    happened = after(monkeypatch, method, int(number), lambda: move(rooms))
+    happened = after(monkeypatch, method, int(number), lambda: move(services))
     dropped = event("ev-9", livestreams=())
     older = job("j-1", event_id="ev-2", start=EARLY, sourceVersion=5)
-    rooms.planning.messages([dropped, older])
+    services.planning.messages([dropped, older])
     assert happened()
-    assert is_desired(rooms, "C1")
+    assert is_desired(services, "C1")
 
 
 @pytest.mark.parametrize("moment", ["read 1", "read 2", "generations 1"])
 def test_a_newer_job_that_comes_while_a_batch_reads_is_not_overwritten(
-    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, moment: str
+    services: Services, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """The batch may have read the job before its event, whose counter then says nothing about the job."""
-    prepare(rooms)
+    prepare(services)
     method, number = moment.split()
-    happened = after(monkeypatch, method, int(number), lambda: move_the_job(rooms))
+    happened = after(monkeypatch, method, int(number), lambda: move_the_job(services))
     older = job("j-1", event_id="ev-2", start=EARLY, sourceVersion=5)
-    answers = rooms.planning.messages([event("ev-9", livestreams=()), older])
+    answers = services.planning.messages([event("ev-9", livestreams=()), older])
     assert happened()
     assert answers[1]["status"] == 409
-    kept = rooms.planning.get("job", "j-1")
+    kept = services.planning.get("job", "j-1")
     assert kept.source_version == 10
     assert kept.body is not None
     assert (kept.body["eventId"], kept.body["jobInfo"]["jobStart"]) == ("ev-1", LATE)
@@ -128,22 +128,22 @@ def test_a_newer_job_that_comes_while_a_batch_reads_is_not_overwritten(
 @pytest.mark.parametrize("moment", ["read 1", "read 2", "read 3", "generations 1"])
 @pytest.mark.parametrize("move", MOVES)
 def test_what_moves_after_a_read_of_one_call_is_seen(
-    rooms: Rooms, monkeypatch: pytest.MonkeyPatch, move: Callable[[Rooms], None], moment: str
+    services: Services, monkeypatch: pytest.MonkeyPatch, move: Callable[[Services], None], moment: str
 ) -> None:
-    prepare(rooms)
+    prepare(services)
     method, number = moment.split()
-    happened = after(monkeypatch, method, int(number), lambda: move(rooms))
-    rooms.put_event("ev-9", livestreams=())
+    happened = after(monkeypatch, method, int(number), lambda: move(services))
+    services.put_event("ev-9", livestreams=())
     assert happened()
-    assert is_desired(rooms, "C1")
+    assert is_desired(services, "C1")
 
 
 @pytest.mark.parametrize("move", MOVES)
 def test_what_moves_before_a_forced_update_is_accepted_is_seen(
-    rooms: Rooms, move: Callable[[Rooms], None]
+    services: Services, move: Callable[[Services], None]
 ) -> None:
-    prepare(rooms)
-    rooms.put_event("ev-9", livestreams=())
-    rooms.outgoing.before = [lambda: move(rooms)]
-    rooms.registrations.force_update("C1")
-    assert is_desired(rooms, "C1")
+    prepare(services)
+    services.put_event("ev-9", livestreams=())
+    services.outgoing.before = [lambda: move(services)]
+    services.registrations.force_update("C1")
+    assert is_desired(services, "C1")

@@ -13,7 +13,7 @@ from app.outgoing.control import version_path
 from app.outgoing.model import digest
 from app.platform.redis import typed
 from tests.expectations.sample_expectations import Planning
-from tests.unit.planning.conftest import Rooms, event_body, job_body, rooms_on
+from tests.unit.planning.conftest import Services, event_body, job_body, services_on
 
 Message = dict[str, Any]
 EVENTS, LIVESTREAMS = ("ev-1", "ev-2"), ("L1", "L2", "L3")
@@ -43,14 +43,14 @@ _jobs = st.builds(
 _plans = st.lists(st.one_of(_events, _jobs), min_size=1, max_size=25)
 
 
-def prepared(client: Redis) -> Rooms:
+def prepared(client: Redis) -> Services:
     """Every livestream registered, then all of planning's records as they began."""
-    rooms = rooms_on(client, f"t{uuid.uuid4().hex[:12]}")
-    rooms.put_event("ev-1", livestreams=LIVESTREAMS)
-    rooms.put_job()
+    services = services_on(client, f"t{uuid.uuid4().hex[:12]}")
+    services.put_event("ev-1", livestreams=LIVESTREAMS)
+    services.put_job()
     for livestream_id in LIVESTREAMS:
-        rooms.register(livestream_id, f"C-{livestream_id}")
-    return rooms
+        services.register(livestream_id, f"C-{livestream_id}")
+    return services
 
 
 def model_of(messages: list[Message]) -> Planning:
@@ -64,14 +64,14 @@ def model_of(messages: list[Message]) -> Planning:
     return planning
 
 
-def wanted_and_composed(rooms: Rooms) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+def wanted_and_composed(services: Services) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
     """By path: the newest desired digest of each member as the accept script keeps them, and the same
     composed anew from what is stored."""
     wanted, composed = {}, {}
-    for pair in rooms.registrations.active():
-        for request in rooms.registrations.preview(pair.content_media_id):
+    for pair in services.registrations.active():
+        for request in services.registrations.preview(pair.content_media_id):
             assert request.members is not None
-            fields = typed(rooms.client).hgetall(rooms.keys.fields("avos", version_path(request)))
+            fields = typed(services.client).hgetall(services.keys.fields("avos", version_path(request)))
             wanted[request.path] = {
                 name.decode().removeprefix("v:"): value.decode().split("|")[2]
                 for name, value in fields.items()
@@ -89,22 +89,22 @@ def wanted_and_composed(rooms: Rooms) -> tuple[dict[str, dict[str, str]], dict[s
 def test_any_order_and_grouping_leaves_what_the_rules_say(
     redis_client: Redis, messages: list[Message], cut: int
 ) -> None:
-    rooms = prepared(redis_client)
-    rooms.planning.messages(messages[:cut])
+    services = prepared(redis_client)
+    services.planning.messages(messages[:cut])
     for message in messages[cut:]:
-        rooms.planning.put(message["type"], message["id"], message["body"])
+        services.planning.put(message["type"], message["id"], message["body"])
     model = model_of(messages)
     for event_id, body in model.events.items():
-        assert rooms.planning.get("event", event_id).body == body
+        assert services.planning.get("event", event_id).body == body
     for job_id, body in model.jobs.items():
-        assert rooms.planning.get("job", job_id).body == body
-    states = rooms.planning.store.read([], [], LIVESTREAMS)[2]
+        assert services.planning.get("job", job_id).body == body
+    states = services.planning.store.read([], [], LIVESTREAMS)[2]
     for livestream_id, state in zip(LIVESTREAMS, states, strict=True):
         # The model forgets who named a dropped livestream before.
         if livestream_id in model.owners:
             assert state.owners[0] == model.owners[livestream_id]
-            event = rooms.planning.store.read([state.owners[0]], [], [])[0][0]
-            job = rooms.planning.get("job", event.jobs[0]).body if event.jobs else None
+            event = services.planning.store.read([state.owners[0]], [], [])[0][0]
+            job = services.planning.get("job", event.jobs[0]).body if event.jobs else None
             assert job == model.job_of(state.owners[0])
-    wanted, composed = wanted_and_composed(rooms)
+    wanted, composed = wanted_and_composed(services)
     assert wanted == composed

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.unit.planning.conftest import Caller, Rooms, event_body, job_body
+from tests.unit.planning.conftest import Caller, Services, event_body, job_body
 
 EVENT = "/api/custom/events/ev-1"
 JOB = "/api/custom/jobs/j-1"
@@ -48,8 +48,8 @@ def test_a_job_of_an_unknown_event_is_taken_and_says_so(api: Caller) -> None:
     assert api("PUT", JOB, json=job_body()).json["eventKnown"] is True
 
 
-def test_a_change_answers_the_requests_that_it_queued(api: Caller, rooms: Rooms) -> None:
-    rooms.planned_and_registered()
+def test_a_change_answers_the_requests_that_it_queued(api: Caller, services: Services) -> None:
+    services.planned_and_registered()
     answer = api("PUT", EVENT, json=event_body(pre_ko="2026-11-21T20:00:00Z"))
     assert len(answer.json["requestIds"]) == 1
     assert api("PUT", EVENT, json=event_body(pre_ko="2026-11-21T20:00:00Z")).json["requestIds"] == []

@@ -12,8 +12,8 @@ import pytest
 
 from app.platform.errors import InvalidInput
 from app.platform.failures import describe
-from app.platform.guard import AddressRefused, Guard, system_resolver
-from app.platform.http import CallError, Transport
+from app.platform.guard import AddressGuard, AddressRefused, system_resolver
+from app.platform.http_client import CallError, HttpTransport
 from tests.support.receiver import Receiver, Reply
 
 PUBLIC = "93.184.216.34"
@@ -78,11 +78,11 @@ def resolver(**names: Sequence[str]) -> Callable[[str], Sequence[str]]:
     ],
 )
 def test_addresses_are_public_or_refused(address: str, permitted: bool) -> None:
-    assert Guard().permits(address) is permitted
+    assert AddressGuard().permits(address) is permitted
 
 
 def test_an_operator_can_allow_networks() -> None:
-    guard = Guard(["10.1.0.0/16", "fd12::/16", "127.0.0.1"])
+    guard = AddressGuard(["10.1.0.0/16", "fd12::/16", "127.0.0.1"])
     for address in ("10.1.2.3", "::ffff:10.1.2.3", "fd12::1", "127.0.0.1", PUBLIC):
         assert guard.permits(address)
     for address in ("10.2.0.1", "fd13::1", "127.0.0.2", "::1", "169.254.169.254"):
@@ -95,9 +95,9 @@ def test_what_python_knows_not_to_be_public_is_refused_whatever_the_list_says(
 ) -> None:
     """The list is a package's, which may lose an entry, or not have a range that has just been reserved."""
     monkeypatch.setattr("app.platform.guard._DENIED", ())
-    assert not Guard().permits(address)
-    assert Guard([address]).permits(address)
-    assert Guard().permits(PUBLIC)
+    assert not AddressGuard().permits(address)
+    assert AddressGuard([address]).permits(address)
+    assert AddressGuard().permits(PUBLIC)
 
 
 @pytest.mark.parametrize("address", ["168.63.129.16", "224.0.0.1", "64:ff9b::7f00:1"])
@@ -105,14 +105,14 @@ def test_what_the_list_has_is_refused_though_python_calls_it_public(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ip_address(address).is_global
-    assert not Guard().permits(address)
+    assert not AddressGuard().permits(address)
     monkeypatch.setattr("app.platform.guard._DENIED", ())
-    assert Guard().permits(address)
+    assert AddressGuard().permits(address)
 
 
 def test_a_setting_that_is_no_network_is_an_error() -> None:
     with pytest.raises(ValueError, match="10"):
-        Guard(["10.1.0.0/64"])
+        AddressGuard(["10.1.0.0/64"])
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_urls_that_are_refused_when_they_are_given(url: str) -> None:
             return [PUBLIC] if host == "example.com" else system_resolver(host)
 
     with pytest.raises(InvalidInput) as refused:
-        Guard(resolver=resolve).check_url(url, "sink.url")
+        AddressGuard(resolver=resolve).check_url(url, "sink.url")
     assert refused.value.field == "sink.url"
     assert "10.0.0.7" not in str(refused.value)  # what an internal name resolves to is nobody's business
 
@@ -190,14 +190,14 @@ def test_urls_that_are_refused_when_they_are_given(url: str) -> None:
 )
 def test_urls_that_may_be_called(url: str) -> None:
     names = resolver(example_com=[PUBLIC], xn__exmple_cua_com=[PUBLIC], mixed_example=["10.0.0.1", PUBLIC])
-    Guard(resolver=names).check_url(url, "sink.url")
+    AddressGuard(resolver=names).check_url(url, "sink.url")
 
 
 def test_only_the_permitted_ones_of_a_hosts_addresses_are_used() -> None:
-    guard = Guard(resolver=resolver(mixed=["10.0.0.1", PUBLIC, "::1"]))
+    guard = AddressGuard(resolver=resolver(mixed=["10.0.0.1", PUBLIC, "::1"]))
     assert guard.addresses("mixed", 1) == [PUBLIC]
     with pytest.raises(AddressRefused):
-        Guard(resolver=resolver(private=["10.0.0.1", "::1"])).addresses("private", 1)
+        AddressGuard(resolver=resolver(private=["10.0.0.1", "::1"])).addresses("private", 1)
 
 
 def test_a_name_server_that_never_answers_holds_up_only_its_own_names() -> None:
@@ -209,7 +209,7 @@ def test_a_name_server_that_never_answers_holds_up_only_its_own_names() -> None:
             stuck.wait(30)
         return [PUBLIC]
 
-    guard = Guard(resolver=resolve)
+    guard = AddressGuard(resolver=resolve)
     started = time.monotonic()
     for _ in range(3):
         with pytest.raises(TimeoutError):
@@ -220,15 +220,15 @@ def test_a_name_server_that_never_answers_holds_up_only_its_own_names() -> None:
     stuck.set()
 
 
-def call(guard: Guard, url: str, within: float = 5) -> int:
-    transport = Transport(url, pool_size=1, resolve=guard.addresses)
+def call(guard: AddressGuard, url: str, within: float = 5) -> int:
+    transport = HttpTransport(url, pool_size=1, resolve=guard.addresses)
     try:
         return transport.call("POST", "/", {}, b"{}", deadline=time.monotonic() + within).status
     finally:
         transport.close()
 
 
-def code_of_call(guard: Guard, url: str, within: float = 5) -> str:
+def code_of_call(guard: AddressGuard, url: str, within: float = 5) -> str:
     with pytest.raises(CallError) as failed:
         call(guard, url, within)
     assert not failed.value.sent
@@ -238,7 +238,7 @@ def code_of_call(guard: Guard, url: str, within: float = 5) -> str:
 def test_what_is_connected_to_is_what_was_checked() -> None:
     """A name that means something public when it is asked first, and this machine a moment later."""
     answers = [[PUBLIC], ["127.0.0.1"]]
-    guard = Guard(resolver=lambda _: answers.pop(0))
+    guard = AddressGuard(resolver=lambda _: answers.pop(0))
     guard.check_url("http://rebinding.example/", "url")
     with Receiver() as receiver:
         assert code_of_call(guard, f"http://rebinding.example:{receiver.port}") == "address_refused"
@@ -253,10 +253,10 @@ def test_the_name_is_looked_up_once_for_a_connection() -> None:
         return ["127.0.0.1"]
 
     with Receiver() as receiver:
-        transport = Transport(
+        transport = HttpTransport(
             f"http://hook.example:{receiver.port}",
             pool_size=1,
-            resolve=Guard(["127.0.0.0/8"], resolver=resolve).addresses,
+            resolve=AddressGuard(["127.0.0.0/8"], resolver=resolve).addresses,
         )
         for _ in range(3):
             assert transport.call("POST", "/", {}, b"{}", deadline=time.monotonic() + 5).status == 200
@@ -268,7 +268,7 @@ def test_the_name_is_looked_up_once_for_a_connection() -> None:
 
 def test_further_addresses_are_tried() -> None:
     with Receiver() as receiver:
-        guard = Guard(["127.0.0.0/8"], resolver=lambda _: ["127.0.0.9", "127.0.0.1"])
+        guard = AddressGuard(["127.0.0.0/8"], resolver=lambda _: ["127.0.0.9", "127.0.0.1"])
         assert call(guard, f"http://two.example:{receiver.port}") == 200
 
 
@@ -277,12 +277,12 @@ def test_further_addresses_are_tried() -> None:
 )
 def test_this_machine_is_not_connected_to_under_any_of_its_names(host: str) -> None:
     with Receiver() as receiver:
-        assert code_of_call(Guard(), f"http://{host}:{receiver.port}") == "address_refused"
+        assert code_of_call(AddressGuard(), f"http://{host}:{receiver.port}") == "address_refused"
         assert receiver.connections == 0
 
 
 def test_a_name_that_is_not_known_is_no_connection() -> None:
-    assert code_of_call(Guard(resolver=resolver()), "http://unknown.example/") == "connect_failed"
+    assert code_of_call(AddressGuard(resolver=resolver()), "http://unknown.example/") == "connect_failed"
 
 
 def test_a_look_up_that_takes_too_long_is_given_up() -> None:
@@ -293,16 +293,18 @@ def test_a_look_up_that_takes_too_long_is_given_up() -> None:
         return [PUBLIC]
 
     started = time.monotonic()
-    assert code_of_call(Guard(resolver=resolve), "http://stuck.example/", within=0.2) == "connect_failed"
+    assert (
+        code_of_call(AddressGuard(resolver=resolve), "http://stuck.example/", within=0.2) == "connect_failed"
+    )
     assert time.monotonic() - started < 1
     stuck.set()
 
 
 def test_a_redirect_to_an_inner_address_is_an_answer_like_any_other() -> None:
     with Receiver(lambda _: Reply(302, {"Location": "http://169.254.169.254/"})) as receiver:
-        assert call(Guard(["127.0.0.0/8"]), f"http://127.0.0.1:{receiver.port}") == 302
+        assert call(AddressGuard(["127.0.0.0/8"]), f"http://127.0.0.1:{receiver.port}") == 302
 
 
 def test_a_guarded_transport_takes_no_proxy() -> None:
     with pytest.raises(ValueError, match="proxy"):
-        Transport("http://a", pool_size=1, resolve=Guard().addresses, proxy="http://proxy:1")
+        HttpTransport("http://a", pool_size=1, resolve=AddressGuard().addresses, proxy="http://proxy:1")

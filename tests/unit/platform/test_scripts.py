@@ -1,4 +1,4 @@
-"""Scripts are joined from fragments of their own room, of rooms below, and of the common ground."""
+"""Scripts are joined from fragments of their own package, of packages below, and of the common ground."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def test_a_fragment_that_is_nowhere_is_said(tmp_path: Path) -> None:
         ScriptFolder(own).text("main")
 
 
-@pytest.mark.parametrize(("room", "shared"), [(SCRIPTS, SHARED_SCRIPTS), (LOG_SCRIPTS, ())])
-def test_every_script_is_joined_whole(room: Path, shared: tuple[Path, ...]) -> None:
-    scripts = ScriptFolder(room, shared=shared)
-    names = [path.stem for path in room.glob("*.lua") if not path.stem.startswith("_")]
+@pytest.mark.parametrize(("folder", "shared"), [(SCRIPTS, SHARED_SCRIPTS), (LOG_SCRIPTS, ())])
+def test_every_script_is_joined_whole(folder: Path, shared: tuple[Path, ...]) -> None:
+    scripts = ScriptFolder(folder, shared=shared)
+    names = [path.stem for path in folder.glob("*.lua") if not path.stem.startswith("_")]
     assert names
     for name in names:
         text = scripts.text(name)

@@ -1,5 +1,5 @@
-"""The same rooms as planning's tests have."""
+"""The same services as planning's tests have."""
 
-from tests.unit.planning.conftest import api, rooms
+from tests.unit.planning.conftest import api, services
 
-__all__ = ["api", "rooms"]
+__all__ = ["api", "services"]

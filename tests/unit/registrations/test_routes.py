@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.planning.conftest import Caller, Rooms
+from tests.unit.planning.conftest import Caller, Services
 
 BASE = "/api/custom/livestreams"
 
@@ -21,9 +21,9 @@ def register(api: Caller, livestream_id: str = "L1", content_media_id: Any = "C1
 
 
 @pytest.fixture
-def planned(rooms: Rooms) -> None:
-    rooms.put_event(livestreams=("L1", "L2"))
-    rooms.put_job()
+def planned(services: Services) -> None:
+    services.put_event(livestreams=("L1", "L2"))
+    services.put_job()
 
 
 @pytest.mark.usefixtures("planned")
@@ -51,14 +51,14 @@ def test_a_registration_is_created_updated_ended_and_reactivated(api: Caller) ->
     assert register(api).status_code == 201
 
 
-def test_refusals_have_the_exact_texts(api: Caller, rooms: Rooms) -> None:
+def test_refusals_have_the_exact_texts(api: Caller, services: Services) -> None:
     def said(answer: Any) -> tuple[int, str, str]:
         return answer.status_code, answer.json["detail"], answer.json["errors"][0]["detail"]
 
     assert said(register(api)) == (404, *["Livestream not found"] * 2)
-    rooms.put_event(livestreams=("L1", "L2"))
+    services.put_event(livestreams=("L1", "L2"))
     assert said(register(api)) == (404, *["Event has no Job attached"] * 2)
-    rooms.put_job()
+    services.put_job()
     register(api)
     assert said(register(api, "L2")) == (400, *["Content Media Already Registered"] * 2)
 
@@ -104,11 +104,11 @@ def test_a_forced_update_refuses_what_is_not_registered_or_not_named(api: Caller
 
 
 @pytest.mark.usefixtures("planned")
-def test_looking_at_the_update_s_head_queues_nothing(api: Caller, rooms: Rooms) -> None:
+def test_looking_at_the_update_s_head_queues_nothing(api: Caller, services: Services) -> None:
     register(api)
-    before = rooms.outgoing.accepts
+    before = services.outgoing.accepts
     assert api("HEAD", f"{BASE}/update?contentMediaId=C1").status_code == 405
-    assert rooms.outgoing.accepts == before
+    assert services.outgoing.accepts == before
 
 
 def test_the_update_call_needs_the_right_to_write(api: Caller) -> None:

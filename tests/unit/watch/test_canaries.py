@@ -15,14 +15,14 @@ from app.platform.dispatch import CANARY, QUEUES, Envelope, direct_queue
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.watch.canaries import FORGET_S, Canaries
-from app.watch.judging import BEAT_S, QUEUE_ROUNDS, findings, judge, worker_rounds
-from app.watch.model import ROUND_S, Pulse, Ran, Reading, Sent, Worker
+from app.watch.evaluation import BEAT_S, QUEUE_ROUNDS, findings, judge, worker_rounds
+from app.watch.model import ROUND_S, Pulse, Ran, Sent, WatchReading, Worker
 
 WORKER = "live1@host"
 ROUNDS = 4
 
 
-class House:
+class Deployment:
     """The watch, and workers that run what is in their queues when they are told to."""
 
     def __init__(self, client: Redis) -> None:
@@ -45,110 +45,112 @@ class House:
 
 
 @pytest.fixture
-def house() -> House:
-    return House(fakeredis.FakeRedis())
+def deployment() -> Deployment:
+    return Deployment(fakeredis.FakeRedis())
 
 
-def test_each_queue_and_each_process_gets_one_canary_at_a_time(house: House) -> None:
-    house.canaries.enrol(WORKER, 7, ("live",))
+def test_each_queue_and_each_process_gets_one_canary_at_a_time(deployment: Deployment) -> None:
+    deployment.canaries.enrol(WORKER, 7, ("live",))
     for _ in range(5):
-        house.round()
-    assert {queue: len(house.messages(queue)) for queue in (*QUEUES, f"{WORKER}.dq2")} == {
+        deployment.round()
+    assert {queue: len(deployment.messages(queue)) for queue in (*QUEUES, f"{WORKER}.dq2")} == {
         **dict.fromkeys(QUEUES, 1), f"{WORKER}.dq2": 1,
     }  # fmt: skip
-    assert house.canaries.read().sent["live"].missed == 4
+    assert deployment.canaries.read().sent["live"].missed == 4
 
 
-def test_two_beats_make_one_round_an_interval(house: House) -> None:
-    house.round()
-    house.canaries.round()
-    assert house.canaries.read().sent["live"].missed == 0
+def test_two_beats_make_one_round_an_interval(deployment: Deployment) -> None:
+    deployment.round()
+    deployment.canaries.round()
+    assert deployment.canaries.read().sent["live"].missed == 0
 
 
-def test_no_canary_makes_a_full_live_queue_longer(house: House) -> None:
+def test_no_canary_makes_a_full_live_queue_longer(deployment: Deployment) -> None:
     full = [b"x"] * 200
-    house.client.rpush("t:live", *full)
+    deployment.client.rpush("t:live", *full)
     for _ in range(QUEUE_ROUNDS + 1):
-        house.round()
-    assert house.client.lrange("t:live", 0, -1) == full
-    found = house.canaries.report().queues["live"]
+        deployment.round()
+    assert deployment.client.lrange("t:live", 0, -1) == full
+    found = deployment.canaries.report().queues["live"]
     assert found.stalled
-    house.client.delete("t:live")  # somebody comes
-    house.round()
-    assert len(house.messages("live")) == 1
+    deployment.client.delete("t:live")  # somebody comes
+    deployment.round()
+    assert len(deployment.messages("live")) == 1
 
 
-def test_a_canary_that_was_run_is_followed_by_a_new_one(house: House) -> None:
-    house.round()
-    house.run("live")
-    first = house.canaries.read()
+def test_a_canary_that_was_run_is_followed_by_a_new_one(deployment: Deployment) -> None:
+    deployment.round()
+    deployment.run("live")
+    first = deployment.canaries.read()
     assert first.outstanding("live") is None
     assert first.outstanding("pending") is not None
-    house.round()
-    assert house.canaries.read().sent["live"] == Sent(house.canaries.read().sent["live"].at_ms, 0)
-    assert len(house.messages("live")) == 1
+    deployment.round()
+    assert deployment.canaries.read().sent["live"] == Sent(deployment.canaries.read().sent["live"].at_ms, 0)
+    assert len(deployment.messages("live")) == 1
 
 
-def test_a_canary_that_died_with_its_worker_is_replaced(house: House) -> None:
-    house.round()
-    house.client.delete("t:live")  # popped, and never run
-    house.round()
-    assert house.messages("live") == []  # it may still come
-    house.round()
-    assert len(house.messages("live")) == 1
-    house.run("live")
-    assert house.canaries.read().outstanding("live") is None
+def test_a_canary_that_died_with_its_worker_is_replaced(deployment: Deployment) -> None:
+    deployment.round()
+    deployment.client.delete("t:live")  # popped, and never run
+    deployment.round()
+    assert deployment.messages("live") == []  # it may still come
+    deployment.round()
+    assert len(deployment.messages("live")) == 1
+    deployment.run("live")
+    assert deployment.canaries.read().outstanding("live") is None
 
 
 def test_a_process_that_comes_again_starts_without_the_past_and_one_that_ends_is_not_missed(
-    house: House,
+    deployment: Deployment,
 ) -> None:
-    house.canaries.enrol(WORKER, 7, ("live",))
+    deployment.canaries.enrol(WORKER, 7, ("live",))
     for _ in range(ROUNDS + 3):
-        house.round()
-    house.canaries.enrol(WORKER, 8, ("live",))
-    found = house.canaries.read()
+        deployment.round()
+    deployment.canaries.enrol(WORKER, 8, ("live",))
+    found = deployment.canaries.read()
     assert found.workers[WORKER].pid == 8
     assert WORKER not in found.sent
-    assert house.messages(direct_queue(WORKER)) == []
-    house.canaries.pulse("beat@host", 9)
-    house.canaries.withdraw(WORKER)
-    house.canaries.withdraw("beat@host")
-    found = house.canaries.read()
+    assert deployment.messages(direct_queue(WORKER)) == []
+    deployment.canaries.pulse("beat@host", 9)
+    deployment.canaries.withdraw(WORKER)
+    deployment.canaries.withdraw("beat@host")
+    found = deployment.canaries.read()
     assert (found.workers, found.beats) == ({}, {})
 
 
-def test_what_does_not_come_back_is_forgotten(house: House) -> None:
-    house.canaries.enrol(WORKER, 7, ("live",))
-    house.client.hset("t:watch:beats", "beat@gone", Pulse(1, 3).encode())
-    house.round()
-    assert house.canaries.read().beats == {}
-    sent = house.canaries.read().sent[WORKER]
-    house.client.hset("t:watch:sent", WORKER, Sent(sent.at_ms, int(FORGET_S / ROUND_S)).encode())
-    house.round()
-    assert house.canaries.read().workers == {}
-    assert house.messages(direct_queue(WORKER)) == []
-    house.round()
-    assert WORKER not in house.canaries.read().sent
+def test_what_does_not_come_back_is_forgotten(deployment: Deployment) -> None:
+    deployment.canaries.enrol(WORKER, 7, ("live",))
+    deployment.client.hset("t:watch:beats", "beat@gone", Pulse(1, 3).encode())
+    deployment.round()
+    assert deployment.canaries.read().beats == {}
+    sent = deployment.canaries.read().sent[WORKER]
+    deployment.client.hset("t:watch:sent", WORKER, Sent(sent.at_ms, int(FORGET_S / ROUND_S)).encode())
+    deployment.round()
+    assert deployment.canaries.read().workers == {}
+    assert deployment.messages(direct_queue(WORKER)) == []
+    deployment.round()
+    assert WORKER not in deployment.canaries.read().sent
 
 
-def test_what_another_release_has_written_is_left_out(house: House) -> None:
-    house.client.hset("t:watch:workers", mapping={"a@h": "no json", "b@h": "{}"})
-    house.client.hset("t:watch:beats", "beat@h", "one two three")
-    found = house.canaries.read()
+def test_what_another_release_has_written_is_left_out(deployment: Deployment) -> None:
+    deployment.client.hset("t:watch:workers", mapping={"a@h": "no json", "b@h": "{}"})
+    deployment.client.hset("t:watch:beats", "beat@h", "one two three")
+    found = deployment.canaries.read()
     assert (found.workers, found.beats) == ({}, {})
 
 
-def test_a_store_that_takes_no_writes_says_so(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_takes_no_writes_says_so(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: Any, **__: Any) -> Any:
         raise OutOfMemoryError("OOM command not allowed when used memory > 'maxmemory'.")
 
-    monkeypatch.setattr(house.client, "set", full)
+    monkeypatch.setattr(deployment.client, "set", full)
     with pytest.raises(Unavailable):
-        house.canaries.check_writes()
+        deployment.canaries.check_writes()
     with pytest.raises(Unavailable):
-        house.round()
-    assert house.canaries.read().sent == {}  # nothing is counted while nobody can look
+        deployment.round()
+    assert deployment.canaries.read().sent == {}  # nothing is counted while nobody can look
 
 
 def test_a_process_is_addressed_as_celery_addresses_it() -> None:
@@ -158,7 +160,7 @@ def test_a_process_is_addressed_as_celery_addresses_it() -> None:
 # Judging --------------------------------------------------------------------------------------------------------------
 
 
-def reading(**given: Any) -> Reading:
+def reading(**given: Any) -> WatchReading:
     known: dict[str, Any] = {
         "now_ms": 100_000,
         "workers": {WORKER: Worker(WORKER, 7, ("live",), 50_000)},
@@ -166,10 +168,10 @@ def reading(**given: Any) -> Reading:
         "ran": {name: Ran(98_000, 98_040, WORKER) for name in (*QUEUES, WORKER)},
         "beats": {"beat@host": Pulse(99_000, 9)},
     }
-    return Reading(**{**known, **given})
+    return WatchReading(**{**known, **given})
 
 
-def states(found: Reading) -> dict[str, str]:
+def states(found: WatchReading) -> dict[str, str]:
     report = judge(found, rounds=ROUNDS)
     return {one.what: one.state for one in findings(report) if one.state != "ok"}
 

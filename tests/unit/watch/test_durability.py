@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError
 
-from app.watch import durability as room
+from app.watch import durability as durability_module
 from app.watch.durability import StartWarning, durability, server_facts, warn
 from tests.support.server import RealServer
 from tests.support.wait import until
@@ -144,8 +144,8 @@ class LateServer:
 
 def test_a_start_warns_once_as_soon_as_the_store_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     warned: list[Any] = []
-    monkeypatch.setattr(room, "warn", warned.append)
-    monkeypatch.setattr(room, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(durability_module, "warn", warned.append)
+    monkeypatch.setattr(durability_module, "_AGAIN_S", 0.01)
     server: Any = LateServer()
     look = StartWarning()
     threads = [threading.Thread(target=look, args=(server,)) for _ in range(4)]

@@ -85,7 +85,7 @@ def test_messages_are_json_wake_ups_without_results(wiring: dict[str, Any]) -> N
 
 
 def test_a_worker_that_delivers_nothing_to_aws_never_loads_boto3() -> None:
-    look = "import sys, workers.app, workers.parts; print('boto3' in sys.modules)"
+    look = "import sys, workers.app, workers.container; print('boto3' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", look], cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, check=True
     )

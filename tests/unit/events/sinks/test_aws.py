@@ -16,7 +16,7 @@ from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.base import Delivery, Kind, Outcome, SinkError
 from app.events.sinks.factory import Sinks, split
 from app.platform.errors import InvalidInput
-from app.platform.guard import Guard
+from app.platform.guard import AddressGuard
 from tests.support.aws import REGION, environment
 from tests.support.receiver import Got, Receiver, Reply
 from tests.support.sinks import delivery
@@ -32,7 +32,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refusal(sink: dict[str, Any], **settings: Any) -> str | None:
     with pytest.raises(InvalidInput) as refused:
-        Sinks(Guard(), Aws(AwsSettings(**settings))).check(sink)
+        Sinks(AddressGuard(), Aws(AwsSettings(**settings))).check(sink)
     return refused.value.field
 
 
@@ -80,14 +80,14 @@ def test_only_targets_on_the_operators_list_are_let_through() -> None:
     assert refusal({"type": "sns", "topicArn": TOPIC}, **lists) == "sink.topicArn"
     assert refusal({"type": "kinesis", "streamName": "c"}, **lists) == "sink.streamName"
     assert refusal({"type": "kinesis", "streamName": "B"}, **lists) == "sink.streamName"
-    sinks = Sinks(Guard(), Aws(AwsSettings(**lists)))  # type: ignore[arg-type]
+    sinks = Sinks(AddressGuard(), Aws(AwsSettings(**lists)))  # type: ignore[arg-type]
     sinks.check({"type": "sns", "topicArn": "arn:aws:sns:eu-west-1:123456789012:public-1.fifo"})
     for name in ("a-1", "b"):
         sinks.check({"type": "kinesis", "streamName": name})
 
 
 def test_a_target_that_is_not_allowed_any_more_is_not_built() -> None:
-    sinks = Sinks(Guard(), Aws(AwsSettings(sns_topics=("other",), kinesis_streams=())))
+    sinks = Sinks(AddressGuard(), Aws(AwsSettings(sns_topics=("other",), kinesis_streams=())))
     for sink in ({"type": "sns", "topicArn": TOPIC}, {"type": "kinesis", "streamName": "s"}):
         with pytest.raises(InvalidInput):
             sinks.build(sink, {}, ordered=True)
@@ -99,7 +99,7 @@ def test_aws_sinks_have_no_secrets() -> None:
         {"type": "kinesis", "streamName": "s", "region": REGION},
         {"type": "sns", "topicArn": "arn:aws-us-gov:sns:us-gov-west-1:123456789012:e.fifo"},
     ):
-        Sinks(Guard(), Aws()).check(sink)
+        Sinks(AddressGuard(), Aws()).check(sink)
         assert split(sink) == (sink, {})
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from app.events.sinks import signing
+from app.events.sinks import signatures
 from app.events.sinks.aws import Aws
 from app.events.sinks.base import Kind, Outcome, Sink
 from app.events.sinks.factory import Sinks, split
 from app.events.sinks.webhook import meaning
 from app.platform.clock import to_ms, utcnow
 from app.platform.errors import InvalidInput
-from app.platform.guard import Guard
+from app.platform.guard import AddressGuard
 from tests.support.receiver import Receiver, Reply
 from tests.support.sinks import LOOPBACK, delivery
 
@@ -35,9 +35,11 @@ def receiver() -> Iterator[Receiver]:
 def build(receiver: Receiver) -> Iterator[Build]:
     made: list[Sink] = []
 
-    def build(guard: Guard = LOOPBACK, url: str = "", ordered: bool = True, **secrets: Any) -> Sink:
+    def build(guard: AddressGuard = LOOPBACK, url: str = "", ordered: bool = True, **secrets: Any) -> Sink:
         sink = {"type": "webhook", "url": url or receiver.url, "headers": sorted(secrets.get("headers", ()))}
-        made.append(Sinks(guard, Aws()).build(sink, {"signing": signing.first(), **secrets}, ordered=ordered))
+        made.append(
+            Sinks(guard, Aws()).build(sink, {"signing": signatures.first(), **secrets}, ordered=ordered)
+        )
         return made[-1]
 
     yield build
@@ -65,9 +67,9 @@ def test_the_body_is_the_event_and_the_headers_say_where_it_stands(receiver: Rec
 
 
 def test_the_standards_library_verifies_with_every_valid_secret(receiver: Receiver, build: Build) -> None:
-    old = signing.first()
-    rotated = signing.rotate(old, to_ms(utcnow()))
-    send(build(signing=rotated))
+    old = signatures.first()
+    rotated = signatures.rotate(old, to_ms(utcnow()))
+    send(build(signatures=rotated))
     (got,) = receiver.got
     assert got.headers["webhook-id"] == "guid-7"
     for secret in (old[0]["secret"], rotated[0]["secret"]):
@@ -75,8 +77,8 @@ def test_the_standards_library_verifies_with_every_valid_secret(receiver: Receiv
 
 
 def test_an_overlap_that_ends_while_the_sink_lives_is_noticed(receiver: Receiver, build: Build) -> None:
-    ended = signing.rotate(signing.first(), to_ms(utcnow()) - 10_000, overlap_ms=5_000)
-    send(build(signing=ended))
+    ended = signatures.rotate(signatures.first(), to_ms(utcnow()) - 10_000, overlap_ms=5_000)
+    send(build(signatures=ended))
     assert len(receiver.got[0].headers["webhook-signature"].split(" ")) == 1
 
 
@@ -204,7 +206,7 @@ def test_redirects_are_not_followed(receiver: Receiver, build: Build) -> None:
 def test_a_receiver_that_may_not_be_reached_gets_no_connection(
     receiver: Receiver, build: Build, host: str
 ) -> None:
-    (outcome,) = send(build(guard=Guard(), url=f"http://{host}:{receiver.port}/"))
+    (outcome,) = send(build(guard=AddressGuard(), url=f"http://{host}:{receiver.port}/"))
     assert outcome.error is not None
     assert (outcome.error.code, outcome.error.kind) == ("address_refused", Kind.RETRY)
     assert receiver.connections == 0
@@ -253,9 +255,9 @@ def test_a_receiver_that_repeats_what_we_sent_does_not_bring_secrets_into_the_lo
     receiver: Receiver, build: Build
 ) -> None:
     receiver.answer = lambda got: Reply(500, body=repr(dict(got.headers)).encode() + b"\n\x00end")
-    secrets = signing.first()
+    secrets = signatures.first()
     headers = {"Authorization": "Bearer abc/def+ghi", "X-Key": 'quo"ted', "X-Short": "1"}
-    (outcome,) = send(build(signing=secrets, headers=headers))
+    (outcome,) = send(build(signatures=secrets, headers=headers))
     assert "webhook-signature" in outcome.answer
     for hidden in ("abc/def+ghi", 'quo"ted', secrets[0]["secret"], "\n", "\x00"):
         assert hidden not in outcome.answer
@@ -330,15 +332,15 @@ def refusal(headers: dict[str, str]) -> str | None:
 
 def test_good_sinks_are_let_through_and_their_secrets_taken_out() -> None:
     sink = webhook({"X-Key": "value", "Authorization": "Bearer a.b", "X-Blanks": "a  b"})
-    Sinks(Guard(), Aws()).check(sink)
+    Sinks(AddressGuard(), Aws()).check(sink)
     public, secrets = split(sink)
     assert public["headers"] == ["Authorization", "X-Blanks", "X-Key"]
     assert "Bearer" not in str(public)
     assert secrets == {"headers": sink["headers"]}
-    Sinks(Guard(), Aws()).check({"type": "webhook", "url": "https://93.184.216.34/"})
+    Sinks(AddressGuard(), Aws()).check({"type": "webhook", "url": "https://93.184.216.34/"})
 
 
 def test_a_sink_of_no_known_type_is_refused() -> None:
     with pytest.raises(InvalidInput) as refused:
-        Sinks(Guard(), Aws()).check({"type": "pigeon"})
+        Sinks(AddressGuard(), Aws()).check({"type": "pigeon"})
     assert refused.value.field == "sink.type"

@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 from pytest_httpserver import HTTPServer
 
+from app.http import create_app
 from app.system import System
-from app.web import create_app
-from tests.unit.web.conftest import BOOTSTRAP, Caller, build_system
+from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 
 API = "/api/subscriptions"
 

@@ -9,10 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.events.sinks.factory import Sinks
+from app.http import create_app
 from app.system import System
-from app.web import create_app
 from tests.unit.events.subscriptions.conftest import API, Desk
-from tests.unit.web.conftest import BOOTSTRAP, Caller, build_system
+from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 
 EVENT = {"eventName": "asset-created", "assetId": 1}
 

@@ -10,17 +10,17 @@ from pytest_httpserver import HTTPServer
 from standardwebhooks import Webhook
 
 from app.cli.encryption import check_secrets
+from app.http import create_app
 from app.local.layout import new_key
 from app.system import System
-from app.web import create_app
 from tests.unit.events.subscriptions.conftest import API, Desk
-from tests.unit.web.conftest import BOOTSTRAP, Caller, build_system
+from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 
 VALUE = "value-of-the-header"
 OLD, NEW, OTHER = new_key(), new_key(), new_key()
 
 
-class House:
+class Deployment:
     """Processes that come and go on one store, each with its keys."""
 
     def __init__(self, url: str) -> None:
@@ -38,7 +38,7 @@ class House:
         return self.desk.create(sink={"type": "webhook", "url": self._url, "headers": {"X-Key": VALUE}})
 
     def stored(self, subscription_id: str) -> str:
-        stored: bytes = self.redis.hget(self.system.keys.feed(subscription_id), "secrets")
+        stored: bytes = self.redis.hget(self.system.keys.consumer(subscription_id), "secrets")
         return stored.decode()
 
     def everything(self) -> str:
@@ -58,9 +58,9 @@ class House:
 
 
 @pytest.fixture
-def house(httpserver: HTTPServer) -> House:
+def deployment(httpserver: HTTPServer) -> Deployment:
     httpserver.expect_request("/hook").respond_with_data("taken")
-    return House(httpserver.url_for("/hook"))
+    return Deployment(httpserver.url_for("/hook"))
 
 
 def verify(made: dict[str, Any], httpserver: HTTPServer) -> None:
@@ -70,87 +70,91 @@ def verify(made: dict[str, Any], httpserver: HTTPServer) -> None:
 
 
 def test_with_a_key_the_store_holds_no_secret_and_deliveries_have_them(
-    house: House, httpserver: HTTPServer
+    deployment: Deployment, httpserver: HTTPServer
 ) -> None:
-    house.start(NEW)
-    made = house.make()
-    house.deliver(made["id"])
+    deployment.start(NEW)
+    made = deployment.make()
+    deployment.deliver(made["id"])
     verify(made, httpserver)
-    rotated = house.desk.post(made["id"], "secret", "rotate")
-    house.caller.put(f"{API}/{made['id']}", json=house.desk.body(sink=house.desk.get(made["id"])["sink"]))
-    house.deliver(made["id"])
+    rotated = deployment.desk.post(made["id"], "secret", "rotate")
+    deployment.caller.put(
+        f"{API}/{made['id']}", json=deployment.desk.body(sink=deployment.desk.get(made["id"])["sink"])
+    )
+    deployment.deliver(made["id"])
     verify(rotated, httpserver)
-    held = house.everything()
+    held = deployment.everything()
     assert made["id"] in held
     for secret in (VALUE, made["secret"], rotated["secret"], NEW):
         assert secret not in held
 
 
 def test_what_was_stored_in_plain_text_is_read_and_then_encrypted(
-    house: House, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = house.make()
-    assert VALUE in house.stored(made["id"])
-    assert house.states(monkeypatch) == [("warning", "those of 1 subscription(s) are stored in plain text")]
-    refused = house.caller.post(f"{API}/reencrypt")
+    made = deployment.make()
+    assert VALUE in deployment.stored(made["id"])
+    assert deployment.states(monkeypatch) == [
+        ("warning", "those of 1 subscription(s) are stored in plain text")
+    ]
+    refused = deployment.caller.post(f"{API}/reencrypt")
     assert (refused.status_code, refused.json["code"]) == (409, "no_secrets_key")
-    house.start(OLD)
-    house.deliver(made["id"])
+    deployment.start(OLD)
+    deployment.deliver(made["id"])
     verify(made, httpserver)
-    assert VALUE in house.stored(made["id"])
-    assert house.desk.post("reencrypt") == {"changed": 1, "unchanged": 0, "unreadable": []}
-    assert VALUE not in house.everything()
-    assert house.desk.post("reencrypt") == {"changed": 0, "unchanged": 1, "unreadable": []}
-    newest = house.system.requests.audit_trail(1)[0]
+    assert VALUE in deployment.stored(made["id"])
+    assert deployment.desk.post("reencrypt") == {"changed": 1, "unchanged": 0, "unreadable": []}
+    assert VALUE not in deployment.everything()
+    assert deployment.desk.post("reencrypt") == {"changed": 0, "unchanged": 1, "unreadable": []}
+    newest = deployment.system.requests.audit_trail(1)[0]
     assert (newest["verb"], newest["actor"]) == ("reencrypt secrets", "bootstrap")
-    house.deliver(made["id"])
+    deployment.deliver(made["id"])
     verify(made, httpserver)
 
 
 def test_a_key_is_changed_without_losing_anything(
-    house: House, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+    deployment: Deployment, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house.start(OLD)
-    made = house.make()
-    house.start(NEW, OLD)
-    assert house.states(monkeypatch) == [
+    deployment.start(OLD)
+    made = deployment.make()
+    deployment.start(NEW, OLD)
+    assert deployment.states(monkeypatch) == [
         ("warning", "those of 1 subscription(s) are encrypted under an older key")
     ]
-    assert house.desk.post("reencrypt")["changed"] == 1
-    house.start(NEW)
-    assert [state for state, _ in house.states(monkeypatch)] == ["ok"]
-    house.deliver(made["id"])
+    assert deployment.desk.post("reencrypt")["changed"] == 1
+    deployment.start(NEW)
+    assert [state for state, _ in deployment.states(monkeypatch)] == ["ok"]
+    deployment.deliver(made["id"])
     verify(made, httpserver)
 
 
 @pytest.mark.parametrize("keys", [(), (OTHER,)])
 def test_a_missing_key_is_said_wherever_it_matters_and_breaks_nothing_else(
-    house: House, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
+    deployment: Deployment, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, ...]
 ) -> None:
-    house.start(NEW)
-    made = house.make()
-    house.start(*keys)
-    house.deliver(made["id"])
-    shown = house.desk.get(made["id"])
+    deployment.start(NEW)
+    made = deployment.make()
+    deployment.start(*keys)
+    deployment.deliver(made["id"])
+    shown = deployment.desk.get(made["id"])
     assert shown["lastError"]["code"] == "misconfigured"
     assert "MEDIAOPS_SECRETS_KEY_FILE" in shown["lastError"]["detail"]
     assert shown["lag"]["events"] == 1
-    assert house.caller.get(API).status_code == 200
+    assert deployment.caller.get(API).status_code == 200
     path = f"{API}/{made['id']}"
     for answer in (
-        house.caller.post(f"{path}/test"),
-        house.caller.post(f"{path}/secret/rotate"),
-        house.caller.put(path, json=house.desk.body(sink=shown["sink"])),
+        deployment.caller.post(f"{path}/test"),
+        deployment.caller.post(f"{path}/secret/rotate"),
+        deployment.caller.put(path, json=deployment.desk.body(sink=shown["sink"])),
     ):
         assert (answer.status_code, answer.json["code"]) == (409, "secrets_unreadable")
-    assert house.states(monkeypatch) == [("bad", "those of 1 subscription(s) can't be decrypted")]
+    assert deployment.states(monkeypatch) == [("bad", "those of 1 subscription(s) can't be decrypted")]
     if keys:
-        assert house.desk.post("reencrypt") == {"changed": 0, "unchanged": 0, "unreadable": [made["id"]]}
+        assert deployment.desk.post("reencrypt") == {"changed": 0, "unchanged": 0, "unreadable": [made["id"]]}
     assert len(httpserver.log) == 0
-    house.start(NEW)
-    house.redis.hset(house.system.keys.feed(made["id"]), "notBefore", "0")
-    assert house.caller.post(f"{path}/pause").status_code == 200
-    assert house.caller.post(f"{path}/resume").status_code == 200
-    house.system.runner.run(made["id"])
+    deployment.start(NEW)
+    deployment.redis.hset(deployment.system.keys.consumer(made["id"]), "notBefore", "0")
+    assert deployment.caller.post(f"{path}/pause").status_code == 200
+    assert deployment.caller.post(f"{path}/resume").status_code == 200
+    deployment.system.runner.run(made["id"])
     verify(made, httpserver)
-    assert house.caller.delete(path).status_code == 200
+    assert deployment.caller.delete(path).status_code == 200

@@ -12,7 +12,7 @@ from werkzeug import Request, Response
 
 from app.system import System
 from tests.unit.events.subscriptions.conftest import API, Desk
-from tests.unit.web.conftest import Caller
+from tests.unit.http.conftest import Caller
 
 TOPIC = "asset-operations"
 
@@ -46,10 +46,10 @@ def publish(caller: Caller, count: int = 1) -> None:
     assert answer.status_code == 202, answer.text
 
 
-def deliver(system: System, *feed_ids: str) -> None:
+def deliver(system: System, *consumer_ids: str) -> None:
     """What workers do."""
-    for feed_id in feed_ids:
-        system.runner.run(feed_id)
+    for consumer_id in consumer_ids:
+        system.runner.run(consumer_id)
 
 
 def test_why_a_wake_up_has_not_delivered_is_known_as_long_as_that_holds(
@@ -59,7 +59,7 @@ def test_why_a_wake_up_has_not_delivered_is_known_as_long_as_that_holds(
     receiver.answers = [500]
     publish(desk.caller)
     word = system.runner.run(made["id"])
-    trouble = system.feeds.trouble(made["id"], word)
+    trouble = system.consumers.trouble(made["id"], word)
     assert trouble is not None
     assert (word, trouble.final) == ("resting", False)
     assert "500" in trouble.text
@@ -67,7 +67,7 @@ def test_why_a_wake_up_has_not_delivered_is_known_as_long_as_that_holds(
     desk.post(f"{made['id']}/pause")
     desk.post(f"{made['id']}/resume")
     word = system.runner.run(made["id"])
-    trouble = system.feeds.trouble(made["id"], word)
+    trouble = system.consumers.trouble(made["id"], word)
     assert trouble is not None
     assert (word, trouble.final) == ("stopped", True)
     assert "410" in trouble.text
@@ -77,7 +77,7 @@ def test_a_wake_up_that_delivers_is_in_no_trouble(desk: Desk, system: System, re
     made = desk.create()
     publish(desk.caller)
     word = system.runner.run(made["id"])
-    assert (word, system.feeds.trouble(made["id"], word)) == ("listening", None)
+    assert (word, system.consumers.trouble(made["id"], word)) == ("listening", None)
     assert len(receiver.got) == 1
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.events.subscriptions.model import shown_sink
-from app.events.subscriptions.settling import settled, with_values
+from app.events.subscriptions.sink_config import settled, with_values
 from app.platform.errors import InvalidInput
 
 URL = "https://example.com/hook?key=k"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.events.subscriptions.destinations import as_destination
-from app.events.subscriptions.telling import sentences
+from app.events.subscriptions.presentation import sentences
 
 ERROR = {"code": "timeout", "detail": "No answer in time.", "at": "2026-11-21T19:30:00Z"}
 AT = "2026-11-21T19:31:00Z"

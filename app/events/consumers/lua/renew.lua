@@ -1,0 +1,14 @@
+#!lua flags=allow-oom
+-- Renew: the leases of what a worker process is at work on.
+--
+-- ARGV[1] {held: [[id, token], …], lease_ms}
+-- Result  for each 1, or 0 where it isn't this worker's any more
+-- include: _reading.lua
+
+local result = {}
+for i, one in ipairs(ctl.held) do
+  local mine = redis.call('HGET', consumer_key(one[1]), 'token') == one[2]
+  if mine then take_lease({ id = one[1] }) end
+  result[i] = mine and 1 or 0
+end
+return result

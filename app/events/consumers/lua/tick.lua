@@ -1,0 +1,70 @@
+#!lua flags=allow-oom
+-- Tick: look after the consumers whose time has come: rest over, something to be tried again, wake-up lost, worker dead.
+--
+-- ARGV[1] {limit, lease_ms, messages: {queue: template}}
+-- Result  how many were looked at; `limit`: there may be more
+-- include: _consumers.lua
+
+for queue, template in pairs(ctl.messages) do
+  if redis.call('HGET', P .. 'feeds:messages', queue) ~= template then
+    redis.call('HSET', P .. 'feeds:messages', queue, template)
+  end
+end
+
+-- Where the server's clock was set back, times that were noted before lie too far ahead: all are looked at.
+local before = tonumber(redis.call('GET', P .. 'feeds:clock') or 0)
+local back = now < before - 1000
+redis.call('SET', P .. 'feeds:clock', int(now))
+
+local function is_queued(f)
+  local template = redis.call('HGET', P .. 'feeds:messages', f.queue or 'deliveries')
+  return template and redis.call('LPOS', P .. (f.queue or 'deliveries'), wake_message(template, f.id, int(f.wakes)))
+end
+
+local function look_after(f)
+  if f.state ~= 'active' then
+    redis.call('ZREM', P .. 'feeds:due', f.id)
+  elseif f.token then
+    if f.leaseUntil and f.leaseUntil > now then
+      redis.call('ZADD', P .. 'feeds:due', int(f.leaseUntil), f.id)
+    else
+      count(f, 'reclaims', 1)
+      settle(f)
+    end
+  elseif f.wake then
+    if is_queued(f) then
+      redis.call('ZADD', P .. 'feeds:due', int(now + WAKE_MS), f.id)
+    else
+      wake_consumer(f.id, f.queue or 'deliveries')
+    end
+  else
+    settle(f)
+  end
+end
+
+-- The message that was to have a topic's listeners woken may be lost: then another may be sent.
+local called = redis.call('HGETALL', P .. 'feeds:called')
+for i = 1, #called, 2 do
+  local topic, at = called[i], tonumber(called[i + 1])
+  if (at + WAKE_MS < now or at > now)
+    and not redis.call('LPOS', P .. 'deliveries', fan_out_message(ctl.messages.fan_out, topic, int(at))) then
+    redis.call('HDEL', P .. 'feeds:called', topic)
+  end
+end
+
+local due = {}
+if back then
+  due = redis.call('ZRANGE', P .. 'feeds:due', 0, -1)
+else
+  for i, one in ipairs(entries(P .. 'feeds:due', '-inf', int(now), ctl.limit, load)) do due[i] = one[1] end
+end
+for _, id in ipairs(due) do
+  local f, why = load(id) -- as it is now: what was looked after before it may have woken it
+  if f then
+    if back then set_back(f) end
+    look_after(f)
+  elseif why == 'absent' then
+    redis.call('ZREM', P .. 'feeds:due', id)
+  end
+end
+return back and 0 or #due

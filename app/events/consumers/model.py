@@ -1,0 +1,250 @@
+"""What a consumer is, in values. Pure: no Redis, no HTTP.
+
+The keys behind it are described in docs/data-model.md; `lua/_consumers.lua` builds the same names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from app.events.sinks.base import Delivery
+
+CONSUMER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}\Z")
+FAST: Final = "deliveries"  # queue of the consumers that keep up
+SLOW: Final = "deliveries-slow"  # of those that fail, are slow, or have a backlog to work off
+FAN_OUT: Final = "fan_out"  # message that has the listeners of a topic woken
+MAX_IN_FLIGHT: Final = 50
+# Of an entry of the delivery log.
+OUTCOMES: Final = ("delivered", "failed", "handed_over", "parked", "disabled")
+Command = Sequence[str | bytes | int]  # a Redis command that is run in the same script
+
+
+class ConsumerState(StrEnum):
+    """`failing` is an active one whose failing has been told; `done` and `cancelled` are ends of a replay."""
+
+    ACTIVE = "active"
+    FAILING = "failing"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerSpec:
+    """What a subscription wants. No names: all events of the topic.
+
+    `start`: topic → the sequence after which it begins, for topics that the consumer didn't have before; a topic that
+    isn't in it begins with what is published from now on, and 0 is the oldest entry there is. `sink` and `secrets`
+    are described in app/events/sinks/base.py.
+    """
+
+    id: str
+    topics: tuple[tuple[str, frozenset[str]], ...]
+    sink: Mapping[str, Any]
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    ordered: bool = True
+    in_flight: int = 1
+    start: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not CONSUMER_ID.match(self.id):
+            raise ValueError("a consumer's id is made of letters, digits, '-' and '.'")
+        if not self.topics:
+            raise ValueError("a consumer follows one topic at least")
+
+    @property
+    def slots(self) -> int:
+        """How many calls may be under way at once: one where order matters."""
+        return 1 if self.ordered else max(1, min(self.in_flight, MAX_IN_FLIGHT))
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Entries that retention removed before they were handled: `first` to `last`, found at `at_ms`."""
+
+    topic: str
+    first: int
+    last: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the last attempt that failed did."""
+
+    code: str
+    detail: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Of a replay: sequences handled so far, and in all. `state`: active, paused, disabled, done or cancelled.
+
+    `missed` (the newest of them) and `missed_events` (how many) were removed by retention before the replay came to them;
+    `reaches_back_to_ms`: how far the log went back at the beginning, where that may be less far than was asked for.
+    """
+
+    id: str
+    state: ConsumerState
+    done: int
+    total: int
+    since_ms: int
+    started_ms: int
+    ended_ms: int | None
+    failure: Failure | None
+    missed: tuple[Missed, ...] = ()
+    missed_events: int = 0
+    reaches_back_to_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerStatus:
+    """How a consumer is doing. `reason` says why it is disabled (a code), or who paused it.
+
+    `counters`: delivered, failures (attempts of events that are tried again), parked, calls, bytes, latencyMs (sum of
+    the calls'), delayMs (sum, from publishing to delivery), reclaims (workers that died with it), missed.
+    `delays`: upper bound in ms ("inf" above all) → deliveries that took so long since publishing.
+    """
+
+    id: str
+    state: ConsumerState
+    reason: str
+    lag_events: int
+    lag_seconds: float
+    open: int  # events of an unordered consumer, and parked ones to be sent again, that are under way or wait for a retry
+    parked: int
+    counters: Mapping[str, int]
+    delays: Mapping[str, int]
+    cursor: Mapping[str, int]
+    missed: tuple[Missed, ...]
+    failing_since_ms: int | None
+    failures_in_a_row: int
+    last_error: Failure | None
+    next_try_ms: int | None  # while it rests after a failure
+    last_delivered_ms: int | None
+    replay: Progress | None  # the newest one
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event that the sink has refused for good. `key` names it in `retry_parked` and `discard_parked`."""
+
+    key: str
+    topic: str
+    sequence: int
+    parked_ms: int
+    code: str
+    detail: str
+    event_name: str
+    guid: str
+    event: bytes | None  # None: the log doesn't have it any more
+
+
+# Between the store and a worker ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Item:
+    """An event that a worker holds. `member` is its place in the consumer's `open` set, '' where the cursor covers it."""
+
+    delivery: Delivery
+    member: str = ""
+    first_failed_ms: int | None = None  # or handed over
+
+    @property
+    def key(self) -> str:
+        """`topic|sequence`."""
+        return f"{self.delivery.topic}|{self.delivery.sequence}"
+
+    @property
+    def again(self) -> bool:
+        """Whether it has failed before. A call that was handed over doesn't count."""
+        return self.delivery.attempt > 1 or self.delivery.redelivery == "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A consumer that a worker has got hold of. `position`: topic → how far it has been read, with what came before."""
+
+    id: str
+    owner: str  # the subscription: the consumer itself, or the one that is replayed
+    token: str
+    revision: int
+    at_ms: int
+    ordered: bool
+    slots: int
+    failures: int  # in a row
+    failing_since_ms: int | None
+    pace_ms: float  # how long calls take, smoothed
+    queue: str
+    probation: int  # quick calls until it is trusted again
+    waiting: int  # events that wait for a retry
+    ahead: frozenset[str]  # keys of what was delivered beyond the cursor
+    items: list[Item]
+    position: dict[str, tuple[int, int]]  # topic → (sequence read up to, last matching one)
+    more: bool  # the log goes on behind what was read
+    config: (
+        tuple[Mapping[str, Any], bytes] | None
+    )  # sink and secrets as they are stored, unless the caller knew the revision
+
+    @property
+    def redelivery(self) -> str | None:
+        """The replay's id where this is one."""
+        return None if self.id == self.owner else self.id.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How much to read on. `position`: from there, where not all that was read is handled yet; else at the cursor.
+    `hold`: don't let go of the consumer where there is nothing more, since calls are still under way."""
+
+    limit: int
+    max_bytes: int
+    open_limit: int
+    position: Mapping[str, tuple[int, int]] | None = None
+    hold: bool = False
+
+
+@dataclass(slots=True)
+class Ack:
+    """What became of a call, and how to go on: `read` more, `rest_ms`, or neither: let go."""
+
+    cursor: dict[str, tuple[int, int]] = field(
+        default_factory=dict
+    )  # topic → (handled up to, last matching one)
+    ahead: list[str] | None = None  # delivered beyond the cursor; None: unchanged
+    done: list[str] = field(default_factory=list)  # members of `open` that are finished
+    retry: list[tuple[str, int]] = field(default_factory=list)  # (member, wait in ms)
+    attempts: list[tuple[str, int, int]] = field(default_factory=list)  # (key, tries so far, first failed at)
+    forget: list[str] = field(default_factory=list)  # keys whose attempts are over
+    park: list[tuple[str, str]] = field(default_factory=list)  # (member of `parked`, why: JSON)
+    counts: dict[str, int] = field(default_factory=dict)
+    journal: list[tuple[str, str]] = field(default_factory=list)  # (outcome, entry of the delivery log: JSON)
+    delivered: bool = False  # something was: the consumer isn't failing any more
+    failure: tuple[str, str] | None = None  # code, detail of the last that failed
+    failed_calls: int = 0
+    disable: str | None = None  # code of the reason
+    pace_ms: float | None = None
+    probation: int | None = None
+    queue: str | None = None
+    read: Read | None = None
+    rest_ms: int | None = None
+    retry_rest_ms: int | None = None  # of its retries only
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """`going_on` False: the consumer isn't this worker's any more (let go, lost, paused, changed or ended)."""
+
+    going_on: bool
+    word: str
+    items: list[Item] = field(default_factory=list)
+    position: dict[str, tuple[int, int]] = field(default_factory=dict)
+    more: bool = False
+    waiting: int = 0

@@ -1,0 +1,128 @@
+"""What a worker does with one wake-up: take the consumer, deliver for at most a slice of time, let it go."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from app.events.consumers.claims import ConsumerClaims
+from app.events.consumers.decision import decide_consumer
+from app.events.consumers.leases import LeaseKeeper
+from app.events.consumers.model import Ack, Claimed, Read
+from app.events.consumers.ordered import Ordered
+from app.events.consumers.turn import DeliveryPolicy, Turn
+from app.events.consumers.unordered import Unordered
+from app.events.sinks.base import Kind, Sink, SinkError
+from app.platform import log
+from app.platform.encryption import Unreadable
+from app.platform.errors import InvalidInput, MediaopsError, Unavailable
+
+KEPT_SINKS: Final = 1000  # with their open connections
+_FIRST_LIMIT: Final = 50  # events read before the sink and its limits are known
+_FIRST_BYTES: Final = 2 * 1024 * 1024
+_BROKEN_MS: Final = 5_000  # until a consumer on which our own code failed is tried again
+_log = log.get_logger()
+
+
+class Building(Protocol):
+    """`app.events.sinks.factory.Sinks`."""
+
+    def build(self, sink: Mapping[str, Any], secrets: Mapping[str, Any], *, ordered: bool) -> Sink: ...
+
+
+class SinkCache:
+    """Sinks by subscription, so that connections outlive a wake-up. A new revision takes the place of the one before."""
+
+    def __init__(self, sinks: Building, opened: Callable[[bytes], Mapping[str, Any]]) -> None:
+        self._sinks = sinks
+        self._opened = opened
+        self._kept: OrderedDict[str, tuple[int, Sink]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def known(self, owner: str) -> tuple[int, Sink] | None:
+        with self._lock:
+            return self._kept.get(owner)
+
+    def of(self, claimed: Claimed, known: tuple[int, Sink] | None) -> Sink:
+        """The sink of a claimed consumer. Raises InvalidInput where what was allowed isn't any more, Unreadable."""
+        if claimed.config is None:
+            if known is None:
+                raise RuntimeError("a consumer came without its configuration")
+            return known[1]
+        public, secrets = claimed.config
+        sink = self._sinks.build(public, self._opened(secrets), ordered=claimed.ordered)
+        with self._lock:
+            before = self._kept.pop(claimed.owner, None)
+            self._kept[claimed.owner] = (claimed.revision, sink)
+            dropped = [] if before is None else [before]
+            while len(self._kept) > KEPT_SINKS:
+                dropped.append(self._kept.popitem(last=False)[1])
+        for _, old in dropped:
+            old.close()
+        return sink
+
+
+class Runner:
+    """`run` is the whole of task `deliveries.deliver`."""
+
+    def __init__(
+        self,
+        machine: ConsumerClaims,
+        sinks: Building,
+        policy: DeliveryPolicy | None = None,
+        keeper: LeaseKeeper | None = None,
+    ) -> None:
+        self._machine = machine
+        self._cache = SinkCache(sinks, machine.opened)
+        self._policy = policy or DeliveryPolicy()
+        self._keeper = keeper or LeaseKeeper(machine)
+
+    def run(self, consumer_id: str) -> str:
+        """How it ended, in a word: "nothing" where there was nothing to do or somebody else has it; listening, awake (there is
+        more), resting, stopped, done or lost. Raises Unavailable while the store is away."""
+        known = self._cache.known(consumer_id.partition(".replay.")[0])
+        began = self._policy.clock()
+        claimed = self._machine.claim(consumer_id, known[0] if known else 0, _first(known))
+        if claimed is None:
+            return "nothing"
+        with self._keeper.hold(claimed.id, claimed.token, began) as hold:
+            try:
+                sink = self._cache.of(claimed, known)
+            except (InvalidInput, Unreadable) as error:
+                return self._misconfigured(claimed, error)
+            session = Turn(self._machine, claimed, sink, hold, self._policy, began)
+            try:
+                return Ordered(session).run() if claimed.ordered else Unordered(session).run()
+            except Unavailable:
+                raise  # the lease ends by itself
+            except Exception:
+                # A fault of ours: the lease would end by itself; so others don't wait for that, nor try at once.
+                _log.error("delivery broke off", consumer=consumer_id)
+                session.acknowledge(Ack(rest_ms=_BROKEN_MS))
+                raise
+
+    def fan_out(self, topic: str) -> int:
+        """The whole of task `deliveries.fan_out`: wake whoever listens to a topic that has news; how many."""
+        return self._machine.fan_out(topic)
+
+    def _misconfigured(self, claimed: Claimed, error: MediaopsError) -> str:
+        """A setting has changed since the subscription was made: it fails until one of them is corrected."""
+        ack = Ack(failure=("misconfigured", error.detail), failed_calls=1)
+        wait = SinkError("misconfigured", error.detail, Kind.RETRY)
+        failing_ms = claimed.at_ms - (claimed.failing_since_ms or claimed.at_ms)
+        policy = self._policy
+        decision = decide_consumer(
+            wait, claimed.failures + 1, failing_ms / 1000, policy.disable_after_s, policy.rand
+        )
+        ack.rest_ms = int(decision.wait_s * 1000)
+        ack.disable = decision.code or None
+        return self._machine.ack(claimed, 1, ack).word
+
+
+def _first(known: tuple[int, Sink] | None) -> Read:
+    if known is None:
+        return Read(_FIRST_LIMIT, _FIRST_BYTES, _FIRST_LIMIT)
+    events = known[1].limits.events
+    return Read(max(_FIRST_LIMIT, events), _FIRST_BYTES, max(_FIRST_LIMIT, events))

@@ -1,0 +1,21 @@
+"""What the WSGI server starts: `gunicorn -c app/http/gunicorn_conf.py 'app.http.wsgi:application()'`."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from app.http import create_app
+from app.platform import log
+from app.settings import Settings
+from app.system import build
+from app.watch.durability import warn_at_start
+
+
+def application() -> Flask:
+    """The application of this process, from its environment. Raises InvalidSettings."""
+    settings = Settings.load()
+    log.configure(settings.log_level, settings.hidden)
+    system = build(settings)
+    app = create_app(system)
+    app.extensions["at_start"] = lambda: warn_at_start(system.redis)
+    return app
