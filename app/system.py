@@ -8,10 +8,9 @@ from datetime import timedelta
 
 from redis import Redis
 
+from app.avos.attempt import AvosWay
 from app.avos.bodies import PropertyNames
 from app.avos.client import AvosClient, Credentials
-from app.avos.delivery import Delivery
-from app.avos.foreign_edits import ForeignEdits
 from app.avos.readback import ReadBack
 from app.drift.audit import DriftAudit, Schedule
 from app.drift.service import DriftService
@@ -27,6 +26,9 @@ from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.factory import Sinks
 from app.events.subscriptions.service import SubscriptionService
 from app.events.subscriptions.store import SubscriptionStore
+from app.outgoing.engine import Engine, FarSide
+from app.outgoing.fields import FieldReader
+from app.outgoing.model import AVOS
 from app.outgoing.operations import Operations
 from app.outgoing.retention import Timelines
 from app.outgoing.service import RequestService
@@ -66,7 +68,7 @@ class System:
     registrations: RegistrationService
     tokens: TokenStore
     avos: AvosClient
-    delivery: Delivery
+    engine: Engine
     read_back: ReadBack
     canaries: Canaries
     drift: DriftService
@@ -118,12 +120,7 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
         registrations=registrations,
         tokens=TokenStore(typed(redis), keys, settings.api_token),
         avos=avos,
-        delivery=Delivery(
-            outgoing,
-            avos,
-            timeout_s=settings.avos_timeout_s,
-            foreign=ForeignEdits(outgoing, park=settings.foreign_edits == "park"),
-        ),
+        engine=Engine(outgoing, FieldReader(outgoing), {AVOS: avos_side(settings, avos)}),
         read_back=ReadBack(outgoing, requests, avos, timeout_s=min(2.0, settings.avos_timeout_s)),
         canaries=watch(settings, redis),
         drift=drift,
@@ -221,6 +218,11 @@ def property_names(settings: Settings) -> PropertyNames:
         source_uri=settings.source_uri_property,
         source_channel=settings.source_channel_property,
     )
+
+
+def avos_side(settings: Settings, client: AvosClient) -> FarSide:
+    """How AVOS' requests are attempted."""
+    return FarSide(AvosWay(park=settings.foreign_edits == "park"), client, settings.avos_timeout_s)
 
 
 def avos_client(settings: Settings) -> AvosClient:

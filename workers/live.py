@@ -21,7 +21,7 @@ from workers.presentation import ended
 )
 def get_last_modified(self: ChainLink, request_id: str) -> dict[str, Any] | None:
     """Claim the request and GET its lastModified: the ticket for `send_patch`, or None when nothing is to be sent."""
-    ticket = system().delivery.get_last_modified(request_id)
+    ticket = system().engine.get_last_modified(request_id)
     if ticket is None:
         self.show(ended(request_id, None))
     return ticket
@@ -30,10 +30,10 @@ def get_last_modified(self: ChainLink, request_id: str) -> dict[str, Any] | None
 @shared_task(name="live.send_patch", base=ChainLink)
 def send_patch(ticket: dict[str, Any]) -> str:
     """PATCH with the ticket's lastModified; what became of it."""
-    return ended(ticket["claim"]["request_id"], system().delivery.send_patch(ticket))
+    return ended(ticket["claim"]["request_id"], system().engine.send_patch(ticket))
 
 
 @shared_task(name="live.send", base=ChainLink)
 def send(request_id: str) -> str:
     """Claim the request and send it as it is; what became of it."""
-    return ended(request_id, system().delivery.send(request_id))
+    return ended(request_id, system().engine.send(request_id))

@@ -15,7 +15,7 @@ from celery import Task
 from celery.exceptions import Retry
 from celery.worker.request import Request
 
-from app.avos.delivery import DELIVERED
+from app.outgoing.attempts import DELIVERED
 from app.outgoing.summary import Verdict, told
 from workers.container import system
 

@@ -12,33 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.avos.comparison import last_modified_of
-from app.avos.errors import CONNECT, MALFORMED, UNKNOWN, CallFailed, of_exception, of_status
+from app.avos.errors import CONNECT, MALFORMED, UNKNOWN, of_exception, of_status
 from app.avos.paths import live_path
+from app.outgoing.attempts import CallFailed, Exchange, Reading, Send, Written
 from app.outgoing.decision import AttemptError
 from app.platform.http_client import Answer, CallError, HttpTransport
 
 EXCERPT: Final = 1024  # bytes of an answer that an attempt shows
 SHOWN_BODY: Final = 16 * 1024  # a longer body is shown cut off
 USER_AGENT: Final = "mediaops-sync"
-
-Exchange = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a GET gave: the document, its lastModified, and what the attempt shows of the call."""
-
-    document: Mapping[str, Any]
-    last_modified: str
-    exchange: Exchange
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """A PATCH's end: `conflict` means 409 or 412, else it was accepted."""
-
-    conflict: bool
-    exchange: Exchange
+CONFLICT: Final = frozenset({409, 412})  # the condition of a PATCH doesn't hold any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +51,6 @@ class AvosClient:
             "Accept-Encoding": "identity",
             "User-Agent": USER_AGENT,
         }
-        self._write_headers = {**self._read_headers, "Content-Type": "application/json"}
 
     def read(self, path: str, *, deadline: float) -> Reading:
         """GET a document that has a usable lastModified."""
@@ -92,36 +74,20 @@ class AvosClient:
         """What AVOS shows of a content media now, for people."""
         return self.read(live_path(content_media_id), deadline=time.monotonic() + timeout_s)
 
-    def patch(
-        self,
-        path: str,
-        last_modified: str,
-        members: Sequence[tuple[str, bytes]],
-        *,
-        deadline: float,
-    ) -> WriteResult:
-        """Write members (name and JSON bytes) under the condition that lastModified is still this one."""
-        body = _with_last_modified(last_modified, members)
-        exchange: Exchange = {"method": "PATCH", "path": path, "body": _shown(body)}
-        answer = self._call("PATCH", path, self._write_headers, body, deadline, exchange)
-        self._excerpt(answer, exchange)
-        if answer.status in (409, 412):
-            return WriteResult(conflict=True, exchange=exchange)
-        _refuse_unless_2xx(answer, exchange, unknown=answer.status in UNKNOWN)
-        return WriteResult(conflict=False, exchange=exchange)
-
-    def send(
-        self, method: str, path: str, body: bytes | None, content_type: str, *, deadline: float
-    ) -> Exchange:
-        """Any other method, as it is."""
-        headers = {**self._read_headers, "Content-Type": content_type} if body else self._read_headers
-        exchange: Exchange = {"method": method, "path": path}
+    def send(self, request: Send, *, deadline: float) -> Written:
+        """Members under the condition that lastModified is still this one, or a body as it is."""
+        sending, condition = request.sending, request.last_modified
+        body = sending.body if condition is None else _with_last_modified(condition, sending.members)
+        headers = {**self._read_headers, "Content-Type": sending.content_type} if body else self._read_headers
+        exchange: Exchange = {"method": request.method, "path": request.path}
         if body:
             exchange["body"] = _shown(body)
-        answer = self._call(method, path, headers, body, deadline, exchange)
+        answer = self._call(request.method, request.path, headers, body, deadline, exchange)
         self._excerpt(answer, exchange)
-        _refuse_unless_2xx(answer, exchange, unknown=answer.status in UNKNOWN)
-        return exchange
+        conflict = condition is not None and answer.status in CONFLICT
+        if not conflict:
+            _refuse_unless_2xx(answer, exchange, unknown=answer.status in UNKNOWN)
+        return Written(conflict, exchange)
 
     def _call(
         self,
@@ -147,7 +113,8 @@ class AvosClient:
         return answer
 
     def _excerpt(self, answer: Answer, exchange: Exchange) -> None:
-        """The answer's beginning; a far side that repeats our token to us doesn't get it into the history."""
+        """The answer's beginning; a far side that repeats our token to us doesn't get it into the
+        history."""
         if not answer.body:
             return
         text = answer.body[: EXCERPT + len(self._secret)]

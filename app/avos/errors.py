@@ -1,22 +1,22 @@
-"""What went wrong with a call to AVOS: what each failure and each status means for the attempt.
+"""What went wrong with a call to AVOS: what each failure and each status means for the attempt
+(domain A5).
 
-    CallFailed        what the client raises; carries the AttemptError of the outgoing package
-      .error          code, retryable, destination_fault, retry_after_s (domain A5)
-      .unknown        the write may have been carried out: bytes had left and no answer came, or a gateway's that
-                      doesn't know either (502, 504); 503 says that it wasn't
-
-Any other answer that says "no" is never unknown."""
+The client raises `CallFailed` (outgoing/attempts) with one of these errors. A write may have been
+carried out although it failed when bytes had left and no answer came, or when a gateway answered
+that doesn't know either (502, 504). 503 says that it wasn't carried out, and so does any other
+answer that says "no".
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from app.outgoing.decision import AttemptError
 from app.platform.clock import utcnow
 from app.platform.failures import CONNECT, MALFORMED, PROXY_AUTH, UNREACHABLE, describe, retry_after
 
-__all__ = ["CONNECT", "MALFORMED", "UNKNOWN", "CallFailed", "of_exception", "of_status"]
+__all__ = ["CONNECT", "MALFORMED", "UNKNOWN", "of_exception", "of_status"]
 
 _BY_STATUS: Final[Mapping[int, str]] = {
     401: "unauthorized",
@@ -27,18 +27,8 @@ _BY_STATUS: Final[Mapping[int, str]] = {
     425: "too_early",
     429: "throttled",
 }
-UNKNOWN: Final = frozenset({502, 504})  # a gateway's, which may have passed the write on
+UNKNOWN: Final = frozenset({502, 504})  # of a gateway, which may have passed the write on
 _FAULT_OF_DESTINATION: Final = frozenset({401, 403, 407, 429, 502, 503, 504})
-
-
-class CallFailed(Exception):
-    """See the module. `exchange` is what the attempt's history shows of this call."""
-
-    def __init__(self, error: AttemptError, *, unknown: bool, exchange: Mapping[str, Any]) -> None:
-        super().__init__(error.code)
-        self.error = error
-        self.unknown = unknown
-        self.exchange = exchange
 
 
 def of_exception(error: BaseException, *, sent: bool) -> AttemptError:

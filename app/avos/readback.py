@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from app.avos.client import AvosClient
 from app.avos.comparison import Match, compare, in_section, member_of
-from app.avos.errors import CallFailed
 from app.avos.paths import get_path_for, live_path, section_of, source_path
 from app.avos.repair import drifted, repetition
+from app.outgoing.attempts import CallFailed
 from app.outgoing.errors import Again
 from app.outgoing.fields import Field, FieldReader
 from app.outgoing.model import AVOS, PATH_LANE, NewRequest, State, TimelineNote

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from app.avos.errors import CallFailed
 from app.avos.readback import READABLE
 from app.drift.results import Round
 from app.drift.service import Busy, DriftService
+from app.outgoing.attempts import CallFailed
 from app.outgoing.model import AVOS
 from app.outgoing.service import RequestService
 from app.platform.clock import from_ms

@@ -7,9 +7,9 @@ from typing import Any
 from flask import Response, jsonify
 
 from app.avos.drift import DriftState
-from app.avos.errors import CallFailed
 from app.drift.schemas import CheckQuerySchema, DriftListSchema, DriftQuerySchema, DriftSchema, PreviewSchema
 from app.drift.service import DriftService
+from app.outgoing.attempts import CallFailed
 from app.outgoing.service import RequestService
 from app.platform.api import Blueprint
 from app.platform.auth import principal, requires, service

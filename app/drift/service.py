@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from app.avos.client import AvosClient, Reading
+from app.avos.client import AvosClient
 from app.avos.comparison import Match
 from app.avos.drift import Compared, DriftState, compared, state_of
-from app.avos.errors import CallFailed
 from app.avos.foreign_edits import brief
 from app.avos.repair import drifted, repetition
 from app.drift.results import DriftResult, DriftResults
+from app.outgoing.attempts import CallFailed, Reading
 from app.outgoing.control import REJECTED_DETAIL, version_path
 from app.outgoing.errors import Again
 from app.outgoing.fields import Field, FieldReader

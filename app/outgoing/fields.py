@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.outgoing.attempts import Own
 from app.outgoing.model import PATH_LANE, Claim, digest
 from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors
@@ -35,15 +36,6 @@ class Field:
     def desires(self, value: bytes) -> bool:
         """Whether this JSON is the newest desired value."""
         return self.version.rpartition("|")[2] == digest(json.loads(value))
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """A member that a live request may send: what it wants there, and what was delivered there before."""
-
-    name: str
-    wanted: bytes
-    delivered: bytes
 
 
 class FieldReader:

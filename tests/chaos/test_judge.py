@@ -13,7 +13,6 @@ import fakeredis
 import pytest
 
 from app.avos.client import AvosClient, Credentials
-from app.avos.delivery import Delivery
 from app.outgoing.model import AVOS, NewRequest
 from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS
 from app.platform.http_client import HttpTransport
@@ -22,6 +21,7 @@ from app.platform.scripts import ScriptFolder
 from deploy.simulators.avos import AvosStandIn
 from tests.chaos import judge
 from tests.chaos.judge import Staged, Verdict, Wish
+from tests.support.attempts import avos_engine
 from tests.support.outgoing import Bench
 from tests.support.wait import until
 
@@ -62,8 +62,8 @@ class Scene:
         scripts = Without(safeguard)
         self.bench = Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False, scripts=scripts)
         self._transport = HttpTransport(avos.url, pool_size=4)
-        client = AvosClient(self._transport, Credentials())
-        self.delivery = Delivery(self.bench.store, client, timeout_s=5)
+        self.client = AvosClient(self._transport, Credentials())
+        self.engine = avos_engine(self.bench.store, self.client)
         self.wishes: list[Wish] = []
         self.acknowledged: list[str] = []
 
@@ -77,11 +77,11 @@ class Scene:
 
     def attempt(self, request_id: str) -> None:
         if self.bench.record(request_id)["method"] != "PATCH":
-            self.delivery.send(request_id)
+            self.engine.send(request_id)
             return
-        ticket = self.delivery.get_last_modified(request_id)
+        ticket = self.engine.get_last_modified(request_id)
         if ticket is not None:
-            self.delivery.send_patch(ticket)
+            self.engine.send_patch(ticket)
 
     def attempts(self) -> None:
         for request_id in self.bench.take():
@@ -138,7 +138,8 @@ def a_worker_wakes_up_after_its_lease(scene: Scene) -> None:
     scene.bench.store.reclaim(AVOS)
     [again] = scene.bench.take()
     with scene.sending(again):
-        woken = Delivery(_Holds(scene.bench.store, claim), scene.delivery._client, timeout_s=5)
+        store: Any = _Holds(scene.bench.store, claim)
+        woken = avos_engine(store, scene.client)
         woken.send(request_id)
     scene.ticks()
 

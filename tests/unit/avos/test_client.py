@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from app.avos.client import AvosClient, Credentials
-from app.avos.errors import CallFailed
 from app.avos.paths import live_path, source_path
+from app.outgoing.attempts import CallFailed, Send
+from app.outgoing.model import Sending
 from app.platform.http_client import HttpTransport
 from deploy.simulators.avos import AvosStandIn
 
@@ -36,6 +37,10 @@ def soon(seconds: float = 5) -> float:
     return time.monotonic() + seconds
 
 
+def patch(path: str, last_modified: str, members: tuple[tuple[str, bytes], ...]) -> Send:
+    return Send("PATCH", path, Sending(members), last_modified)
+
+
 def read_fails(client: AvosClient) -> CallFailed:
     with pytest.raises(CallFailed) as caught:
         client.read(LIVE, deadline=soon(0.5))
@@ -50,7 +55,7 @@ def test_a_document_is_read_and_patched_under_its_last_modified(
     assert reading.document["contentMediaId"] == "C1"
     assert reading.exchange.keys() == {"path", "status", "latencyMs", "lastModified"}
     members = (("eventEndTime", b'"2026-11-21T21:45:00Z"'), ("n", b"[1.0, 12345678901234567890]"))
-    written = client.patch(LIVE, reading.last_modified, members, deadline=soon())
+    written = client.send(patch(LIVE, reading.last_modified, members), deadline=soon())
     assert not written.conflict
     assert written.exchange["status"] == 200
     assert written.exchange["body"] == {
@@ -59,14 +64,14 @@ def test_a_document_is_read_and_patched_under_its_last_modified(
         "n": [1.0, 12345678901234567890],
     }
     assert "lastModified" in written.exchange["answer"]
-    stale = client.patch(SOURCE, reading.last_modified, members, deadline=soon())
+    stale = client.send(patch(SOURCE, reading.last_modified, members), deadline=soon())
     assert stale.conflict
     assert avos.journal()[-1]["path"] == SOURCE
 
 
 @pytest.mark.parametrize("value", ['"quoted" \\ back', "Ünïcode ☃", " spaces ", "a/b?c"])
 def test_last_modified_is_echoed_as_it_came(avos: AvosStandIn, client: AvosClient, value: str) -> None:
-    client.patch(LIVE, value, (), deadline=soon())
+    client.send(patch(LIVE, value, ()), deadline=soon())
     assert avos.journal()[-1]["lastModified"] == value
 
 
@@ -121,15 +126,72 @@ def test_an_avos_that_is_down_has_received_nothing(avos: AvosStandIn, client: Av
     )
 
 
+WRITES = [
+    ({"kind": "reset"}, "connection_reset", True),
+    ({"kind": "hang"}, "timeout", True),
+    ({"kind": "status", "status": 502}, "server_error", True),  # a gateway doesn't know either
+    ({"kind": "status", "status": 504}, "server_error", True),
+    ({"kind": "status", "status": 503}, "server_error", False),
+    ({"kind": "status", "status": 500}, "server_error", False),
+    ({"kind": "status", "status": 429, "retryAfter": 30}, "throttled", False),
+    ({"kind": "status", "status": 400}, "refused", False),
+]
+
+
+@pytest.mark.parametrize(("fault", "code", "unknown"), WRITES)
+@pytest.mark.parametrize("method", ["PATCH", "POST", "PUT", "DELETE"])
+def test_what_a_write_can_fail_with(
+    avos: AvosStandIn, client: AvosClient, method: str, fault: dict[str, Any], code: str, unknown: bool
+) -> None:
+    request = patch(LIVE, "x", ()) if method == "PATCH" else Send(method, "/external/x", Sending())
+    avos.control(faults=[fault | ({"when": "after"} if unknown else {})])
+    with pytest.raises(CallFailed) as caught:
+        client.send(request, deadline=soon(0.5))
+    failed = caught.value
+    assert (failed.error.code, failed.unknown, failed.exchange["error"]) == (code, unknown, code)
+    assert (failed.error.retryable, failed.error.retry_after_s) == (
+        code != "refused",
+        fault.get("retryAfter"),
+    )
+    assert not unknown or failed.error.destination_fault
+    assert TOKEN not in json.dumps(failed.exchange) + repr(failed.error)
+
+
+@pytest.mark.parametrize("status", [409, 412])
+def test_a_condition_that_holds_no_more_is_a_conflict_and_of_other_methods_a_refusal(
+    avos: AvosStandIn, client: AvosClient, status: int
+) -> None:
+    avos.control(faults=[{"kind": "status", "status": status}])
+    written = client.send(patch(LIVE, "x", ()), deadline=soon())
+    assert (written.conflict, written.exchange["status"]) == (True, status)
+    assert "error" not in written.exchange
+    with pytest.raises(CallFailed) as caught:
+        client.send(Send("PUT", "/external/x", Sending()), deadline=soon())
+    assert (caught.value.error.code, caught.value.error.retryable) == ("refused", False)
+
+
+def test_a_write_that_never_left_is_known_not_to_have_been_applied(
+    avos: AvosStandIn, client: AvosClient
+) -> None:
+    avos.control(down="refuse")
+    with pytest.raises(CallFailed) as caught:
+        client.send(Send("POST", "/external/x", Sending()), deadline=soon(0.5))
+    error = caught.value.error
+    assert (error.code, error.retryable, caught.value.unknown) == ("connect_failed", True, False)
+
+
 def test_other_methods_are_sent_as_they_are(avos: AvosStandIn, client: AvosClient) -> None:
-    exchange = client.send("POST", "/external/x", b'{"a": 1}', "application/json", deadline=soon())
+    def send(method: str, sending: Sending) -> dict[str, Any]:
+        return client.send(Send(method, "/external/x", sending), deadline=soon()).exchange
+
+    exchange = send("POST", Sending(body=b'{"a": 1}'))
     assert (exchange["status"], exchange["body"]) == (201, {"a": 1})
-    client.send("PUT", "/external/x", b"plain text", "text/plain", deadline=soon())
-    exchange = client.send("DELETE", "/external/x", None, "application/json", deadline=soon())
+    send("PUT", Sending(body=b"plain text", content_type="text/plain"))
+    exchange = send("DELETE", Sending())
     assert exchange.keys() == {"method", "path", "status", "latencyMs", "answer"}
     assert [entry["body"] for entry in avos.journal()] == [{"a": 1}, "plain text", None]
     with pytest.raises(CallFailed) as caught:
-        client.send("DELETE", "/external/x", None, "application/json", deadline=soon())
+        send("DELETE", Sending())
     assert caught.value.error.code == "not_found"
 
 
@@ -159,6 +221,7 @@ def test_without_an_avos_every_call_says_so() -> None:
 
 
 def test_a_long_body_is_shown_cut_off(client: AvosClient) -> None:
-    written = client.patch(LIVE, "x", (("long", json.dumps("y" * 20_000).encode()),), deadline=soon())
+    long = (("long", json.dumps("y" * 20_000).encode()),)
+    written = client.send(patch(LIVE, "x", long), deadline=soon())
     assert isinstance(written.exchange["body"], str)
     assert len(written.exchange["body"]) == 1024

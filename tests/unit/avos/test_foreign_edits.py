@@ -10,13 +10,13 @@ import fakeredis
 import pytest
 
 from app.avos.client import AvosClient, Credentials
-from app.avos.delivery import Delivery
-from app.avos.foreign_edits import SHOWN_VALUE, ForeignEdits, brief
+from app.avos.foreign_edits import SHOWN_VALUE, brief
 from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS
 from app.platform.http_client import HttpTransport
 from app.platform.keys import Keys
 from deploy.simulators.avos import AvosStandIn
+from tests.support.attempts import avos_engine
 from tests.support.outgoing import Bench
 
 END, LATER, THEIRS = "2026-11-21T21:45:00Z", "2026-11-21T22:15:00Z", "2026-11-21T23:00:00Z"
@@ -45,12 +45,8 @@ class Day:
 
     def __init__(self, bench: Bench, transport: HttpTransport, *, park: bool) -> None:
         self.bench = bench
-        self.delivery = Delivery(
-            bench.store,
-            AvosClient(transport, Credentials()),
-            timeout_s=5,
-            foreign=ForeignEdits(bench.store, park=park),
-        )
+        self.client = AvosClient(transport, Credentials())
+        self.engine = avos_engine(bench.store, self.client, park=park)
 
     def send(self, before_patch: Callable[[], Any] = lambda: None, /, **members: Any) -> str:
         """Accept a PATCH and let it have its attempt; its id."""
@@ -60,11 +56,11 @@ class Day:
 
     def attempt(self, before_patch: Callable[[], Any] = lambda: None) -> str | None:
         [taken] = self.bench.take()
-        ticket = self.delivery.get_last_modified(taken)
+        ticket = self.engine.get_last_modified(taken)
         if ticket is None:
             return None
         before_patch()
-        return self.delivery.send_patch(json.loads(json.dumps(ticket)))
+        return self.engine.send_patch(json.loads(json.dumps(ticket)))
 
     def told(self) -> list[dict[str, Any]]:
         """The `sync-drifted` events."""
@@ -136,7 +132,7 @@ def test_what_is_parked_says_that_avos_answers(avos: AvosStandIn, parking: Day) 
             if taken != parking_id:
                 bench.send(taken)
             else:
-                assert parking.delivery.get_last_modified(taken) is None
+                assert parking.engine.get_last_modified(taken) is None
     assert bench.state(parking_id) == "rejected"
     assert bench.client.hget(bench.keys.destination(AVOS), "breaker") is None
 
@@ -205,7 +201,7 @@ def test_after_a_lost_answer_ours_is_told_from_theirs(avos: AvosStandIn, parking
                 avos.edit("C1", {"end": THEIRS} if edited else {"title": "x"})
             return super().read(path, deadline=deadline)
 
-    parking.delivery._client.__class__ = Editing
+    parking.client.__class__ = Editing
     avos.fault("reset", when="before", on="patch", next=1)
     request_id = parking.send(end=LATER)
     assert parking.bench.state(request_id) == ("rejected" if edited else "delivered")
@@ -251,7 +247,7 @@ def test_a_request_of_another_method_makes_nothing_an_edit(avos: AvosStandIn, pa
     bench = parking.bench
     bench.accept(bench.barrier("C1", "PUT"))
     [taken] = bench.take()
-    assert parking.delivery.send(taken) == "delivered"
+    assert parking.engine.send(taken) == "delivered"
     avos.edit("C1", {"end": "whatever the PUT has made of it"})
     assert bench.state(parking.send(end=LATER)) == "delivered"
     assert parking.told() == []

@@ -10,8 +10,6 @@ import fakeredis
 import pytest
 
 from app.avos.client import AvosClient, Credentials
-from app.avos.delivery import Delivery
-from app.avos.foreign_edits import ForeignEdits
 from app.avos.generic import GenericCall, accept_generic
 from app.avos.paths import source_path
 from app.avos.readback import ReadBack
@@ -21,6 +19,7 @@ from app.outgoing.service import RequestService
 from app.platform.http_client import HttpTransport
 from app.platform.keys import Keys
 from deploy.simulators.avos import AvosStandIn
+from tests.support.attempts import avos_engine
 from tests.support.outgoing import Bench
 
 OLD, NEW, NEWER = "2026-11-21T21:00:00Z", "2026-11-21T22:00:00Z", "2026-11-21T23:00:00Z"
@@ -42,7 +41,7 @@ class Lane:
         self.transport = HttpTransport(avos.url, pool_size=2)
         client = AvosClient(self.transport, Credentials())
         store = self.bench.store
-        self.delivery = Delivery(store, client, timeout_s=5, foreign=ForeignEdits(store, park=True))
+        self.engine = avos_engine(self.bench.store, client, park=True)
         self.read_back = ReadBack(store, RequestService(store), client, timeout_s=2)
 
     def accept(self, *, source: dict[str, Any] | None = None, **members: Any) -> list[str]:
@@ -54,8 +53,8 @@ class Lane:
         outcomes: list[Any] = []
         while taken := self.bench.take():
             for request_id in taken:
-                ticket = self.delivery.get_last_modified(request_id)
-                outcomes.append(ticket and self.delivery.send_patch(json.loads(json.dumps(ticket))))
+                ticket = self.engine.get_last_modified(request_id)
+                outcomes.append(ticket and self.engine.send_patch(json.loads(json.dumps(ticket))))
         return outcomes
 
     def lose(self, **members: Any) -> str:
@@ -255,7 +254,7 @@ def test_a_request_of_another_method_whose_answer_was_lost_makes_its_lane_suspec
     [request_id] = lane.bench.accept(lane.bench.barrier("C1", "POST"))
     lane.avos.fault("reset", on="post", next=1)
     [taken] = lane.bench.take()
-    assert lane.delivery.send(taken) == "rejected"
+    assert lane.engine.send(taken) == "rejected"
     record = lane.bench.record(request_id)
     assert (record["state"], record["error"]["code"]) == ("rejected", "unknown_outcome")
     lane.accept(end=NEWER)
@@ -351,7 +350,7 @@ class TestPaths:
         self.accept(lane, "POST", "/external/things", end=OLD)
         lane.avos.fault("reset", on="post", next=1)
         [taken] = lane.bench.take()
-        assert lane.delivery.send(taken) == "rejected"
+        assert lane.engine.send(taken) == "rejected"
         marks = lane.bench.client.zrange(lane.bench.keys.lane(AVOS, "Lane:mine"), 0, -1)
         assert not [mark for mark in marks if mark.startswith(b"s:")]
 
@@ -360,7 +359,7 @@ class TestPaths:
         assert lane.send() == ["delivered"]
         self.accept(lane, "PUT", end=NEWER)
         [taken] = lane.bench.take()
-        assert lane.delivery.send(taken) == "delivered"
+        assert lane.engine.send(taken) == "delivered"
         self.accept(lane, end=OLD)
         assert lane.send() == ["delivered"], "what the PUT wrote is nobody else's edit"
 

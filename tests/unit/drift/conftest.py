@@ -63,8 +63,8 @@ class Near:
         system = self.system
         while system.outgoing.promote(AVOS):
             for live in system.outgoing.client.zrange(system.keys.live(AVOS), 0, -1):
-                ticket = system.delivery.get_last_modified(live.decode())
-                outcomes.append(ticket and system.delivery.send_patch(ticket))
+                ticket = system.engine.get_last_modified(live.decode())
+                outcomes.append(ticket and system.engine.send_patch(ticket))
         return outcomes
 
     def check(self, media: str) -> Any:
