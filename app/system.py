@@ -20,7 +20,7 @@ from app.events.consumers.figures import FiguresReader
 from app.events.consumers.runner import Runner
 from app.events.consumers.store import ConsumerStore
 from app.events.consumers.ticks import ConsumerTicks
-from app.events.consumers.turn import Policy as DeliveryPolicy
+from app.events.consumers.turn import DeliveryPolicy
 from app.events.log import EventLog
 from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.factory import Sinks

@@ -122,7 +122,7 @@ class ShownTask(Task):  # type: ignore[type-arg]
     """The base of all tasks but the canary; a text that it returns is shown as it is, without quotes."""
 
     abstract = True
-    Request = f"{__name__}:ShownRequest"
+    Request = f"{__name__}:ShownTaskRequest"
     send_events = False  # by Celery itself
     throws = EXPECTED  # which are no errors to be logged with a traceback
 

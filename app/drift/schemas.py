@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import marshmallow as ma
 
-from app.avos.comparison import AnswerSchema as Verdict
+from app.avos.comparison import Match
 from app.avos.drift import DriftState
 from app.platform.inputs import AnswerSchema, Identifier, PageSchema, Schema
 
 STATES = tuple(state.value for state in DriftState)
-VERDICTS = tuple(verdict.value for verdict in Verdict)
+VERDICTS = tuple(verdict.value for verdict in Match)
 
 
 class DriftQuerySchema(PageSchema):
