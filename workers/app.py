@@ -1,4 +1,5 @@
-"""The Celery application: `celery -A workers.app worker|beat …`. Everything it does is data in celeryconfig.py."""
+"""The Celery application: `celery -A workers.app worker|beat …`. Its configuration is data, in
+celeryconfig.py."""
 
 from __future__ import annotations
 
@@ -21,24 +22,25 @@ app.config_from_object("celeryconfig")
 app.steps["consumer"].add(BatchedEvents)
 app.steps["consumer"].add(Enrolment)
 
-# One line per task received, done or sent by beat; our own line per attempt says more, and costs less.
-CHATTY = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
+# Celery writes a line for each task that is received, done, or sent by beat. Our line per attempt
+# says more and costs less.
+VERBOSE = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 
 
 @signals.setup_logging.connect
 def configure_logs(**_: Any) -> None:
-    """Workers, beat and Flower log as the API does, instead of in Celery's way."""
+    """Make workers, beat and Flower log as the API does."""
     settings = Settings.load()
     log.configure(settings.log_level, settings.hidden)
     if settings.log_level.upper() != "DEBUG":
-        for name in CHATTY:
+        for name in VERBOSE:
             logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @signals.worker_ready.connect
-def settle_memory(**_: Any) -> None:
-    """What was imported stays for good, and a task leaves little: looking through all of it at every 700th new object
-    would cost a tenth of an update."""
+def collect_garbage_less_often(**_: Any) -> None:
+    """Imported modules stay for good, and a task leaves little behind. By default Python looks for
+    garbage after every 700 new objects; that would cost a tenth of an update."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

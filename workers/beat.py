@@ -1,4 +1,5 @@
-"""Beat with a pulse, and the canaries: `beat_scheduler` in celeryconfig.py."""
+"""Beat, which also reports that it sends, and starts the canaries: `beat_scheduler` in
+celeryconfig.py."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ _Scheduler: Any = Scheduler
 
 
 class WatchedScheduler(_Scheduler):  # type: ignore[misc]
-    """Notes that it has *sent* something, which a scheduler whose clock was set back doesn't though its loop turns."""
+    """Reports each few seconds that it has *sent* something. A scheduler whose clock was set back
+    sends nothing, though its loop runs."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._sent = False
@@ -32,7 +34,8 @@ class WatchedScheduler(_Scheduler):  # type: ignore[misc]
         super().__init__(*args, **options)
 
     def apply_async(self, entry: Any, *args: Any, **options: Any) -> Any:
-        """Send a tick, unless its last message still waits. It counts as sent all the same: beat works, somebody else doesn't."""
+        """Send a tick, unless its last message still waits. That counts as sent too: beat works, it
+        is the worker that doesn't."""
         found = system()
         queue_key = Envelope(found.settings.tenant).queue_key("ticks")
         result = None
@@ -55,7 +58,7 @@ class WatchedScheduler(_Scheduler):  # type: ignore[misc]
                 self._sent = False
             system().canaries.round()
         except Unavailable as error:
-            # Beat's own messages fail just so, and say it louder.
+            # Beat's own messages fail too then, and are logged as errors.
             _log.debug("no pulse", error=error.detail)
 
     def close(self) -> None:

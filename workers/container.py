@@ -16,7 +16,7 @@ class _Lazy:
 
     def __call__(self) -> System:
         if self._built is None:
-            with self._lock:  # a hundred threads may come at once
+            with self._lock:  # a hundred threads may ask at once
                 if self._built is None:
                     self._built = build(Settings.load())
         return self._built

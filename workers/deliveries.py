@@ -1,4 +1,5 @@
-"""Queues `deliveries` and `deliveries-slow`: what is delivered to subscribers. A wake-up is one consumer's, for a slice of time."""
+"""Queues `deliveries` and `deliveries-slow`: deliveries to subscribers. One message gives one
+consumer a slice of time."""
 
 from __future__ import annotations
 
@@ -7,18 +8,19 @@ from celery import shared_task
 from app.platform.dispatch import DELIVER, FAN_OUT
 from app.platform.errors import Unavailable
 from workers.container import system
-from workers.presentation import EXPECTED, Quiet, ShownTask, rested
+from workers.presentation import EXPECTED, QuietTask, ShownTask, consumer_line
 
 
-# While the store is away nothing can be said about a delivery; the lease and the ticks see to it afterwards.
+# While the store is away the outcome of a delivery can't be recorded; afterwards its lease and the
+# ticks repeat it.
 @shared_task(name=DELIVER, base=ShownTask, throws=(Unavailable, *EXPECTED))
 def deliver(consumer_id: str) -> str:
-    """Deliver what the consumer has waiting; how it ended, in a word."""
-    return rested(consumer_id, system().runner.run(consumer_id))
+    """Deliver what waits for the consumer; how it ended, in a word."""
+    return consumer_line(consumer_id, system().runner.run(consumer_id))
 
 
-@shared_task(name=FAN_OUT, base=Quiet, throws=(Unavailable,))
+@shared_task(name=FAN_OUT, base=QuietTask, throws=(Unavailable,))
 def fan_out(topic: str) -> str | None:
-    """Wake whoever listens to a topic; how many that were, None: nobody."""
+    """Wake the consumers of a topic; how many there were, None: none."""
     count = system().runner.fan_out(topic)
     return f"{count} woken" if count else None

@@ -1,7 +1,8 @@
-"""Task events in batches: what Flower shows is at most a tenth of a second old, and costs a fraction.
+"""Task events in batches: Flower sees them at most a tenth of a second late, and they cost a
+fraction.
 
-By default the worker publishes what has gathered at every turn of its loop, which under load is one message for every
-two or three events, and a fourth of all its work.
+By default a worker sends its gathered events at every turn of its loop. Under load that is one
+message for every two or three events, and a fourth of all its work.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from celery import bootsteps
 from celery.worker.consumer.events import Events
 
 EVERY_S: Final = 0.1
-AT_MOST: Final = 1000  # events kept before they are published at once; 24 by default
+AT_MOST: Final = 1000  # so many gathered events are sent without waiting; 24 by default
 
 
 class BatchedEvents(bootsteps.StartStopStep):
-    """Takes the place of the worker's own way of flushing task events; `celery.steps["consumer"]`."""
+    """Flushes task events by a timer, in place of the worker's own way;
+    `celery.steps["consumer"]`."""
 
     requires = (Events,)
 
@@ -25,10 +27,10 @@ class BatchedEvents(bootsteps.StartStopStep):
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        """Also after every reconnection, with a dispatcher that is new."""
+        """Runs after every reconnection too, with a new dispatcher."""
         dispatcher = consumer.event_dispatcher
         if consumer.hub is None or not dispatcher:
-            return  # a pool without an event loop publishes each event by itself
+            return  # with a pool that has no event loop the worker sends each event by itself
         dispatcher.on_send_buffered = None
         dispatcher.buffer_limit = AT_MOST
         self._timer = consumer.hub.call_repeatedly(EVERY_S, dispatcher.flush)
@@ -40,6 +42,6 @@ class BatchedEvents(bootsteps.StartStopStep):
             self.shutdown(consumer)
 
     def shutdown(self, consumer: Any) -> None:
-        """When the pool has ended too: what came to its end meanwhile is told of."""
+        """Runs once the pool has ended: send the events of the tasks that have ended meanwhile."""
         if consumer.event_dispatcher:
             consumer.event_dispatcher.flush()

@@ -1,7 +1,8 @@
-"""Flower behind a password: `python -m workers.flower`. Started this way so that the password stands in no command line.
+"""Flower behind a password: `python -m workers.flower`. Started this way, no command line holds the
+password.
 
-Its `/metrics` and `/healthcheck` are open even so, which is why it listens on this machine only, unless
-MEDIAOPS_FLOWER_HOST says otherwise.
+Flower's `/metrics` and `/healthcheck` ask for no password. Therefore it listens on this machine
+only, unless MEDIAOPS_FLOWER_HOST says otherwise.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ def main() -> None:
     settings = Settings.load()
     if not settings.flower_password:
         sys.exit(
-            "Flower isn't started without a password: set MEDIAOPS_FLOWER_PASSWORD (or …_FILE), 8 characters or more."
+            "Flower isn't started without a password: set MEDIAOPS_FLOWER_PASSWORD (or …_FILE), "
+            "8 characters or more."
         )
-    configure_logs()  # tornado leaves a handler that is there in its place
+    configure_logs()  # first: tornado keeps a handler that it finds
     app.start(
         [
             "flower",
@@ -26,10 +28,10 @@ def main() -> None:
             f"--port={settings.flower_port}",
             f"--basic-auth={settings.flower_user}:{settings.flower_password}",
             f"--logging={settings.log_level.lower()}",
-            # The reason of a failure stands beside it; no task has keyword arguments.
+            # With the reason of a failure, and without keyword arguments: no task has any.
             "--tasks-columns=name,state,args,result,exception,received,runtime,worker",
             "--max-tasks=10000",  # kept in memory
-            "--inspect-timeout=1000",  # ms, at its start, for every worker
+            "--inspect-timeout=1000",  # ms for each worker, when Flower starts
         ]
     )
 

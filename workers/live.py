@@ -1,4 +1,5 @@
-"""Queue `live`: what goes out. A PATCH is the chain `get_last_modified`, `send_patch`; other methods are `send`."""
+"""Queue `live`: attempts at requests. A PATCH is the chain `get_last_modified`, `send_patch`; any
+other method is `send`."""
 
 from __future__ import annotations
 
@@ -8,10 +9,11 @@ from celery import shared_task
 
 from workers.chains import ChainLink
 from workers.container import system
-from workers.presentation import ended
+from workers.presentation import request_line
 
 
-# Written out in full the ticket would cost as much as the rest of the link; what is shown of it is `handed_on`.
+# Celery would write the whole ticket into the task's event, which costs as much as the rest of the
+# task. Flower shows `handed_on` in its place.
 @shared_task(
     name="live.get_last_modified",
     bind=True,
@@ -20,20 +22,21 @@ from workers.presentation import ended
     handed_on="read",
 )
 def get_last_modified(self: ChainLink, request_id: str) -> dict[str, Any] | None:
-    """Claim the request and GET its lastModified: the ticket for `send_patch`, or None when nothing is to be sent."""
+    """Claim the request and GET its lastModified; the ticket for `send_patch`, or None when nothing
+    is to be sent."""
     ticket = system().engine.get_last_modified(request_id)
     if ticket is None:
-        self.show(ended(request_id, None))
+        self.show(request_line(request_id, None))
     return ticket
 
 
 @shared_task(name="live.send_patch", base=ChainLink)
 def send_patch(ticket: dict[str, Any]) -> str:
     """PATCH with the ticket's lastModified; what became of it."""
-    return ended(ticket["claim"]["request_id"], system().engine.send_patch(ticket))
+    return request_line(ticket["claim"]["request_id"], system().engine.send_patch(ticket))
 
 
 @shared_task(name="live.send", base=ChainLink)
 def send(request_id: str) -> str:
     """Claim the request and send it as it is; what became of it."""
-    return ended(request_id, system().engine.send(request_id))
+    return request_line(request_id, system().engine.send(request_id))

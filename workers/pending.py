@@ -1,15 +1,15 @@
-"""Queue `pending`: from the pending buffer to the live one."""
+"""Queue `pending`: requests that wait become live."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
 from workers.container import system
-from workers.presentation import Quiet
+from workers.presentation import QuietTask
 
 
-@shared_task(name="pending.promote", base=Quiet)
+@shared_task(name="pending.promote", base=QuietTask)
 def promote(destination: str) -> str | None:
-    """Promote as many as the destination takes; how many that were, None: none."""
+    """Promote as many requests as the destination takes; how many there were, None: none."""
     count = system().outgoing.promote(destination)
     return f"{count} promoted" if count else None

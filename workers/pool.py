@@ -1,7 +1,8 @@
-"""Celery's pool of threads, which at an orderly end gives back at once what it hasn't begun.
+"""Celery's pool of threads, which when it stops in order gives back the messages that it hasn't
+begun.
 
-Celery's own drops that, and its message comes back only when everything that is under way has ended: a lane would wait for a
-whole attempt of somebody else's, or for its lease.
+Celery's own pool drops them, and they come back only when all running tasks have ended. Until then,
+or until its lease runs out, their lane would wait.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Pool(_TaskPool):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._unbegun: list[Payload] = []
+        self._unstarted: list[Payload] = []
 
     def on_apply(
         self, target: Any, args: Any = None, kwargs: Any = None, callback: Any = None, **options: Any
@@ -42,21 +43,23 @@ class Pool(_TaskPool):  # type: ignore[misc]
     def _note(self, message: Any, future: Any) -> None:
         payload = getattr(message, "_raw", None)
         if future.cancelled() and isinstance(payload, Payload):
-            self._unbegun.append(payload)
+            self._unstarted.append(payload)
 
     def on_stop(self) -> None:
         self.executor.shutdown(wait=False, cancel_futures=True)
         try:
             with store_errors():
-                put_back(system().redis, self._unbegun)
+                put_back(system().redis, self._unstarted)
         except Unavailable as error:
             _log.warning(
-                "messages not put back; leases make them good", count=len(self._unbegun), error=error.detail
+                "messages not put back; their leases will run out",
+                count=len(self._unstarted),
+                error=error.detail,
             )
-        super().on_stop()  # waits for what is under way
+        super().on_stop()  # waits for the running tasks
 
 
 def install() -> None:
-    """Take the place of the pool `threads`."""
+    """Make Celery use this pool for `threads`."""
     aliases: dict[str, str] = vars(concurrency)["ALIASES"]
     aliases["threads"] = f"{__name__}:{Pool.__qualname__}"

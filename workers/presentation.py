@@ -1,8 +1,10 @@
-"""What Flower shows of a task: what it was about and what became of it, in a line; and nothing of what did nothing.
+"""What Flower shows of a task: in one line what it was about and what became of it. A task that did
+nothing isn't shown.
 
-Celery tells of a task when its message arrives, and of every tick. Ours are told of when they begin, so that what a dying worker
-had fetched was never there, and quiet ones when they have ended, if they have done something. As many task events as before,
-or fewer: they cost throughput.
+Celery sends a task's first event when its message arrives. Our tasks send it when they begin: a
+message that was fetched by a worker that then died leaves no trace of a task. Tasks that often have
+nothing to do send all their events at the end, and only if they have done something. In all there
+are as many task events as before, or fewer: each costs throughput.
 """
 
 from __future__ import annotations
@@ -42,8 +44,9 @@ class WillRetry(Retry):
 EXPECTED: Final = (Undelivered, WillRetry)
 
 
-class Note:
-    """What a task leaves for the request that carries it: its result as it is shown, and what a chain hands on."""
+class RunNotes:
+    """What a task's run leaves for the request that carries it: `text` is its result as Flower
+    shows it, `chain` the links that are still to be run, `value` what the next of them gets."""
 
     __slots__ = ("chain", "text", "value")
 
@@ -58,15 +61,16 @@ _Request: Any = Request
 
 
 class ShownTaskRequest(_Request):  # type: ignore[misc]
-    """Tells of its task when that begins. (Celery itself leaves the telling to it: see `Shown.send_events`.)"""
+    """Sends its task's first event when the task begins. (Celery sends none by itself: see
+    `ShownTask.send_events`.)"""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._fetched_at = time.time()
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
-        if pid == os.getpid():  # in another process (prefork) it would be left in a copy
-            self.request_dict["note"] = Note()
+        if pid == os.getpid():  # in another process (prefork) only a copy would get them
+            self.request_dict["run_notes"] = RunNotes()
         self.send_event(
             "task-received",
             timestamp=self._fetched_at,
@@ -90,9 +94,9 @@ class ShownTaskRequest(_Request):  # type: ignore[misc]
         return super().on_failure(exc_info, *args, **options)
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
-        note = self.request_dict.get("note")
-        if type == "task-succeeded" and note is not None and note.text is not None:
-            fields["result"] = self.result_line(note.text)
+        notes = self.request_dict.get("run_notes")
+        if type == "task-succeeded" and notes is not None and notes.text is not None:
+            fields["result"] = self.result_line(notes.text)
         if self._eventer and self._eventer.enabled:
             self._eventer.send(type, uuid=self.id, **fields)
 
@@ -100,31 +104,33 @@ class ShownTaskRequest(_Request):  # type: ignore[misc]
         return text
 
 
-class QuietRequest(ShownTaskRequest):
-    """Tells of its task when that has ended, and only if it has returned something, or failed."""
+class QuietTaskRequest(ShownTaskRequest):
+    """Sends its task's events when the task has ended, and only if it has returned something, or
+    failed."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._untold: list[tuple[str, dict[str, Any]]] = []
+        self._unsent: list[tuple[str, dict[str, Any]]] = []
 
     def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002 - Celery's signature
-        self._untold.append((type, {"timestamp": time.time(), **fields}))
+        self._unsent.append((type, {"timestamp": time.time(), **fields}))
         if type in BEGINNINGS:
             return
-        untold, self._untold = self._untold, []
+        unsent, self._unsent = self._unsent, []
         if type == "task-succeeded" and fields["result"] == "None":
             return
-        for one, its in untold:
+        for one, its in unsent:
             super().send_event(one, **its)
 
 
 class ShownTask(Task):  # type: ignore[type-arg]
-    """The base of all tasks but the canary; a text that it returns is shown as it is, without quotes."""
+    """The base of all tasks but the canary. Flower shows a text that the task returns as it is,
+    without quotes."""
 
     abstract = True
     Request = f"{__name__}:ShownTaskRequest"
     send_events = False  # by Celery itself
-    throws = EXPECTED  # which are no errors to be logged with a traceback
+    throws = EXPECTED  # Celery logs no traceback for these
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         result = self.run(*args, **kwargs)
@@ -133,30 +139,31 @@ class ShownTask(Task):  # type: ignore[type-arg]
         return result
 
     def show(self, text: str) -> None:
-        """Let this be shown as the running task's result."""
-        note = self.request.get("note")
-        if note is not None:
-            note.text = text
+        """Make Flower show this as the running task's result."""
+        notes = self.request.get("run_notes")
+        if notes is not None:
+            notes.text = text
 
 
-class Quiet(ShownTask):
+class QuietTask(ShownTask):
     """The base of tasks that often have nothing to do, and then return None."""
 
     abstract = True
-    Request = f"{__name__}:QuietRequest"
+    Request = f"{__name__}:QuietTaskRequest"
 
 
-def rested(consumer_id: str, word: str) -> str:
-    """How the wake-up of a consumer ended. Raises WillRetry, Undelivered where its receiver is in trouble."""
+def consumer_line(consumer_id: str, word: str) -> str:
+    """How a consumer's slice of time ended, given the runner's word for it. Raises WillRetry or
+    Undelivered where its receiver is in trouble."""
     trouble = system().consumers.trouble(consumer_id, word) if word in ("resting", "stopped") else None
     if trouble is None:
         return word
     raise Undelivered(trouble.text) if trouble.final else WillRetry(trouble.text)
 
 
-def ended(request_id: str, outcome: str | None) -> str:
-    """What became of a request after an attempt that ended like this (None: it was none), in a line. Raises WillRetry,
-    Undelivered."""
+def request_line(request_id: str, outcome: str | None) -> str:
+    """What became of a request, given its attempt's outcome (None: there was no attempt, or its
+    first half has ended it). Raises WillRetry or Undelivered where it wasn't delivered."""
     if outcome == DELIVERED:
         return outcome
     verdict, text = told(outcome, system().requests.ending(request_id))

@@ -1,8 +1,11 @@
-"""Messages fetched some at a time: kombu's Redis transport asks for one with BRPOP, ours for a few with BLMPOP.
+"""Messages fetched some at a time: kombu's Redis transport pops one with BRPOP, ours pops a few
+with BLMPOP.
 
-Each question costs the worker a turn of its loop, and the server a write that waits for the disk: a tenth and more of all
-that an update costs. What a worker holds is bounded by its prefetch count as before; what dies with it, a lease gives back.
-A worker that stops in order takes its question back, and puts back what was popped for it and what it hasn't begun.
+Each BRPOP costs the worker a turn of its loop, and the server a write that waits for the disk: a
+tenth and more of all that an update costs. The prefetch count bounds the messages that a worker
+holds, as before. Requests whose message dies with a worker come back when their lease runs out. A
+worker that stops in order withdraws its BLMPOP, and puts back the messages that were popped for it,
+and those that it hasn't begun.
 """
 
 from __future__ import annotations
@@ -19,11 +22,10 @@ from kombu.utils.encoding import bytes_to_str
 
 from app.platform import log
 
-# Under a backlog. Few enough that one worker doesn't take what another one is waiting for.
+# How many messages are fetched at once under a backlog: few, so that a worker doesn't take what
+# another one could run.
 AT_ONCE: Final = 8
-_UNBLOCK_MS: Final = (
-    10_000  # the answer comes at once; should the worker die in between, the key goes by itself
-)
+_UNBLOCK_MS: Final = 10_000  # the answer comes at once; if the worker dies in between, the key expires
 _SHOWN: Final = 200  # characters of a message that can't be read
 _log = log.get_logger()
 
@@ -33,7 +35,8 @@ _Transport: Any = redis.Transport
 
 
 class Payload(dict[str, Any]):
-    """A message as kombu takes it, which remembers its text, so that it can be put back as it was, and its list."""
+    """A message as kombu takes it. It keeps its text and its list, so that it can be put back as it
+    was."""
 
     def __init__(self, text: bytes, key: str) -> None:
         super().__init__(json.loads(text))
@@ -42,16 +45,18 @@ class Payload(dict[str, Any]):
 
 
 class Channel(_Channel):  # type: ignore[misc]
-    """The two halves of kombu's own asking; everything round them (polling, pausing, errors) stays kombu's."""
+    """Replaces sending BRPOP and reading its answer; everything around that (polling, pausing,
+    errors) stays kombu's."""
 
-    # At its end kombu would put back what isn't acknowledged, though after a lost connection it is still run here, and write it
-    # to a file where it can't. Who stops in order has put back the rest before (workers/pool.py).
+    # When a channel closes, kombu would put back messages that aren't acknowledged, or write them
+    # to a file where it can't. After a lost connection those messages are still run here. A worker
+    # that stops in order has put its messages back before (workers/pool.py).
     do_restore = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # A list of its own, asked for along with the queues: who pushes there ends a question that waits, without the
-        # rights that CLIENT UNBLOCK needs.
+        # A list of this channel's own, which BLMPOP waits for too: a push to it ends a BLMPOP that
+        # waits. CLIENT UNBLOCK would need rights of its own.
         self._unblock = f"unblock:{uuid.uuid4().hex}"
 
     def _brpop_start(self, timeout: float | None = None) -> None:
@@ -60,8 +65,8 @@ class Channel(_Channel):  # type: ignore[misc]
             return
         names = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
         keys = [f"{self.global_keyprefix}{name}" for name in (*names, self._unblock)]
-        room = self.qos.can_consume_max_estimate()  # None: no bound is set
-        count = AT_ONCE if room is None else max(1, min(AT_ONCE, room))
+        free = self.qos.can_consume_max_estimate()  # None: no bound is set
+        count = AT_ONCE if free is None else max(1, min(AT_ONCE, free))
         self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()
         wait = (self.brpop_timeout if timeout is None else timeout) or 0
@@ -83,7 +88,8 @@ class Channel(_Channel):  # type: ignore[misc]
         return True
 
     def _read(self, text: bytes, key: str) -> Payload | None:
-        """None: it is no message. That is said in the log, and others don't suffer by it."""
+        """None: it is no message. It is logged and dropped, and the messages after it are
+        delivered."""
         try:
             payload = Payload(text, key)
             properties = payload["properties"]
@@ -100,7 +106,7 @@ class Channel(_Channel):  # type: ignore[misc]
         try:
             answer = self.client.parse_response(self.client.connection, "BLMPOP", **options)
         except self.connection_errors:
-            # So that the next turn connects anew.
+            # The next turn then connects anew.
             self.client.connection.disconnect()
             raise
         finally:
@@ -117,7 +123,7 @@ class Channel(_Channel):  # type: ignore[misc]
         return answer
 
     def _withdraw(self) -> None:
-        """Take the question back: a message that came now would be popped for somebody who doesn't look any more."""
+        """Withdraw the BLMPOP that waits: nobody would read the message that it pops."""
         if not self._in_poll:
             return
         with self.conn_or_acquire() as client:
@@ -127,7 +133,7 @@ class Channel(_Channel):  # type: ignore[misc]
                 pipe.execute()
             try:
                 key, items = self._answer()
-            except Empty:  # its time had run out by itself
+            except Empty:  # its time-out had passed
                 return
             finally:
                 client.delete(self._unblock)
@@ -135,13 +141,13 @@ class Channel(_Channel):  # type: ignore[misc]
             self._put_back(key, items)
 
     def _put_back(self, key: str, items: Sequence[bytes]) -> None:
-        """Where they would be taken next, in their order."""
+        """Put them where they are fetched next, in their order."""
         if items:
             with self.conn_or_acquire() as client:
                 client.rpush(key.removeprefix(self.global_keyprefix), *reversed(items))
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: FBT001 - kombu's signature
-        """One that a consumer doesn't want goes back as it came."""
+        """A message that a consumer rejects goes back as it came."""
         payload = message._raw  # noqa: SLF001 - as kombu's own does
         if isinstance(payload, Payload):
             self._put_back(payload.key, [payload.text])
@@ -150,7 +156,7 @@ class Channel(_Channel):  # type: ignore[misc]
 
 
 def put_back(client: Any, payloads: Iterable[Payload]) -> None:
-    """Messages that were fetched and not begun go back to where they would be taken next, in their order."""
+    """Put messages that were fetched and not begun where they are fetched next, in their order."""
     by_key: dict[str, list[bytes]] = {}
     for payload in payloads:
         by_key.setdefault(payload.key, []).append(payload.text)
@@ -165,6 +171,6 @@ class BatchTransport(_Transport):  # type: ignore[misc]
 
 
 def install() -> None:
-    """Let it be meant by every `redis…://` URL of this process."""
+    """Make every `redis…://` URL of this process use this transport."""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:{BatchTransport.__qualname__}"

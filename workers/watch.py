@@ -1,4 +1,5 @@
-"""The watch's side in a worker process: it enrols, and runs the canaries that come for it."""
+"""What a worker process does for the watch: it enrols itself, and runs the canaries that are sent
+to it."""
 
 from __future__ import annotations
 
@@ -18,20 +19,22 @@ AGAIN_S: Final = 5.0
 _log = log.get_logger()
 
 
-# No task events: Flower is for the work.
+# Without task events: Flower shows work only.
 @shared_task(name=CANARY, bind=True, send_events=False, throws=(Unavailable,))
 def canary(self: Task[Any, Any], target: str, sent_ms: int) -> None:
-    """Say that, and where, it was run."""
+    """Report that it was run, and by which worker."""
     system().canaries.ran(target, sent_ms, by=str(self.request.hostname))
 
 
 class Enrolment(bootsteps.StartStopStep):
-    """Makes the process known to the watch whenever it begins to consume; `celery.steps["consumer"]`."""
+    """Enrols the process with the watch whenever it begins to consume;
+    `celery.steps["consumer"]`."""
 
     requires = (Tasks,)
 
     def start(self, consumer: Any) -> None:
-        """Also after every reconnection: a server that has lost its data then knows it again."""
+        """Runs after every reconnection too: a server that has lost its data then knows the worker
+        again."""
         warn_at_start(system().redis)
         queues = tuple(name for name in QUEUES if name in consumer.app.amqp.queues.consume_from)
         try:
@@ -43,7 +46,8 @@ class Enrolment(bootsteps.StartStopStep):
 
 @signals.worker_shutdown.connect
 def withdraw(sender: Any, **_: Any) -> None:
-    """It ends in order. One that dies is shown as silent until it is back, or forgotten."""
+    """The worker stops in order. One that dies is shown as silent until it is back, or
+    forgotten."""
     try:
         system().canaries.withdraw(sender.hostname)
     except Unavailable as error:
