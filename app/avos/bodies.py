@@ -1,7 +1,7 @@
 """The two bodies that AVOS is sent, from a stored event and job (domain A4). Pure functions.
 
-A member that planning has no value for is ABSENT, never null and never year 1. `lastModified` is not
-part of these: it is added when the request is sent.
+A member that planning has no value for is ABSENT, never null and never year 1. `lastModified` is
+not part of these: it is added when the request is sent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PropertyNames:
 
 
 class CannotCompose(Exception):
-    """This body can't be made from what planning says; `code` is `no_job`, `no_livestream` or
+    """Planning hasn't what this body needs. `code` is `no_job`, `no_livestream` or
     `no_dmhe_resource`, and becomes the code of a rejected record."""
 
     def __init__(self, code: str) -> None:
@@ -76,7 +76,8 @@ def source_body(
 
 
 def is_set(value: Any) -> bool:
-    """False for a value that is missing, false, zero or empty, however it is spelled: `"False"`, `"0.0"`, `" "`."""
+    """False for a value that is missing, false, zero or empty, however it is spelled: `"False"`,
+    `"0.0"`, `" "`."""
     if isinstance(value, str):
         text = value.strip().casefold()
         return text not in ("", "false") and not _is_zero(text)
@@ -133,7 +134,8 @@ def _properties(properties: Sequence[Mapping[str, Any]]) -> Properties:
 def _addresses(
     resources: Sequence[tuple[Mapping[str, Any], Properties]], names: PropertyNames
 ) -> list[dict[str, Any]]:
-    """Grouped by destination, in the order of each destination's first resource, numbered from 1 in each."""
+    """Grouped by destination, in the order of each destination's first resource, numbered from 1 in
+    each."""
     groups: dict[str | None, list[dict[str, Any]]] = {}
     for resource, properties in resources:
         entries = groups.setdefault(_text(properties, names.destination), [])

@@ -1,6 +1,6 @@
 """Calls to AVOS: read a document, PATCH it under its lastModified, send anything else as it is.
 
-The token goes into the header and nowhere else: neither errors nor what attempts show hold headers.
+The token goes into the header and nowhere else: neither errors nor exchanges have headers.
 """
 
 from __future__ import annotations

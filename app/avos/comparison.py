@@ -1,4 +1,5 @@
-"""What a GET shows, beside what was or would be sent (domain A4, "What the GET shows"). Pure functions.
+"""How a document of AVOS shows what was or would be sent (domain A4, "What the GET shows"). Pure
+functions.
 
 Only `lastModified` is promised. Keys compare without regard to case, times as instants (no zone is
 UTC), structures as structures; a null inside a structure is the same as a missing member.
@@ -26,8 +27,8 @@ class Match(StrEnum):
 
 
 def last_modified_of(document: Mapping[str, Any]) -> str | None:
-    """The opaque string to echo, or None where it is missing or unusable: not a non-empty string, over
-    1 KiB, with control characters, or not valid Unicode."""
+    """The opaque string to echo, or None where it is missing or unusable: not a non-empty string,
+    over 1 KiB, with control characters, or not valid Unicode."""
     value = member_of(document, "lastModified")
     if not isinstance(value, str) or not value or _CONTROL.search(value):
         return None
@@ -41,11 +42,11 @@ def last_modified_of(document: Mapping[str, Any]) -> str | None:
 def compare(
     document: Mapping[str, Any], members: Mapping[str, Any], section: Sequence[str] = ()
 ) -> dict[str, Match]:
-    """For each member (ABSENT ones aside) how `document` shows it, in the object that `section` leads to
+    """How `document` shows each member that isn't ABSENT, in the object that `section` leads to
     (`paths.section_of`)."""
-    place = in_section(document, section)
+    part = in_section(document, section)
     return {
-        name: _verdict(member_of(place, name), wanted)
+        name: _verdict(member_of(part, name), wanted)
         for name, wanted in members.items()
         if wanted is not ABSENT
     }
@@ -88,12 +89,12 @@ def _verdict(shown: Any, wanted: Any) -> Match:
     return Match.EQUAL if same(shown, wanted) else Match.DIFFERENT
 
 
-def member_of(place: Mapping[str, Any], name: str) -> Any:
+def member_of(document: Mapping[str, Any], name: str) -> Any:
     """The member by its own spelling, else by the first that differs in case only, else ABSENT."""
-    if name in place:
-        return place[name]
+    if name in document:
+        return document[name]
     folded = name.casefold()
-    return next((value for key, value in place.items() if key.casefold() == folded), ABSENT)
+    return next((value for key, value in document.items() if key.casefold() == folded), ABSENT)
 
 
 def _folded(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Planning's PATCHes beside what AVOS shows of a content media: member by member, and in a word. Pure functions."""
+"""Planning's PATCHes compared with what AVOS shows of a content media. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from app.outgoing.model import ABSENT, NewRequest
 
 
 class DriftState(StrEnum):
-    """`not_observable`: AVOS shows nothing that differs, but not all fields. `unreadable`: it refused to show the
-    content media at all."""
+    """`not_observable`: nothing that AVOS shows differs, but it doesn't show all fields.
+    `unreadable`: it refused to show the content media at all."""
 
     IN_STEP = "in_step"
     DRIFTED = "drifted"
@@ -41,7 +41,7 @@ class Compared:
 
 
 def compared(requests: Iterable[NewRequest], document: Mapping[str, Any]) -> list[Compared]:
-    """Every member that planning has a value for; none of a PATCH that can't be composed."""
+    """Every member that planning has a value for, but those of a PATCH that can't be composed."""
     return [one for request in requests for one in _members(request, document)]
 
 
@@ -49,12 +49,12 @@ def _members(request: NewRequest, document: Mapping[str, Any]) -> Iterator[Compa
     if request.rejected is not None or not request.members:
         return
     section = section_of(request.path)
-    place = in_section(document, section)
+    part = in_section(document, section)
     for name, verdict in compare(document, request.members, section).items():
-        shown = member_of(place, name)
+        shown = member_of(part, name)
         yield Compared(request.kind, name, request.members[name], None if shown is ABSENT else shown, verdict)
 
 
 def state_of(members: Sequence[Compared]) -> DriftState:
-    """All of them in a word."""
+    """One word for all of them."""
     return _WORDS[overall({f"{one.kind} {one.member}": one.verdict for one in members})]

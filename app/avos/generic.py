@@ -1,4 +1,5 @@
-"""Generic outgoing requests: a caller's own method, path and body, sent to AVOS under the same rules."""
+"""Generic outgoing requests: AVOS is sent a caller's own method, path and body, under the same
+rules as planning's PATCHes."""
 
 from __future__ import annotations
 
@@ -49,8 +50,9 @@ def accept_generic(
 
 
 def new_request(call: GenericCall, prefixes: Sequence[str], now: datetime | None = None) -> NewRequest:
-    """The request to record. A path under a content media joins that id's lane, whoever asks; any other is its own
-    lane, with and without a query, unless one is given."""
+    """The request to record. A path under a content media takes the lane of that id. Any other
+    takes the caller's lane; by default its own, which is the same with and without a query. Raises
+    InvalidInput, BadRequest."""
     path = canonical_generic_path(call.path, prefixes)
     media = content_media_of(path)
     if media is not None and call.lane is not None:
@@ -78,7 +80,7 @@ def _lane(call: GenericCall, path: str) -> str:
 
 
 def _members(call: GenericCall) -> Mapping[str, Any]:
-    """Without `lastModified`: a caller's is older than the one that is read from AVOS just before sending, and added."""
+    """All but `lastModified`: a newer one is read from AVOS just before sending, and added."""
     body = call.body if isinstance(call.body, dict) else {}
     members = {name: value for name, value in body.items() if name.casefold() != "lastmodified"}
     if not members:

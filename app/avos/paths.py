@@ -1,7 +1,8 @@
 """Paths at AVOS: those of content media, and the refusals and canonical form of generic ones.
 
-A path is canonical when two spellings that a server would treat alike are one string: then field
-versions and lanes can't be dodged by writing `%41` for `A` or `/contentmedia/` for `/contentMedia/`.
+In canonical form, all spellings that a server would treat alike are one string. So a caller that
+writes `%41` for `A`, or `/contentmedia/` for `/contentMedia/`, meets the same field versions and
+the same lane.
 """
 
 from __future__ import annotations
@@ -18,9 +19,7 @@ from app.platform.keys import quoted
 DEFAULT_PREFIXES: Final = ("/external/",)
 MAX_PATH: Final = 4096  # well below the request line that servers commonly take (8 KiB)
 
-_REMEMBERED: Final = (
-    8192  # paths: each content media has two, and each is asked about several times an update
-)
+_REMEMBERED: Final = 8192  # paths: each content media has two, and an update looks each up several times
 _LIVE: Final = ("external", "contentMedia", "live")
 _SOURCE: Final = ("technicalMedia", "sourceMedia")
 _SEGMENT_SAFE: Final = (
@@ -33,7 +32,8 @@ _HIDDEN = re.compile(r"%(25)*(2e|2f|5c|[01][0-9a-f]|7f)", re.IGNORECASE)
 
 
 def live_path(content_media_id: str) -> str:
-    """Where a content media's booking times and its lastModified are. Raises BadRequest for an unusable id."""
+    """Where a content media's booking times and its lastModified are. Raises BadRequest for an
+    unusable id."""
     return "/" + "/".join((*_LIVE, _id_segment(content_media_id)))
 
 
@@ -54,7 +54,8 @@ def content_media_of(path: str) -> str | None:
 
 @lru_cache(_REMEMBERED)
 def get_path_for(path: str) -> str:
-    """What is read for the lastModified of a PATCH to `path`: the content media, else the path itself."""
+    """What is read for the lastModified of a PATCH to `path`: the content media, else the path
+    itself."""
     content_media_id = content_media_of(path)
     return path if content_media_id is None else live_path(content_media_id)
 
@@ -70,9 +71,9 @@ def section_of(path: str) -> tuple[str, ...]:
 def canonical_generic_path(path: str, prefixes: Sequence[str] = DEFAULT_PREFIXES) -> str:
     """The one spelling of a caller's path. Raises BadRequest (code `bad_path`, field `path`).
 
-    A query is kept, under the same refusals. Under a content media there can be none, every segment is
-    quoted with nothing left safe and the fixed parts get their own case, so that the path equals the one we
-    write ourselves: field versions are kept by it.
+    A query is kept, under the same refusals. Under a content media there can be none, every segment
+    is quoted with nothing left safe and the fixed parts get their own case, so that the path equals
+    the one we write ourselves: field versions are kept by it.
     """
     _refuse(path)
     bare, question, query = path.partition("?")

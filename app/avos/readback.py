@@ -1,15 +1,17 @@
-"""The suspect content media or path: after a write of unknown outcome, and a newer delivery, look once more what AVOS shows.
+"""Reading back what is suspect: after a write of unknown outcome and a newer delivery, does AVOS
+show what it should?
 
-Where lastModified has whole seconds, a PATCH that was lost on its way may still land after a newer one and undo it,
-under a condition that holds. One lease after the newer delivery it can't any more; then what AVOS shows is compared
-with what was delivered last, and what differs is sent again. What AVOS doesn't show is sent again too, once.
+Where lastModified has whole seconds, a PATCH that was lost on its way may still be applied after a
+newer one, and undo it, because its condition still holds. One lease after the newer delivery that
+can't happen any more. Then what AVOS shows is compared with what was delivered last. What differs
+is sent again; what AVOS doesn't show is sent again too, once.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -27,28 +29,43 @@ from app.platform.clock import from_ms
 from app.platform.log import get_logger
 from app.platform.redis import store_errors
 
-FEW: Final = 5  # taken at a time, so that what time doesn't allow isn't put off
+FEW: Final = 5  # suspects taken at a time: one that is taken and not checked comes again a lease later only
 READABLE: Final = frozenset({"closed", "recovering"})  # states of a destination that may be read
-_OF_OWNER: Final = ("state", "lane", "contentMediaId", "kind", "path", "livestreamId", "eventId", "jobId", "generation",
-                    "urgentAt", "eventEndAt")  # fmt: skip
+# Of a record, what a repetition of its request needs.
+_OF_OWNER: Final = (
+    "state", "lane", "contentMediaId", "kind", "path", "livestreamId", "eventId", "jobId",
+    "generation", "urgentAt", "eventEndAt",
+)  # fmt: skip
 
 log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Stand:
-    """A member whose newest desired value was delivered: it must be what AVOS shows."""
+class _Expected:
+    """A member whose newest desired value was delivered: AVOS must show it. `owner`: of the record
+    of the request that has set it, some fields."""
 
     field: Field
-    owner: dict[str, str]  # the request that has set it
+    owner: Mapping[str, str]
 
     @property
     def value(self) -> Any:
         return json.loads(self.field.delivered or b"null")
 
+    def verdict(self, document: Mapping[str, Any]) -> Match:
+        """How the document shows it."""
+        name = self.field.name
+        return compare(document, {name: self.value}, section_of(self.owner["path"]))[name]
+
+    def difference(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """What is wanted and what is shown, for an event."""
+        section = in_section(document, section_of(self.owner["path"]))
+        shown = member_of(section, self.field.name)
+        return {"name": self.field.name, "wanted": self.value, "shown": shown}
+
 
 class _Away(Exception):
-    """AVOS doesn't answer: the rest stays suspect."""
+    """AVOS can't be reached: the other suspects stay as they are."""
 
 
 class ReadBack:
@@ -64,24 +81,25 @@ class ReadBack:
         self._timeout_s = timeout_s
 
     def run(self, seconds: float = 1.0) -> int:
-        """Read back what is suspect, one after the other, for about so long; how many were looked at. What has open
-        requests, or is held, is put off by a lease; so is all of it while AVOS is away."""
+        """Read back what is suspect, one after the other, for about so long; how many were checked.
+        A suspect that has open requests, or is held, comes again one lease later; while AVOS is
+        away all of them do."""
         if self._requests.destination(AVOS)["state"] not in READABLE:
             return 0
-        until, looked = time.monotonic() + seconds, 0
+        until, checked = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             suspects = self._store.suspects(AVOS, FEW)
             for suspect in suspects:
                 if self._is_busy(suspect.name):
                     continue
                 try:
-                    self._look(suspect)
+                    self._check(suspect)
                 except _Away:
-                    return looked
-                looked += 1
+                    return checked
+                checked += 1
             if len(suspects) < FEW:
                 break
-        return looked
+        return checked
 
     def _is_busy(self, name: str) -> bool:
         if name.startswith(PATH_LANE):
@@ -89,12 +107,12 @@ class ReadBack:
         [lane] = self._store.lane_summaries(AVOS, [name])
         return lane.behind or lane.held
 
-    def _look(self, suspect: Suspect) -> None:
-        stands = self._stands(suspect.name)
+    def _check(self, suspect: Suspect) -> None:
+        expected = self._expected(suspect.name)
         try:
-            if stands and not self._mend(stands):
+            if expected and not self._repair(expected):
                 return
-        except Again:  # something newer has come: it is sent, and then this is read back again
+        except Again:  # a newer request has come: it is sent, and then the suspect is read back again
             return
         self._store.cleared(AVOS, suspect)
 
@@ -105,9 +123,9 @@ class ReadBack:
         own = (live_path(name), source_path(name).rstrip("/"))
         return list(dict.fromkeys([*own, *self._fields.delivered_paths(name)]))
 
-    def _stands(self, name: str) -> list[_Stand]:
-        """What was delivered last, and is still desired. Planning may have moved on, or withdrawn a value: then what
-        was delivered before must not come back."""
+    def _expected(self, name: str) -> list[_Expected]:
+        """What was delivered last and is still desired. Where planning has changed or withdrawn a
+        value meanwhile, the delivered one must not come back."""
         known = [
             field
             for fields in self._fields.of(AVOS, self._paths(name))
@@ -116,7 +134,7 @@ class ReadBack:
         ]
         owners = self._owners({field.request_id for field in known})
         return [
-            _Stand(field, owners[field.request_id])
+            _Expected(field, owners[field.request_id])
             for field in known
             if owners[field.request_id].get("state") == State.DELIVERED
         ]
@@ -133,9 +151,10 @@ class ReadBack:
             for request_id, values in zip(ids, found, strict=True)
         }
 
-    def _mend(self, stands: list[_Stand]) -> bool:
-        """Compare, and send again what differs or isn't shown; False where AVOS can't be read."""
-        path = get_path_for(stands[0].owner["path"])
+    def _repair(self, expected: list[_Expected]) -> bool:
+        """Compare, and send again what differs or isn't shown; False where AVOS can't be read.
+        Raises Again."""
+        path = get_path_for(expected[0].owner["path"])
         try:
             deadline = time.monotonic() + self._timeout_s
             document = self._client.read(path, deadline=deadline).document
@@ -143,54 +162,42 @@ class ReadBack:
             if failed.error.destination_fault:
                 raise _Away from failed
             return failed.error.status in (404, 410)  # there is nothing that could be stale
-        verdicts = [(stand, _verdict(document, stand)) for stand in stands]
-        again = [stand for stand, verdict in verdicts if verdict is not Match.EQUAL]
-        different = [stand for stand, verdict in verdicts if verdict is Match.DIFFERENT]
+        verdicts = [(member, member.verdict(document)) for member in expected]
+        again = [member for member, verdict in verdicts if verdict is not Match.EQUAL]
+        different = [member for member, verdict in verdicts if verdict is Match.DIFFERENT]
         if again:
-            self._send_again(path, document, again, different)
+            self._send_again(path, again, [member.difference(document) for member in different])
         return True
 
-    def _send_again(
-        self, path: str, document: Mapping[str, Any], again: list[_Stand], different: list[_Stand]
-    ) -> None:
-        """Raises Again."""
+    def _send_again(self, path: str, again: list[_Expected], different: list[dict[str, Any]]) -> None:
         media = again[0].owner.get("contentMediaId")
-        by_owner: dict[str, list[_Stand]] = {}
-        for stand in again:
-            by_owner.setdefault(stand.field.request_id, []).append(stand)
-        acceptance = repetition(
-            self._store.keys,
-            (
-                (_request(stands), {stand.field.name: stand.field for stand in stands})
-                for stands in by_owner.values()
-            ),
-        )
-        names = [stand.field.name for stand in different]
-        detail = {"cause": "late_write", "different": names, "sent": [stand.field.name for stand in again]}
+        names = [member["name"] for member in different]
+        detail = {"cause": "late_write", "different": names, "sent": [one.field.name for one in again]}
         what = "healed" if different else "sent-again"
-        notes = (TimelineNote(media, what, detail),) if media is not None else ()
-        told = [{"name": s.field.name, "wanted": s.value, "shown": _shown(document, s)} for s in different]
-        happening = drifted(media, "late_write", told, path=path, healed=True)
+        event = drifted(media, "late_write", different, path=path, healed=True)
         accepted = self._store.accept(
-            replace(acceptance, notes=notes, happenings=(happening,) if different else ())
+            replace(
+                repetition(self._store.keys, _by_owner(again)),
+                notes=(TimelineNote(media, what, detail),) if media is not None else (),
+                happenings=(event,) if different else (),
+            )
         )
         log.info(
             "read back", content_media_id=media, path=path, different=names, request_ids=accepted.request_ids
         )
 
 
-def _shown(document: Mapping[str, Any], stand: _Stand) -> Any:
-    return member_of(in_section(document, section_of(stand.owner["path"])), stand.field.name)
+def _by_owner(again: Iterable[_Expected]) -> Iterator[tuple[NewRequest, Mapping[str, Field]]]:
+    """The members again, each as the request that has set it, with their fields."""
+    by_owner: dict[str, list[_Expected]] = {}
+    for member in again:
+        by_owner.setdefault(member.field.request_id, []).append(member)
+    for members in by_owner.values():
+        yield _request(members), {member.field.name: member.field for member in members}
 
 
-def _verdict(document: Mapping[str, Any], stand: _Stand) -> Match:
-    name = stand.field.name
-    return compare(document, {name: stand.value}, section_of(stand.owner["path"]))[name]
-
-
-def _request(stands: list[_Stand]) -> NewRequest:
-    """The members again, as the request that has set them."""
-    owner = stands[0].owner
+def _request(members: list[_Expected]) -> NewRequest:
+    owner = members[0].owner
 
     def time_of(name: str) -> Any:
         return from_ms(int(owner[name])) if name in owner else None
@@ -202,7 +209,7 @@ def _request(stands: list[_Stand]) -> NewRequest:
         kind=owner["kind"],
         method="PATCH",
         path=owner["path"],
-        members={stand.field.name: stand.value for stand in stands},
+        members={member.field.name: member.value for member in members},
         content_media_id=owner.get("contentMediaId"),
         livestream_id=owner.get("livestreamId"),
         event_id=owner.get("eventId"),

@@ -1,8 +1,10 @@
-"""Sending again what AVOS has lost or never got, through the normal queue and never past anything newer.
+"""Sending again what AVOS has lost or never got, through the normal queue and never past a newer
+value.
 
-A forced PATCH is accepted only as long as each of its members' newest desired values is still the one that was looked
-at; when one has moved, whoever moved it sends it. What AVOS has there now is no value of ours, so what was delivered
-last is forgotten with it: else the PATCH would take it for somebody's edit a second time.
+A forced PATCH is accepted only while each of its members' newest desired values is still the one
+that was compared. Where one has changed, the request that has changed it sends it. AVOS shows no
+value of ours there now, so what was delivered last is forgotten too: otherwise the PATCH would take
+what AVOS shows for an edit by somebody else a second time.
 """
 
 from __future__ import annotations
@@ -40,12 +42,13 @@ def repetition(keys: Keys, requests: Iterable[tuple[NewRequest, Mapping[str, Fie
 def drifted(
     content_media_id: str | None, cause: str, members: Iterable[Mapping[str, Any]], **more: Any
 ) -> Happening:
-    """The event that AVOS shows something else than it should: `members` with name, wanted and shown; `cause` is
-    `late_write` (an old write of ours has landed after a newer one) or `audit`."""
-    told = [
+    """The event that AVOS shows something else than it should: `members` with name, wanted and
+    shown; `cause` is `late_write` (an old write of ours was applied after a newer one) or
+    `audit`."""
+    shown = [
         {**member, "wanted": brief(member["wanted"]), "shown": brief(member["shown"])} for member in members
     ]
-    fields = {"cause": cause, "members": told[:SHOWN_MEMBERS], **more}
+    fields = {"cause": cause, "members": shown[:SHOWN_MEMBERS], **more}
     if content_media_id is not None:
         fields["contentMediaId"] = content_media_id
     return Happening(TOPIC, DRIFTED, fields)

@@ -1,7 +1,8 @@
-"""Which requests keep a content media in step: the two PATCHes of domain A4, from what planning says now.
+"""Which requests keep a content media in step: the two PATCHes of domain A4, from what planning
+says now.
 
-Pure. Whether a PATCH changes anything is decided where it is accepted: the script compares its members
-with the newest desired ones and drops it when they are equal, unless it is forced.
+Pure. Whether a PATCH changes anything is decided where it is accepted: the script compares its
+members with the newest desired ones and drops it when they are equal, unless it is forced.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What planning says about a livestream: the event that owns it and the job that counts, if any."""
+    """What planning says about a livestream: the event that owns it and the job that counts, if
+    any."""
 
     event_id: str | None = None
     event: Body | None = None
@@ -45,8 +47,9 @@ class Planned:
 def desired(
     registered: Registered, planned: Planned, names: PropertyNames, *, forced: bool = False
 ) -> tuple[NewRequest, NewRequest]:
-    """The booking PATCH and the source PATCH. One that can't be composed carries its code in `rejected`
-    and all its members as ABSENT: what an older one still wants to send is no longer planned."""
+    """The booking PATCH and the source PATCH. One that can't be composed has its code in
+    `rejected`, and all its members as ABSENT: what an older request still wants to send isn't
+    planned any more."""
     event = planned.event
     livestream = _livestream(event, registered.livestream_id)
 
@@ -92,7 +95,8 @@ def desired(
 
 
 def kick_off(event: Body | None, livestream: Body | None) -> datetime | None:
-    """How urgent it is: the registered livestream's preKoUtc, else the first one's of its event."""
+    """When it is urgent: the registered livestream's preKoUtc, else the first that a livestream of
+    its event has."""
     own = _time(livestream.get("preKoUtc")) if livestream else None
     if own is not None or event is None:
         return own
@@ -101,14 +105,15 @@ def kick_off(event: Body | None, livestream: Body | None) -> datetime | None:
 
 
 def event_times(event: Body | None, livestream_id: str) -> tuple[datetime | None, datetime | None]:
-    """Kick-off and end of the event that owns a livestream, where planning says them."""
+    """Kick-off and end of the event that owns a livestream, where planning has them."""
     if event is None:
         return None, None
     return kick_off(event, _livestream(event, livestream_id)), _time(event.get("eventEnd"))
 
 
 def _found(event: Body | None, livestream: Body | None) -> Body:
-    """The event, where it still has the livestream: a dropped one has neither booking nor source."""
+    """The event, if it still has the livestream. For one that was dropped neither PATCH can be
+    composed."""
     if event is None or livestream is None:
         raise CannotCompose("no_livestream")
     return event
