@@ -22,7 +22,7 @@ COUNT := /^FAILED$$/ { exit 1 } /^Collecting / && ++n % 10 == 0 { print "  " n "
 IN_PLACE := $(PY) -c '' 2>/dev/null && head -n 2 $(VENV)/bin/pip | grep -q '[!"]$(abspath $(VENV))/bin/python'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench chaos lock clean
+.PHONY: help run test format check bench chaos lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,10 @@ run: $(STAMP) ## start everything on this machine with a sample plan; ARGS='--no
 
 test: $(STAMP) ## run all tests (ARGS='-k name' narrows them down)
 	$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+format: $(STAMP) ## put imports and layout in order (ruff)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
 
 check: $(STAMP) ## ruff, mypy, import-linter, Dockerfile and compose file
 	$(VENV)/bin/ruff check .
