@@ -32,7 +32,7 @@ from app.outgoing.model import AVOS
 from app.outgoing.operations import Operations
 from app.outgoing.retention import Timelines
 from app.outgoing.service import RequestService
-from app.outgoing.store import OutgoingStore, Policy
+from app.outgoing.store import OutgoingScripts, OutgoingStore, Policy
 from app.outgoing.ticks import Ticks
 from app.planning.retention import DeletedPlans
 from app.planning.service import PlanningService
@@ -85,7 +85,7 @@ def build(settings: Settings, *, client: Redis | None = None, script_flags: bool
     """`client` and `script_flags` are for tests on a server in the process."""
     redis = client if client is not None else connect(settings.redis_url)
     keys = Keys(settings.tenant)
-    outgoing = OutgoingStore(redis, keys, policy(settings), Envelope(settings.tenant), flags=script_flags)
+    outgoing = OutgoingStore(redis, keys, policy(settings), scripts=OutgoingScripts(flags=script_flags))
     requests = RequestService(outgoing)
     operations = Operations(outgoing, requests)
     names = property_names(settings)

@@ -15,7 +15,6 @@ from redis import Redis
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS, Acceptance, encode
 from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS, OutgoingStore, Policy
-from app.platform.dispatch import Envelope
 from app.platform.embedded import stop
 from app.platform.keys import Keys
 from app.platform.redis import connect, typed
@@ -115,7 +114,7 @@ class FailedTable:
         self.size = 0
 
     def _open(self, policy: Policy, scripts: ScriptFolder | None = None) -> OutgoingStore:
-        return OutgoingStore(self._redis, self._keys, policy, Envelope("default"), scripts=scripts)
+        return OutgoingStore(self._redis, self._keys, policy, scripts=scripts)
 
     def _fail_once(self) -> dict[str, Any]:
         """A record that our own scripts have brought into the table, as the others will look."""

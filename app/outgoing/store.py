@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from redis import Redis
 
@@ -24,10 +23,11 @@ from app.outgoing.decision import NEAR_REST_S, SOON, AttemptResult, again_s, dec
 from app.outgoing.errors import Again, IdempotencyMismatch
 from app.outgoing.model import AVOS, Acceptance, Accepted, Claim, Sending, State, encode
 from app.platform.clock import from_ms
+from app.platform.dispatch import TEMPLATES
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
-from app.platform.redis import store_errors, typed
-from app.platform.scripts import ScriptFolder
+from app.platform.redis import store_errors
+from app.platform.scripts import ScriptFolder, Scripts, templates, unique
 
 SCRIPTS = Path(__file__).parent / "lua"
 SHARED_SCRIPTS = (LOG_SCRIPTS,)
@@ -41,12 +41,11 @@ AUDIT_CHUNK = 50
 _MORE_MARKS = 2  # what `finish` says
 
 
-class Templates(Protocol):
-    """Hand-built Celery messages, made once by `platform.dispatch.Envelope`."""
+class OutgoingScripts(ScriptFolder):
+    """This package's scripts. `messages` replaces the hand-built messages in tests."""
 
-    def templates(self) -> dict[str, str]: ...
-
-    def queue_key(self, queue: str) -> str: ...
+    def __init__(self, *, flags: bool = True, messages: Mapping[str, str] = TEMPLATES) -> None:
+        super().__init__(SCRIPTS, shared=SHARED_SCRIPTS, made=templates(messages), flags=flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +97,20 @@ def _instant(ms: int | None) -> datetime | None:
 
 
 class OutgoingStore:
-    """See the module. `now_ms` replaces the server's clock in tests; `flags` False leaves the scripts'
-    shebang off for fakeredis, which can't read it."""
+    """See the module. `now_ms` replaces the server's clock in tests, `scripts` the files on disk."""
 
     def __init__(
         self,
         client: Redis,
         keys: Keys,
         policy: Policy,
-        envelope: Templates,
         *,
         now_ms: Callable[[], int] | None = None,
-        flags: bool = True,
         scripts: ScriptFolder | None = None,
     ) -> None:
-        self.client = typed(client)
-        self._raw = client
         self.keys = keys
         self.policy = policy
-        self._now_ms = now_ms
-        self._scripts = scripts or ScriptFolder(SCRIPTS, shared=SHARED_SCRIPTS, flags=flags)
-        templates = envelope.templates()
-        self._promote_message = templates["promote"]
-        self._live_messages = (templates["patch"], templates["send"])
-        self._common: Control = {
-            "pending_queue": envelope.queue_key("pending"),
-            "live_queue": envelope.queue_key("live"),
+        common = {
             "lease_ms": _ms(policy.lease),
             "max_age_ms": _ms(policy.max_age),
             "keep_ms": _ms(policy.keep),
@@ -132,16 +119,10 @@ class OutgoingStore:
             "log_length": policy.log_length,
             "timeline_length": policy.timeline_length,
         }
-
-    def _run(self, name: str, control: Control, *payloads: str | bytes) -> Any:
-        """One script; `control` becomes its ARGV[1], the "promote" template its ARGV[2]."""
-        arguments = {**self._common, **control, "seed": uuid.uuid4().hex}
-        if self._now_ms is not None:
-            arguments["now"] = self._now_ms()
-        with store_errors():
-            return self._scripts[name].run(
-                self._raw, [self.keys.prefix], [encode(arguments), self._promote_message, *payloads]
-            )
+        self._scripts = Scripts(client, keys, scripts or OutgoingScripts(), common=common, now_ms=now_ms)
+        self.client = self._scripts.client
+        self._run = self._scripts.run
+        self.time_ms = self._scripts.time_ms
 
     # Accept ---------------------------------------------------------------------------------------
 
@@ -183,7 +164,7 @@ class OutgoingStore:
         }
         promoted = 0
         while True:
-            count, sweep = self._run("promote", control, *self._live_messages)
+            count, sweep = self._run("promote", control)
             promoted += int(count)
             if sweep:
                 self.sweep(destination)
@@ -192,7 +173,7 @@ class OutgoingStore:
 
     def claim(self, request_id: str) -> Claim | None:
         """The lease on a live request, or None: ended, taken by another message, or unregistered."""
-        token = uuid.uuid4().hex
+        token = unique()
         answer = self._run("claim", {"id": request_id, "token": token})
         if answer is None:
             return None
@@ -289,14 +270,6 @@ class OutgoingStore:
         """How long history is kept."""
         return _ms(self.policy.keep)
 
-    def time_ms(self) -> int:
-        """The server's clock, which decides."""
-        if self._now_ms is not None:
-            return self._now_ms()
-        with store_errors():
-            seconds, micros = self.client.time()
-        return int(seconds) * 1000 + int(micros) // 1000
-
     # Ticks ----------------------------------------------------------------------------------------
 
     def sweep(self, destination: str) -> int:
@@ -321,7 +294,7 @@ class OutgoingStore:
         }
         taken_back = 0
         while True:
-            looked, some = self._run("reclaim", control, *self._live_messages)
+            looked, some = self._run("reclaim", control)
             taken_back += int(some)
             if int(looked) < EXPIRE_CHUNK:
                 return taken_back

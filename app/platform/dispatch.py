@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 TASK_ID: Final = "@@ID1@@"
@@ -40,18 +41,10 @@ class Envelope:
 
     def __init__(self, tenant: str) -> None:
         self.prefix = f"{tenant}:"  # kombu's `global_keyprefix`
-        self._templates = {
-            "promote": _message(PROMOTE),
-            "patch": _message(GET_LAST_MODIFIED, then=SEND_PATCH, shown=LINE),
-            "send": _message(SEND, shown=LINE),
-            **{queue: _message(DELIVER, queue=queue) for queue in EVENTS},
-            "fan_out": _message(FAN_OUT),
-        }
 
     def templates(self) -> dict[str, str]:
-        """ "promote" (of a destination), "patch" (the chain GET, then PATCH), "send" (of a request); "deliveries" and "deliveries-slow"
-        (deliver a consumer) after their queues, "fan_out" (wake the listeners of a topic)."""
-        return dict(self._templates)
+        """See `TEMPLATES`."""
+        return dict(TEMPLATES)
 
     def canary(self, queue: str, target: str, sent_ms: int) -> str:
         """A message for `queue` that only says when it was run; the same bytes for the same arguments, so that it can
@@ -146,3 +139,15 @@ def _link(task: str) -> dict[str, Any]:
         "subtask_type": None,
         "immutable": False,
     }
+
+
+# "promote" (of a destination), "patch" (the chain GET, then PATCH), "send" (of a request); "deliveries" and
+# "deliveries-slow" (deliver a consumer) after their queues, "fan_out" (wake the listeners of a topic). The same for every
+# tenant; platform/lua/_messages.lua fills them.
+TEMPLATES: Final[Mapping[str, str]] = {
+    "promote": _message(PROMOTE),
+    "patch": _message(GET_LAST_MODIFIED, then=SEND_PATCH, shown=LINE),
+    "send": _message(SEND, shown=LINE),
+    **{queue: _message(DELIVER, queue=queue) for queue in EVENTS},
+    "fan_out": _message(FAN_OUT),
+}

@@ -14,15 +14,14 @@ import pytest
 
 from app.avos.client import AvosClient, Credentials
 from app.outgoing.model import AVOS, NewRequest
-from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS
+from app.outgoing.store import OutgoingScripts
 from app.platform.http_client import HttpTransport
 from app.platform.keys import Keys
-from app.platform.scripts import ScriptFolder
 from deploy.simulators.avos import AvosStandIn
 from tests.chaos import judge
 from tests.chaos.judge import Staged, Verdict, Wish
 from tests.support.attempts import avos_engine
-from tests.support.outgoing import Bench
+from tests.support.outgoing import PLAIN_MESSAGES, Bench
 from tests.support.wait import until
 
 LIVE = "/external/contentMedia/live/CM1"
@@ -36,11 +35,11 @@ SAFEGUARDS: Final = {
 }  # fmt: skip
 
 
-class Without(ScriptFolder):
+class Without(OutgoingScripts):
     """The scripts with one safeguard switched off; "" with all of them on."""
 
     def __init__(self, safeguard: str) -> None:
-        super().__init__(SCRIPTS, shared=SHARED_SCRIPTS, flags=False)
+        super().__init__(flags=False, messages=PLAIN_MESSAGES)
         self._safeguard = safeguard
 
     def text(self, name: str) -> str:

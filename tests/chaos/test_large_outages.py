@@ -17,7 +17,6 @@ from redis import Redis
 from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS, Acceptance, NewRequest
 from app.outgoing.store import OutgoingStore, Policy
-from app.platform.dispatch import Envelope
 from app.platform.keys import Keys
 from app.platform.redis import connect
 from app.platform.scripts import Script
@@ -40,7 +39,7 @@ DOWN: Final = AttemptError("connect_failed", "No connection could be made.", des
 def queue_up(deployment: Deployment, count: int) -> None:
     """As the API would queue them, five hundred to a call."""
     client = connect(deployment.server.url, timeout_s=20)
-    store = OutgoingStore(client, Keys(TENANT), Policy(), Envelope(TENANT))
+    store = OutgoingStore(client, Keys(TENANT), Policy())
     try:
         for first in range(0, count, 500):
             requests = tuple(one_of_many(number) for number in range(first, min(first + 500, count)))

@@ -15,10 +15,10 @@ from redis.exceptions import ResponseError
 
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS, OPEN
-from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS
+from app.outgoing.store import OutgoingScripts
 from app.platform.keys import Keys
-from app.platform.scripts import Script, ScriptFolder
-from tests.support.outgoing import Bench
+from app.platform.scripts import Script
+from tests.support.outgoing import PLAIN_MESSAGES, Bench
 
 REFUSED = AttemptError("refused", "400", retryable=False)
 TIMEOUT = AttemptError("timeout", "no answer")
@@ -34,11 +34,11 @@ end
 """
 
 
-class Breaking(ScriptFolder):
+class Breaking(OutgoingScripts):
     """The scripts, one of which fails at its n-th call of Redis, the first time that it makes so many."""
 
     def __init__(self, bench: Bench, name: str, call: int) -> None:
-        super().__init__(SCRIPTS, shared=SHARED_SCRIPTS, flags=bench.flags)
+        super().__init__(flags=bench.flags, messages=PLAIN_MESSAGES)
         self.broken: str | None = name  # until it has
         self.call = call
 

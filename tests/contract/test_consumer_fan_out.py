@@ -97,7 +97,7 @@ def test_one_script_wakes_so_many_in_all_whatever_it_publishes(consumers: Consum
 
 
 def test_who_follows_our_own_happenings_costs_a_worker_no_more(bench: Bench) -> None:
-    consumers = ConsumerBench(bench.client, bench.keys, flags=bench.store._scripts._flags)
+    consumers = ConsumerBench(bench.client, bench.keys, flags=bench.flags)
     many(consumers, topics={"sync-operations": ()})
     [request_id] = bench.accept(bench.patch("one"))
     claim = bench.claim(*bench.take())

@@ -9,15 +9,14 @@ import pytest
 
 from app.outgoing.control import TITLE
 from app.outgoing.model import AVOS, NewRequest
-from app.outgoing.store import OutgoingStore
-from app.platform.dispatch import Envelope
+from app.outgoing.store import OutgoingScripts, OutgoingStore
 from tests.support.outgoing import Bench
 
 ODD = 'Brøndby "Øst" – A/B \\ @@ARG@@ %1 \x7f 😀'
 
 
 def pushed(bench: Bench, tenant: str, request: NewRequest) -> Any:
-    store = OutgoingStore(bench.client, bench.keys, bench.policy, Envelope(tenant), flags=bench.flags)
+    store = OutgoingStore(bench.client, bench.keys, bench.policy, scripts=OutgoingScripts(flags=bench.flags))
     bench.store = store
     [request_id] = bench.accept(request)
     assert store.promote(AVOS) == 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
 from app.outgoing.records import RecordReader
-from app.outgoing.store import OutgoingStore, Policy
+from app.outgoing.store import OutgoingScripts, OutgoingStore, Policy
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
 from tests.support.published import fitting
@@ -18,18 +18,8 @@ from tests.support.published import fitting
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
-class PlainMessages:
-    """Messages that only say what they are about."""
-
-    def __init__(self, keys: Keys) -> None:
-        self._keys = keys
-
-    def templates(self) -> dict[str, str]:
-        names = ("promote", "patch", "send")
-        return {name: f"{name} @@ARG@@ @@ID1@@" for name in names}
-
-    def queue_key(self, queue: str) -> str:
-        return f"{self._keys.prefix}{queue}"
+# They only say what they are about.
+PLAIN_MESSAGES: Final = {name: f"{name} @@ARG@@ @@ID1@@" for name in ("promote", "patch", "send")}
 
 
 @dataclass
@@ -48,10 +38,8 @@ class Bench:
             self.client,
             self.keys,
             self.policy,
-            PlainMessages(self.keys),
             now_ms=lambda: int(self.now.timestamp() * 1000),
-            flags=self.flags,
-            scripts=self.scripts,
+            scripts=self.scripts or OutgoingScripts(flags=self.flags, messages=PLAIN_MESSAGES),
         )
         self.records = RecordReader(self.store.client, self.keys)
         self._names = itertools.count(1)

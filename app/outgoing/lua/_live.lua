@@ -1,5 +1,7 @@
 -- The message that a promotion of a request pushes: the same bytes each time, so that it can be looked for in its queue.
--- Needs ARGV[3], the template of the chain GET → PATCH, and ARGV[4], that of "send".
+-- include: _messages.lua
+
+local LIVE_QUEUE = P .. 'live'
 
 -- What it is about, in a line for people, the most telling first: JSON text without its quotes.
 local function line(r)
@@ -12,14 +14,13 @@ end
 -- `n`: which promotion of the request it is, counted from 1.
 local function live_message(r, n)
   local id = r.id .. '-' .. int(n)
-  return fill(r.barrier and ARGV[4] or ARGV[3], { ['@@ID1@@'] = id, ['@@ID2@@'] = id .. '-patch', ['@@TAG@@'] = id,
-    ['@@ARG@@'] = r.id, ['@@LINE@@'] = line(r) })
+  return message(r.barrier and 'send' or 'patch', id, r.id, line(r))
 end
 
 -- The message of the last promotion, if nobody has taken it yet. An older release's can't be found.
 local function waiting_message(r)
   local n = not r.token and redis.call('HGET', request_key(r.id), 'promotions')
   if not n then return nil end
-  local message = live_message(r, tonumber(n))
-  return redis.call('LPOS', ctl.live_queue, message) and message
+  local found = live_message(r, tonumber(n))
+  return redis.call('LPOS', LIVE_QUEUE, found) and found
 end

@@ -1,5 +1,6 @@
 -- What the world and the workers are told: event log, timeline, wake-ups.
 -- include: _log.lua
+-- include: _messages.lua
 
 local function log_request(name, r, extra)
   local fields = { requestId = r.id, kind = r.kind, method = r.method, path = r.path,
@@ -26,7 +27,7 @@ end
 -- next accept, finish or tick.
 local function wake_up(destination, n)
   local name = destination .. '-' .. n
-  return fill(ARGV[2], { ['@@ID1@@'] = name, ['@@TAG@@'] = name, ['@@ARG@@'] = destination })
+  return message('promote', name, destination)
 end
 
 local function wake(destination)
@@ -34,9 +35,9 @@ local function wake(destination)
   if d[1] or d[2] then return end -- behind an open breaker the tick of each second sends the probes
   if not redis.call('SET', P .. 'wake:' .. destination, '1', 'NX', 'PX', 1000) then return end
   local last = redis.call('HGET', P .. 'destination:' .. destination, 'wakes')
-  if last and redis.call('LPOS', ctl.pending_queue, wake_up(destination, last)) then return end
+  if last and redis.call('LPOS', P .. 'pending', wake_up(destination, last)) then return end
   local n = redis.call('HINCRBY', P .. 'destination:' .. destination, 'wakes', 1)
-  redis.call('LPUSH', ctl.pending_queue, wake_up(destination, int(n)))
+  redis.call('LPUSH', P .. 'pending', wake_up(destination, int(n)))
 end
 
 local function wake_if_work(destination)

@@ -5,12 +5,12 @@
 --          unregistered: [media], happenings: [[topic, name, payload]], notes: [[media, what, payload]],
 --          idempotency?: {digest, fingerprint}, seed, …}
 --         A write's argument is text, {p: n} the n-th payload, {n: 1} the time in ms, {s: 1} a sequence number.
--- ARGV[2] template of the "promote" message; ARGV[3…] the payloads
+-- ARGV[2…] the payloads
 -- Result  {"ok", now, ids…} | {"repeated", now, ids…} | {"again"} | {"mismatch"} | {"full"}
 -- Without allow-oom on purpose: a full server refuses new work and drains what it has.
 -- include: _lib.lua
 
-local function payload(n) return ARGV[n + 2] end
+local function payload(n) return ARGV[n + 1] end
 
 local idem = ctl.idempotency
 local idem_key = idem and (P .. 'idempotency:' .. idem.digest)

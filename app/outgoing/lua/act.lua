@@ -1,7 +1,7 @@
 #!lua
 -- Act: an operator's retry or discard of one request.
 --
--- ARGV[1] {id, verb: retry|discard, actor, …}; ARGV[2] template "promote"
+-- ARGV[1] {id, verb: retry|discard, actor, …}
 -- Result  an error where a newer release wrote it, else {"ok"} | {"missing"} | {"state", state} | {"unregistered"} | {"superseded", id of the newer}
 --
 -- A retry restarts the age and waives the deadline. It keeps the request's place in the order of

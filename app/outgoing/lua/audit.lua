@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Audit: every record that isn't final stands where its state says, and nowhere else; what doesn't is mended.
 --
--- ARGV[1] {cursor, limit, …}; ARGV[2] template "promote"
+-- ARGV[1] {cursor, limit, …}
 -- Result  {next cursor or "0", looked at, mended id, …}
 -- include: _lib.lua
 

@@ -2,7 +2,7 @@
 -- Begin: immediately before sending. Checks token, lease, registration and age, and claims the members
 -- that no newer request has set; extends the lease for the sending itself.
 --
--- ARGV[1] {id, token, lease_ms, …}; ARGV[2] template "promote"; ARGV[3] the lastModified that will be sent, or ''
+-- ARGV[1] {id, token, lease_ms, …}; ARGV[2] the lastModified that will be sent, or ''
 -- Result  nil: nothing may be sent; else {now, content type, body or '', member, JSON, member, JSON, …}
 -- include: _lib.lua
 
@@ -32,7 +32,7 @@ end
 local answer = { int(now) }
 local key = request_key(r.id)
 local lease_until = now + ctl.lease_ms
-local note_sending = { 'sendingAt', int(now), 'leaseUntil', int(lease_until), 'sentLastModified', ARGV[3] }
+local note_sending = { 'sendingAt', int(now), 'leaseUntil', int(lease_until), 'sentLastModified', ARGV[2] }
 local content = redis.call('HMGET', key, 'contentType', 'body')
 answer[2] = content[1] or 'application/json'
 answer[3] = content[2] or ''

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Drifted: while a request was being tried, AVOS showed another value than the one that we delivered last.
 --
--- ARGV[1] {id, token, members: [name, …], park, unknown, …}; ARGV[2] template "promote"; ARGV[3] what was found (JSON)
--- ARGV[4] the attempt (JSON), written down where it ends here
+-- ARGV[1] {id, token, members: [name, …], park, unknown, …}; ARGV[2] what was found (JSON)
+-- ARGV[3] the attempt (JSON), written down where it ends here
 --         `unknown`: this attempt has sent something whose answer was lost
 -- Result  1: go on; 0: the request was parked, or the claim is lost
 -- include: _lib.lua
@@ -11,10 +11,10 @@ local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
 -- Told once: what AVOS has now is no value of ours.
 chunked('HDEL', fields_key(r), prefixed('d:', ctl.members))
-log('sync-operations', 'sync-drifted', ARGV[3])
-if r.media then note(r.media, 'foreign-edit', ARGV[3]) end
+log('sync-operations', 'sync-drifted', ARGV[2])
+if r.media then note(r.media, 'foreign-edit', ARGV[2]) end
 if not ctl.park then return 1 end
-add_attempt(r, ARGV[4])
+add_attempt(r, ARGV[3])
 if ctl.unknown then
   forget_delivered(r)
   suspect(r)

@@ -2,7 +2,7 @@
 -- Expire: what has failed and is older than its maximum age, or past its deadline; and what waits behind an
 -- open breaker and is. The removal is visible: state `expired`, an event, a note on the timeline.
 --
--- ARGV[1] {destination, limit, …}; ARGV[2] template "promote"
+-- ARGV[1] {destination, limit, …}
 -- Result  how many were looked at: called again while that is `limit`
 -- include: _lib.lua
 

@@ -4,15 +4,15 @@
 -- ARGV[1] {id, token, state: delivered|failed|rejected|expired, code?, detail?, next_try_at?,
 --         signal: good|fault|doubt|refused|fatal|'', rest_ms?, again_ms?, suspect?, …}
 --         `again_ms`: tried again so soon, before the next tick
--- ARGV[2] template "promote"; ARGV[3] the attempt (JSON, kept as it is); ARGV[4] the unknown outcome (JSON) or ''
+-- ARGV[2] the attempt (JSON, kept as it is); ARGV[3] the unknown outcome (JSON) or ''
 -- Result  1, 2 where `marks` has more to look at, 0 where the claim was lost
 -- include: _lib.lua
 
 local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
-add_attempt(r, ARGV[3])
-redis.call('HSET', request_key(r.id), 'unknown', ARGV[4], 'reclaims', '0')
-if ARGV[4] ~= '' or ctl.suspect then suspect(r) end
+add_attempt(r, ARGV[2])
+redis.call('HSET', request_key(r.id), 'unknown', ARGV[3], 'reclaims', '0')
+if ARGV[3] ~= '' or ctl.suspect then suspect(r) end
 if ctl.state ~= 'delivered' then forget_delivered(r) end
 hear(r, ctl.signal, ctl.code, ctl.detail, ctl.rest_ms)
 

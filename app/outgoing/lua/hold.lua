@@ -1,7 +1,7 @@
 #!lua
 -- Hold or release a lane: while it is held, planning's changes wait in it and nothing is promoted.
 --
--- ARGV[1] {destination, lane, verb: hold|release, actor, …}; ARGV[2] template "promote"
+-- ARGV[1] {destination, lane, verb: hold|release, actor, …}
 -- Result  1 where it changed something, else 0
 -- include: _lib.lua
 

@@ -2,8 +2,7 @@
 -- Promote: from the pending buffer and from what is due among the failed, into the live buffer, as long
 -- as there is room in flight; one live message for each.
 --
--- ARGV[1] {destination, in_flight, lease_ms, soon_ms, live_queue, limit, release_rate, probe_ms, near_rest_ms, …}
--- ARGV[2] template "promote", ARGV[3] template of the chain GET → PATCH, ARGV[4] template "send"
+-- ARGV[1] {destination, in_flight, lease_ms, soon_ms, limit, release_rate, probe_ms, near_rest_ms, …}
 -- Result  {how many were promoted, 1 where the failed table is to be swept now}
 --
 -- Order of work (design 3): what is on air or kicks off within `soon_ms`; then first tries; then retries;
@@ -64,7 +63,7 @@ local function go_live(r)
   enter(r, 'live', { 'leaseUntil', int(lease_until), 'token', '', 'sendingAt', '', 'nextTryAt', '' })
   mark(lane_key(r), 'l', r.seq, r.id)
   redis.call('ZADD', live, int(lease_until), r.id)
-  redis.call('LPUSH', ctl.live_queue, live_message(r, redis.call('HINCRBY', request_key(r.id), 'promotions', 1)))
+  redis.call('LPUSH', LIVE_QUEUE, live_message(r, redis.call('HINCRBY', request_key(r.id), 'promotions', 1)))
 end
 
 -- An event that has ended since moves its request to the end of the order, once.
@@ -91,7 +90,7 @@ local function pass(key)
 end
 
 -- What nobody takes isn't added to, whatever has piled up there.
-local room = ctl.in_flight - math.max(in_flight(destination), redis.call('LLEN', ctl.live_queue))
+local room = ctl.in_flight - math.max(in_flight(destination), redis.call('LLEN', LIVE_QUEUE))
 if resting then room = math.min(room, 1 - redis.call('ZCARD', live)) end
 local promoted, released, looked = 0, 0, 0
 

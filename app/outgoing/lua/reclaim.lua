@@ -1,8 +1,7 @@
 #!lua flags=allow-oom
 -- Reclaim: live requests whose lease has run out, because the message was lost or the worker died.
 --
--- ARGV[1] {destination, limit, max_reclaims, live_queue, …}; ARGV[2] template "promote", ARGV[3] template of the chain
---         GET → PATCH, ARGV[4] template "send"
+-- ARGV[1] {destination, limit, max_reclaims, …}
 -- Result  {how many were looked at: called again while that is `limit`, how many were taken back}
 --
 -- Never claimed, and its message still waits: it keeps its place, and nothing is pushed again however long nobody comes.
@@ -36,8 +35,8 @@ for _, one in ipairs(found) do
   if not r or r.state ~= 'live' then
     redis.call('ZREM', live, id)
   else
-    local message = waiting_message(r)
-    if not message then redis.call('HINCRBY', P .. 'counters', r.destination .. ':lease_lost', 1) end
+    local queued = waiting_message(r)
+    if not queued then redis.call('HINCRBY', P .. 'counters', r.destination .. ':lease_lost', 1) end
     if r.token then
       r.reclaims = (r.reclaims or 0) + 1
       redis.call('HSET', request_key(id), 'reclaims', int(r.reclaims))
@@ -56,13 +55,13 @@ for _, one in ipairs(found) do
     end
     local done, newer = covered(r)
     local gone = orphan(r)
-    if message and (gone or done) then redis.call('LREM', ctl.live_queue, 1, message) end
-    if not message or gone or done then taken_back = taken_back + 1 end
+    if queued and (gone or done) then redis.call('LREM', LIVE_QUEUE, 1, queued) end
+    if not queued or gone or done then taken_back = taken_back + 1 end
     if gone then
       supersede(r, nil, 'unregistered')
     elseif done then
       supersede(r, newer, 'newer')
-    elseif message then
+    elseif queued then
       stay(r)
     elseif r.token and r.sendingAt and r.method == 'POST' then
       to_rejected(r, 'unknown_outcome', 'The worker was lost while sending; whether it was applied is unknown.')

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Sweep: failed requests whose next try has come, into the order in which they will be tried.
 --
--- ARGV[1] {destination, until_ms?, limit, …}; ARGV[2] template "promote"
+-- ARGV[1] {destination, until_ms?, limit, …}
 -- Result  {how many were swept, the tick's time}: called again with that time while there are `limit` of them
 -- include: _lib.lua
 

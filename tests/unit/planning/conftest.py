@@ -30,16 +30,6 @@ from app.registrations.store import RegistrationStore
 from app.settings import Settings
 
 
-class NoMessages:
-    """Wake-ups that nobody reads."""
-
-    def templates(self) -> dict[str, str]:
-        return {"promote": "p", "patch": "p", "send": "s"}
-
-    def queue_key(self, queue: str) -> str:
-        return f"unread:{queue}"
-
-
 @dataclass
 class Watched:
     """The outgoing store, counting accepts; `before` runs ahead of each and may change things or raise."""
@@ -115,7 +105,7 @@ def job_body(
 
 def services_on(client: Redis, tenant: str, *, sync_on_register: bool = True) -> Services:
     keys = Keys(tenant)
-    outgoing = Watched(OutgoingStore(client, keys, Policy(), NoMessages()))
+    outgoing = Watched(OutgoingStore(client, keys, Policy()))
     planning_store = PlanningStore(typed(client), keys)
     names = PropertyNames()
     registrations = RegistrationService(
