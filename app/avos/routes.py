@@ -8,12 +8,12 @@ from flask import Response, jsonify, request
 
 from app.avos.generic import GenericCall, accept_generic
 from app.avos.schemas import GenericRequestSchema
+from app.http.authentication import requires, service
+from app.http.blueprints import Blueprint
+from app.http.idempotency import idempotency
 from app.outgoing.model import Idempotency
 from app.outgoing.schemas import AcceptedSchema
 from app.outgoing.store import OutgoingStore
-from app.platform.api import Blueprint
-from app.platform.auth import requires, service
-from app.platform.idempotency import idempotency
 from app.settings import Settings
 
 generic_blueprint = Blueprint(

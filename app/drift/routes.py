@@ -9,10 +9,10 @@ from flask import Response, jsonify
 from app.avos.drift import DriftState
 from app.drift.schemas import CheckQuerySchema, DriftListSchema, DriftQuerySchema, DriftSchema, PreviewSchema
 from app.drift.service import DriftService
+from app.http.authentication import principal, requires, service
+from app.http.blueprints import Blueprint
 from app.outgoing.attempts import CallFailed
 from app.outgoing.service import RequestService
-from app.platform.api import Blueprint
-from app.platform.auth import principal, requires, service
 from app.platform.errors import Unavailable
 
 drift_blueprint = Blueprint(

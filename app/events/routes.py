@@ -21,13 +21,13 @@ from app.events.schemas import (
     ResultListSchema,
     StreamQuerySchema,
 )
-from app.platform.api import Blueprint, json_body
+from app.http.authentication import principal, requires, service, still_allowed
+from app.http.blueprints import Blueprint, json_body
+from app.http.idempotency import idempotency
 from app.platform.audit import AuditTrail
-from app.platform.auth import principal, requires, service, still_allowed
 from app.platform.clock import from_ms, rfc3339, to_ms
 from app.platform.connections import hold_little
 from app.platform.errors import InvalidInput, MediaopsError, TooLarge
-from app.platform.idempotency import idempotency
 
 events_blueprint = Blueprint(
     "event-log",

@@ -16,9 +16,9 @@ from app.fleet.schemas import (
 )
 from app.fleet.service import FleetFilter, FleetService, FleetState
 from app.fleet.why import Why
+from app.http.authentication import principal, requires, service
+from app.http.blueprints import Blueprint
 from app.outgoing.service import RequestService
-from app.platform.api import Blueprint
-from app.platform.auth import principal, requires, service
 from app.platform.inputs import PageSchema
 
 fleet_blueprint = Blueprint(

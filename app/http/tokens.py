@@ -7,9 +7,9 @@ from typing import Any
 
 import marshmallow as ma
 
+from app.http.authentication import principal, requires, service
+from app.http.blueprints import Blueprint
 from app.outgoing.service import RequestService
-from app.platform.api import Blueprint
-from app.platform.auth import principal, requires, service
 from app.platform.inputs import Identifier, Instant, List, Schema, Text
 from app.platform.tokens import SCOPES, Principal, TokenStore
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from app.http import create_app
+from app.http.factory import create_app
 from app.platform import log
 from app.settings import Settings
 from app.system import build

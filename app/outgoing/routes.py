@@ -8,6 +8,8 @@ from flask import Response, jsonify
 
 from app.events.subscriptions import destinations as subscribed
 from app.events.subscriptions.service import SubscriptionService
+from app.http.authentication import principal, requires, service
+from app.http.blueprints import Blueprint
 from app.outgoing.long_poll import wait_for_end
 from app.outgoing.model import State
 from app.outgoing.operations import Operations
@@ -24,8 +26,6 @@ from app.outgoing.schemas import (
     WaitQuerySchema,
 )
 from app.outgoing.service import RequestService
-from app.platform.api import Blueprint
-from app.platform.auth import principal, requires, service
 from app.platform.errors import InvalidInput
 
 requests_blueprint = Blueprint(

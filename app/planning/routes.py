@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from flask import Response, jsonify, request
 
+from app.http.authentication import requires, service
+from app.http.blueprints import Blueprint
+from app.http.idempotency import idempotency
 from app.outgoing.model import Idempotency
 from app.planning.records import ChangeOutcome, etag, shown, shown_record
 from app.planning.schemas import (
@@ -25,10 +28,7 @@ from app.planning.schemas import (
 )
 from app.planning.service import PlanningService
 from app.planning.store import Kind
-from app.platform.api import Blueprint
-from app.platform.auth import requires, service
 from app.platform.etags import check_if_match
-from app.platform.idempotency import idempotency
 from app.platform.inputs import check_identifier
 
 planning_blueprint = Blueprint(

@@ -1,6 +1,6 @@
 """Bearer tokens: kept as SHA-256 digests with a name and scopes, shown once when they are made.
 
-No Flask here: workers build the whole System too. `auth.py` is the HTTP side.
+Nothing here is of Flask: workers build these services too. `app.http.authentication` is the HTTP side.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from typing import Any
 from flask import Response, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed
 
+from app.http.authentication import requires, service
+from app.http.blueprints import Blueprint
+from app.http.idempotency import idempotency
 from app.outgoing.model import Idempotency
-from app.platform.api import Blueprint
-from app.platform.auth import requires, service
-from app.platform.idempotency import idempotency
 from app.registrations.records import Pair, shown
 from app.registrations.schemas import (
     ActiveSchema,

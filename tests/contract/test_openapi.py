@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.http import create_app
+from app.http.factory import create_app
 from app.system import System
 from tests.support.receiver import Receiver, Reply
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system

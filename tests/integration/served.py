@@ -11,7 +11,7 @@ from pathlib import Path
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from app.http import create_app
+from app.http.factory import create_app
 from app.settings import Settings
 from app.system import build
 from tests.support.worker import ROOT

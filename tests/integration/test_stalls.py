@@ -13,7 +13,7 @@ import pytest
 from celery import Celery
 
 from app.cli.checks import check_work
-from app.http import create_app
+from app.http.factory import create_app
 from app.local.programs import beat_command, worker_command
 from app.platform.dispatch import EVENTS
 from app.platform.keys import Keys

@@ -12,7 +12,7 @@ import fakeredis
 import pytest
 
 from app.events.sinks.signatures import new_secret, signatures
-from app.http import create_app
+from app.http.factory import create_app
 from tests.support.worker import ROOT
 from tests.unit.http.conftest import build_system
 from tests.unit.test_documented_settings import read_settings

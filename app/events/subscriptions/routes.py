@@ -27,9 +27,9 @@ from app.events.subscriptions.schemas import (
     SubscriptionQuerySchema,
 )
 from app.events.subscriptions.service import Made, SubscriptionService
-from app.platform.api import Blueprint
-from app.platform.auth import principal, requires, service
-from app.platform.idempotency import idempotency
+from app.http.authentication import principal, requires, service
+from app.http.blueprints import Blueprint
+from app.http.idempotency import idempotency
 from app.platform.inputs import PageSchema
 
 subscriptions_blueprint = Blueprint(

@@ -10,7 +10,7 @@ import fakeredis
 import pytest
 
 from app.drift.audit import DriftAudit, Schedule
-from app.http import create_app
+from app.http.factory import create_app
 from app.outgoing.model import AVOS
 from app.system import System
 from deploy.simulators.avos import AvosStandIn

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from werkzeug.serving import make_server
 
 from app.cli.root import main
-from app.http import create_app
+from app.http.factory import create_app
 from deploy.simulators.avos import AvosStandIn
 from tests.unit.drift.conftest import Near
 from tests.unit.http.conftest import BOOTSTRAP

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.http import create_app
+from app.http.factory import create_app
 from app.settings import Settings
 from app.system import System, build
 

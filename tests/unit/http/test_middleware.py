@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.http import create_app
+from app.http.factory import create_app
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 
 EVENT = {

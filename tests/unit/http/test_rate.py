@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.http import create_app
+from app.http.factory import create_app
 from app.platform.errors import TooManyRequests
 from app.platform.keys import Keys
 from app.platform.rate import RateLimit

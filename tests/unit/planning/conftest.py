@@ -13,13 +13,13 @@ from redis import Redis
 
 from app.avos.bodies import PropertyNames
 from app.http import middleware, problems
+from app.http.authentication import provide
 from app.http.openapi import describe
 from app.outgoing.model import Acceptance, Accepted
 from app.outgoing.store import OutgoingStore, Policy
 from app.planning.routes import planning_blueprint
 from app.planning.service import PlanningService
 from app.planning.store import PlanningStore
-from app.platform.auth import provide
 from app.platform.keys import Keys
 from app.platform.redis import typed
 from app.platform.tokens import TokenStore

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from pytest_httpserver import HTTPServer
 
-from app.http import create_app
+from app.http.factory import create_app
 from app.system import System
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 

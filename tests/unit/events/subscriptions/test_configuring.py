@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.events.sinks.factory import Sinks
-from app.http import create_app
+from app.http.factory import create_app
 from app.system import System
 from tests.unit.events.subscriptions.conftest import API, Desk
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system

@@ -10,7 +10,7 @@ from pytest_httpserver import HTTPServer
 from standardwebhooks import Webhook
 
 from app.cli.encryption import check_secrets
-from app.http import create_app
+from app.http.factory import create_app
 from app.local.layout import new_key
 from app.system import System
 from tests.unit.events.subscriptions.conftest import API, Desk

@@ -12,7 +12,7 @@ from typing import Final
 
 from flask import request
 
-from app.platform.auth import principal
+from app.http.authentication import principal
 from app.platform.errors import InvalidInput
 
 HEADER: Final = "Idempotency-Key"

@@ -1,8 +1,8 @@
-"""Who may call what, for Flask views: `@requires("write")`. Tokens themselves live in `tokens.py`.
+"""Who may call what, for Flask views: `@requires("write")`. The tokens are in `app.platform.tokens`.
 
 A package's routes read:
 
-    blueprint = Blueprint("planning", __name__, url_prefix="/api/custom")   # app.platform.api.Blueprint
+    blueprint = Blueprint("planning", __name__, url_prefix="/api/custom")   # app.http.blueprints.Blueprint
 
     @blueprint.route("/events/<event_id>", methods=["PUT"])
     @requires("write")                           # directly below route: before any input is read
