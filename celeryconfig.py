@@ -9,6 +9,7 @@ from typing import Any
 
 from kombu import Queue
 
+from app.packages import PACKAGES
 from app.platform.dispatch import QUEUES, Envelope
 from app.settings import Settings
 
@@ -87,24 +88,12 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 # Celery's own, with a pulse.
 beat_scheduler = "workers.beat:WatchedScheduler"
 beat_max_loop_interval = 5  # 300 s by default: a beat that was frozen finds its way back at once
-TICKS: dict[str, float] = {
-    "retry_failed": _settings.retry_interval_s,
-    "promote": 1.0,
-    "reclaim": 1.0,
-    "read_back": 2.0,
-    "audit_drift": min(5.0, _settings.drift_interval_s),  # a part of the round each time
-    "work_on_operations": 1.0,
-    "consumers": 1.0,
-    "audit_consumers": 30.0,
-    "watch_memory": 5.0,
-    "audit": 60.0,
-    "trim": 60.0,
-}
 beat_schedule = {
-    name.replace("_", "-"): {
-        "task": f"ticks.{name}",
+    tick.name.replace("_", "-"): {
+        "task": tick.task,
         # Without `expires`: of each tick one message waits at most (workers/beat.py), and whoever comes late does its work at once.
-        "schedule": every_s,
+        "schedule": tick.seconds(_settings),
     }
-    for name, every_s in TICKS.items()
+    for package in PACKAGES
+    for tick in package.ticks
 }

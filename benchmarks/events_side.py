@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from app.events.log import EventLog
 from benchmarks.events_load import texts
 from benchmarks.load import Connection, request
 from benchmarks.ours import Ours
@@ -55,7 +56,7 @@ class Stream(Ours):
     def write(self, topic: str, name: str, count: int) -> None:
         """So many events straight into the log, without a call over HTTP."""
         for first in range(0, count, _CHUNK):
-            self.system.events.publish(topic, texts(topic, name, min(_CHUNK, count - first)), "benchmark")
+            self.system[EventLog].publish(topic, texts(topic, name, min(_CHUNK, count - first)), "benchmark")
 
     def delivered(self, consumer: str | None = None) -> int:
         """Events that a consumer has delivered."""

@@ -16,7 +16,9 @@ from app.local.programs import SERVER, stages
 from app.local.programs import Program as Planned
 from app.local.readiness import wait_for
 from app.outgoing.model import AVOS, Acceptance
-from app.system import System, build
+from app.outgoing.store import OutgoingStore
+from app.packages import build
+from app.platform.container import Container
 from benchmarks import load
 from benchmarks.processes import Memory, Program, family, stop_all
 from benchmarks.sides import BODY, MAX_MEMORY, of_all, patch
@@ -58,7 +60,7 @@ class Ours:
         self._environ |= self._layout.chosen
         self.token = self._layout.settings.api_token or ""
         self.port = self._layout.settings.http_port
-        self.system: System = build(self._layout.settings)
+        self.system: Container = build(self._layout.settings)
         self._programs: dict[str, Program] = {}
         try:
             self._start(only)
@@ -85,11 +87,11 @@ class Ours:
         self.system.redis.hset(self.system.keys.destination(AVOS), "paused", "measuring")
         for first in range(0, len(media), _CHUNK):
             requests = tuple(patch(name) for name in media[first : first + _CHUNK])
-            self.system.outgoing.accept(Acceptance(requests=requests))
+            self.system[OutgoingStore].accept(Acceptance(requests=requests))
 
     def release(self) -> None:
         self.system.redis.hdel(self.system.keys.destination(AVOS), "paused")
-        self.system.outgoing.promote(AVOS)
+        self.system[OutgoingStore].promote(AVOS)
 
     def call(self, media: str) -> bytes:
         body = {"method": "PATCH", "path": f"/external/contentMedia/live/{media}", "body": BODY}

@@ -14,6 +14,7 @@ from app.platform import log
 from app.platform.dispatch import Envelope
 from app.platform.errors import Unavailable
 from app.platform.ticks import is_waiting
+from app.watch.canaries import Canaries
 from workers.container import system
 
 PULSE_S: Final = 2.0
@@ -54,9 +55,9 @@ class WatchedScheduler(_Scheduler):  # type: ignore[misc]
     def _watch(self) -> None:
         try:
             if self._sent:
-                system().canaries.pulse(self._name, os.getpid())
+                system()[Canaries].pulse(self._name, os.getpid())
                 self._sent = False
-            system().canaries.round()
+            system()[Canaries].round()
         except Unavailable as error:
             # Beat's own messages fail too then, and are logged as errors.
             _log.debug("no pulse", error=error.detail)
@@ -64,6 +65,6 @@ class WatchedScheduler(_Scheduler):  # type: ignore[misc]
     def close(self) -> None:
         super().close()
         try:
-            system().canaries.withdraw(self._name)
+            system()[Canaries].withdraw(self._name)
         except Unavailable as error:
             _log.warning("not withdrawn from the watch", error=error.detail)

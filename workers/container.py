@@ -1,25 +1,23 @@
-"""The one System of a worker process, built when the first task needs it."""
+"""The services of a worker process. Its container is made when the first task needs it, not when a module is imported."""
 
 from __future__ import annotations
 
 import threading
-from typing import Final
+from functools import cache
 
+from app.packages import build
+from app.platform.container import Container
 from app.settings import Settings
-from app.system import System, build
+
+_lock = threading.Lock()
 
 
-class _Lazy:
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._built: System | None = None
-
-    def __call__(self) -> System:
-        if self._built is None:
-            with self._lock:  # a hundred threads may ask at once
-                if self._built is None:
-                    self._built = build(Settings.load())
-        return self._built
+def system() -> Container:
+    """This process's one container: `system()[RequestService]`."""
+    with _lock:  # a hundred threads may ask at once
+        return _container()
 
 
-system: Final = _Lazy()
+@cache
+def _container() -> Container:
+    return build(Settings.load())

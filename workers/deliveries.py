@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from app.events.consumers.runner import Runner
 from app.platform.dispatch import DELIVER, FAN_OUT
 from app.platform.errors import Unavailable
 from workers.container import system
@@ -16,11 +17,11 @@ from workers.presentation import EXPECTED, QuietTask, ShownTask, consumer_line
 @shared_task(name=DELIVER, base=ShownTask, throws=(Unavailable, *EXPECTED))
 def deliver(consumer_id: str) -> str:
     """Deliver what waits for the consumer; how it ended, in a word."""
-    return consumer_line(consumer_id, system().runner.run(consumer_id))
+    return consumer_line(consumer_id, system()[Runner].run(consumer_id))
 
 
 @shared_task(name=FAN_OUT, base=QuietTask, throws=(Unavailable,))
 def fan_out(topic: str) -> str | None:
     """Wake the consumers of a topic; how many there were, None: none."""
-    count = system().runner.fan_out(topic)
+    count = system()[Runner].fan_out(topic)
     return f"{count} woken" if count else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import shared_task
 
+from app.outgoing.engine import Engine
 from workers.chains import ChainLink
 from workers.container import system
 from workers.presentation import request_line
@@ -24,7 +25,7 @@ from workers.presentation import request_line
 def get_last_modified(self: ChainLink, request_id: str) -> dict[str, Any] | None:
     """Claim the request and GET its lastModified; the ticket for `send_patch`, or None when nothing
     is to be sent."""
-    ticket = system().engine.get_last_modified(request_id)
+    ticket = system()[Engine].get_last_modified(request_id)
     if ticket is None:
         self.show(request_line(request_id, None))
     return ticket
@@ -33,10 +34,10 @@ def get_last_modified(self: ChainLink, request_id: str) -> dict[str, Any] | None
 @shared_task(name="live.send_patch", base=ChainLink)
 def send_patch(ticket: dict[str, Any]) -> str:
     """PATCH with the ticket's lastModified; what became of it."""
-    return request_line(ticket["claim"]["request_id"], system().engine.send_patch(ticket))
+    return request_line(ticket["claim"]["request_id"], system()[Engine].send_patch(ticket))
 
 
 @shared_task(name="live.send", base=ChainLink)
 def send(request_id: str) -> str:
     """Claim the request and send it as it is; what became of it."""
-    return request_line(request_id, system().engine.send(request_id))
+    return request_line(request_id, system()[Engine].send(request_id))

@@ -17,7 +17,9 @@ from celery import Task
 from celery.exceptions import Retry
 from celery.worker.request import Request
 
+from app.events.consumers.store import ConsumerStore
 from app.outgoing.attempts import DELIVERED
+from app.outgoing.service import RequestService
 from app.outgoing.summary import Verdict, told
 from workers.container import system
 
@@ -155,7 +157,7 @@ class QuietTask(ShownTask):
 def consumer_line(consumer_id: str, word: str) -> str:
     """How a consumer's slice of time ended, given the runner's word for it. Raises WillRetry or
     Undelivered where its receiver is in trouble."""
-    trouble = system().consumers.trouble(consumer_id, word) if word in ("resting", "stopped") else None
+    trouble = system()[ConsumerStore].trouble(consumer_id, word) if word in ("resting", "stopped") else None
     if trouble is None:
         return word
     raise Undelivered(trouble.text) if trouble.final else WillRetry(trouble.text)
@@ -166,7 +168,7 @@ def request_line(request_id: str, outcome: str | None) -> str:
     first half has ended it). Raises WillRetry or Undelivered where it wasn't delivered."""
     if outcome == DELIVERED:
         return outcome
-    verdict, text = told(outcome, system().requests.ending(request_id))
+    verdict, text = told(outcome, system()[RequestService].ending(request_id))
     if verdict is Verdict.RETRY:
         raise WillRetry(text)
     if verdict is Verdict.FAILURE:

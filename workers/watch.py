@@ -12,6 +12,7 @@ from celery.worker.consumer.tasks import Tasks
 from app.platform import log
 from app.platform.dispatch import CANARY, QUEUES
 from app.platform.errors import Unavailable
+from app.watch.canaries import Canaries
 from app.watch.durability import warn_at_start
 from workers.container import system
 
@@ -23,7 +24,7 @@ _log = log.get_logger()
 @shared_task(name=CANARY, bind=True, send_events=False, throws=(Unavailable,))
 def canary(self: Task[Any, Any], target: str, sent_ms: int) -> None:
     """Report that it was run, and by which worker."""
-    system().canaries.ran(target, sent_ms, by=str(self.request.hostname))
+    system()[Canaries].ran(target, sent_ms, by=str(self.request.hostname))
 
 
 class Enrolment(bootsteps.StartStopStep):
@@ -38,7 +39,7 @@ class Enrolment(bootsteps.StartStopStep):
         warn_at_start(system().redis)
         queues = tuple(name for name in QUEUES if name in consumer.app.amqp.queues.consume_from)
         try:
-            system().canaries.enrol(consumer.hostname, os.getpid(), queues)
+            system()[Canaries].enrol(consumer.hostname, os.getpid(), queues)
         except Unavailable as error:
             _log.warning("not enrolled with the watch yet", error=error.detail)
             consumer.timer.call_after(AGAIN_S, self.start, (consumer,))
@@ -49,6 +50,6 @@ def withdraw(sender: Any, **_: Any) -> None:
     """The worker stops in order. One that dies is shown as silent until it is back, or
     forgotten."""
     try:
-        system().canaries.withdraw(sender.hostname)
+        system()[Canaries].withdraw(sender.hostname)
     except Unavailable as error:
         _log.warning("not withdrawn from the watch", error=error.detail)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pkgutil import resolve_name
 from typing import Final
 
 from celery import Celery
 from redis import Redis
 
-from app.client import ApiClient, ApiRefused, Unreachable, reach
+from app.client import ApiClient, ApiRefused, Unreachable
 from app.platform.clock import utcnow
+from app.platform.container import Container
 from app.platform.dispatch import QUEUES, Envelope
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
@@ -127,6 +129,16 @@ def _ticks(client: Redis, key: str) -> WatchFinding:
     return WatchFinding("ticks", "bad", f"no tick within {_TICK_S:g} s", way_out)
 
 
+def check_packages(container: Container, *, store_answers: bool) -> Iterator[WatchFinding]:
+    """What the packages check. Where the store doesn't answer, that has been said, and what needs it is left out."""
+    for name in (name for package in container.packages for name in package.checks):
+        try:
+            yield from resolve_name(name)(container)
+        except Unavailable as error:
+            if store_answers:
+                yield WatchFinding("redis", "bad", str(error), "Is Redis overloaded?")
+
+
 def check_api(url: str) -> WatchFinding:
     """Is our own API there and ready?"""
     client = ApiClient(url, None, answer_s=3)
@@ -141,26 +153,3 @@ def check_api(url: str) -> WatchFinding:
     finally:
         client.close()
     return WatchFinding("api", "ok", f"ready at {url}")
-
-
-def check_avos(settings: Settings) -> WatchFinding:
-    """Does anything answer at AVOS' address? Nothing is read or written there, and no token is sent."""
-    if not settings.avos_url:
-        return WatchFinding(
-            "avos",
-            "bad",
-            "MEDIAOPS_AVOS_URL isn't set",
-            f"Set it: nothing can be delivered without it. (`{own_command('up')}` runs a stand-in where it isn't set.)",
-        )
-    ca_file = None if settings.avos_ca_file is None else str(settings.avos_ca_file)
-    through = " through a proxy" if settings.avos_proxy else ""
-    try:
-        status = reach(settings.avos_url, proxy=settings.avos_proxy, ca_file=ca_file)
-    except Unreachable as error:
-        way_out = "Check MEDIAOPS_AVOS_URL, the network and (MEDIAOPS_AVOS_BYPASS_PROXY) the proxy; requests wait meanwhile."
-        return WatchFinding("avos", "bad", f"{error}{through}", way_out)
-    if status >= 500:
-        return WatchFinding(
-            "avos", "warning", f"answers HTTP {status} at {settings.avos_url}{through}", "Is it well?"
-        )
-    return WatchFinding("avos", "ok", f"answers at {settings.avos_url}{through}")

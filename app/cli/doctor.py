@@ -12,16 +12,16 @@ import click
 
 from app.cli.checks import (
     check_api,
-    check_avos,
+    check_packages,
     check_queues,
     check_redis,
     check_settings,
     check_work,
 )
-from app.cli.encryption import check_secrets
 from app.cli.output import clean, print_json
 from app.cli.session import Session, json_option, pass_session
 from app.cli.tables import Column, listing, prose
+from app.packages import build
 from app.settings import InvalidSettings, Settings
 from app.watch.evaluation import WatchFinding
 
@@ -64,9 +64,9 @@ def _with(settings: Settings, api_url: str) -> Iterable[WatchFinding]:
     yield from check_settings(settings)
     redis = list(check_redis(settings))
     yield from redis
-    if redis[0].state == "ok":
+    store_answers = redis[0].state == "ok"
+    if store_answers:
         yield from check_queues(settings)
         yield from check_work(settings)
-        yield from check_secrets(settings)
+    yield from check_packages(build(settings), store_answers=store_answers)
     yield check_api(api_url)
-    yield check_avos(settings)

@@ -7,25 +7,18 @@ settings, API not reachable).
 from __future__ import annotations
 
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import click
 
-from app.cli.admin import destinations, tokens
 from app.cli.completion import completion
 from app.cli.doctor import doctor
-from app.cli.drift import drift, preview
-from app.cli.encryption import reencrypt
-from app.cli.events import events
-from app.cli.media import contentmedia, timeline, update, why
 from app.cli.output import clean
-from app.cli.planning import import_command, register_command
-from app.cli.requests import requests
 from app.cli.session import Session
-from app.cli.status import status
-from app.cli.subscriptions import subscriptions
 from app.client import ApiRefused, Unreachable
 from app.local.up import up
+from app.packages import PACKAGES
 from app.settings import InvalidSettings, own_command
 
 
@@ -83,25 +76,19 @@ def main(ctx: click.Context, url: str | None, token_file: Path | None) -> None:
     ctx.obj = Session(url, token_file)
 
 
-contentmedia.add_command(preview)
-subscriptions.add_command(reencrypt)
+def _add(names: str, command: click.Command) -> None:
+    """`names`: the command's name, after that of its group where it is in one."""
+    group, _, name = names.rpartition(" ")
+    parent = main.commands[group] if group else main
+    if not isinstance(parent, click.Group):
+        raise TypeError(f"{group} is no group of commands")
+    parent.add_command(command, name)
 
-for command in (
-    up,
-    import_command,
-    register_command,
-    update,
-    status,
-    requests,
-    contentmedia,
-    timeline,
-    why,
-    drift,
-    events,
-    destinations,
-    subscriptions,
-    tokens,
-    doctor,
-    completion,
+
+for own in (up, doctor, completion):
+    main.add_command(own)
+# A group may be of a package above: those first that are in none.
+for names, place in sorted(
+    (item for package in PACKAGES for item in package.commands.items()), key=lambda item: item[0].count(" ")
 ):
-    main.add_command(command)
+    _add(names, resolve_name(place))

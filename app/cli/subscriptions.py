@@ -365,3 +365,23 @@ def behind(lag: dict[str, Any]) -> str:
 
 def _error(error: dict[str, Any] | None) -> str | None:
     return None if not error else f"{error.get('code')}: {error.get('detail')}"
+
+
+@subscriptions.command()
+@json_option
+@pass_session
+def reencrypt(session: Session, *, as_json: bool) -> None:
+    """Store all webhook secrets and header values under the newest key.
+
+    That is the first line of MEDIAOPS_SECRETS_KEY_FILE, as the API has read it at its start. After it an older key may be
+    taken out of the file.
+    """
+    done = session.client.post(f"{SUBSCRIPTIONS}/reencrypt")
+    if as_json:
+        print_json(session.out, done)
+    else:
+        session.say(f"{done['changed']} encrypted under the newest key, {done['unchanged']} were already.")
+        for subscription_id in done["unreadable"]:
+            session.say(f"{clean(subscription_id)}: none of the keys is that of its secrets.")
+    if done["unreadable"]:
+        click.get_current_context().exit(1)

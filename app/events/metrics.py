@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from app.events.memory import EventMemory
+from app.platform.container import Container
 from app.platform.errors import Unavailable
 
 # Name, text, what the memory tick has noted.
@@ -44,3 +45,7 @@ class EventMemoryCollector(Collector):
     def describe(self) -> list[Metric]:
         """Nothing: registering must not ask Redis."""
         return []
+
+
+def collector(container: Container) -> Collector:
+    return EventMemoryCollector(container[EventMemory])

@@ -22,6 +22,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from flask import Flask, current_app, g, request
 
+from app.platform.container import Container
 from app.platform.errors import Forbidden, Unauthorized
 from app.platform.rate import RateLimit
 from app.platform.tokens import SCOPES, Principal, TokenStore
@@ -34,14 +35,15 @@ S = TypeVar("S")
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9_\-.=+/]{32,512}) *\Z", re.IGNORECASE | re.ASCII)
 
 
-def provide(*services: object, to: Flask) -> None:
-    """Make services findable by their class through `service`; `create_app` calls this once."""
-    to.extensions["mediaops"] = {type(each): each for each in services}
+def provide(container: Container, *, to: Flask) -> None:
+    """Let `service` find the container's services; `create_app` calls this once."""
+    to.extensions["container"] = container
 
 
 def service(kind: type[S]) -> S:
     """The application's one service of this class."""
-    return cast("S", current_app.extensions["mediaops"][kind])
+    container: Container = current_app.extensions["container"]
+    return container[kind]
 
 
 def authenticate() -> Principal:
@@ -83,9 +85,7 @@ def requires(scope: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             g.principal = authenticate()
             if scope not in g.principal.scopes:
                 raise Forbidden(f"The token lacks the scope {scope}.", code="missing_scope")
-            rate: RateLimit | None = current_app.extensions["mediaops"].get(RateLimit)
-            if rate is not None:
-                rate.count(g.principal.id)
+            service(RateLimit).count(g.principal.id)
             return view(*args, **kwargs)
 
         documented: dict[str, Any] = deepcopy(getattr(view, "_apidoc", {}))

@@ -16,6 +16,7 @@ from gunicorn import util
 from gunicorn.glogging import Logger
 
 from app.platform import log
+from app.platform.lifetime import Lifetime
 from app.settings import Settings
 
 _settings = Settings.load()
@@ -63,7 +64,7 @@ def post_worker_init(worker: Any) -> None:
     the processes looks whether the store is safe."""
     util.write_error = write_problem
     # Streams of events have no end of their own: without this a stop would wait for them as long as it may.
-    worker.wsgi.extensions["ends_when"](lambda: not worker.alive)
+    worker.wsgi.extensions["container"][Lifetime].ends_when(lambda: not worker.alive)
     if worker.age == 1:
         worker.wsgi.extensions["at_start"]()
 

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, Response, jsonify
 
+from app.http.authentication import service
 from app.http.problems import problem
 from app.platform.errors import Unavailable
 from app.watch.canaries import Canaries
 from app.watch.evaluation import Report, findings
 
+health_blueprint: Final = Blueprint("health", __name__)
 
-def health_blueprint(canaries: Canaries) -> Blueprint:
-    """`/healthz` asks nobody; `/readyz` asks the store, whose client's time-outs bound the answer to 1.5 s.
 
-    Readiness is the API's: whatever else stands still is told beside, and the API goes on accepting.
+@health_blueprint.get("/healthz")
+def healthz() -> Response:
+    """Asks nobody."""
+    return jsonify(status="ok")
+
+
+@health_blueprint.get("/readyz")
+def readyz() -> Response:
+    """Asks the store, whose client's time-outs bound the answer to 1.5 s.
+
+    Readiness is the API's: what stands still elsewhere is shown beside it, and the API goes on accepting.
     """
-    blueprint = Blueprint("health", __name__)
-
-    @blueprint.get("/healthz")
-    def healthz() -> Response:
-        return jsonify(status="ok")
-
-    @blueprint.get("/readyz")
-    def readyz() -> Response:
-        began = time.monotonic()
-        try:
-            report = canaries.report()
-        except Unavailable as error:
-            checks = {"store": {"ok": False, "detail": error.detail}}
-            return problem(503, error.detail, code=error.code, headers={"Retry-After": "2"}, checks=checks)
-        latency = round((time.monotonic() - began) * 1000, 2)
-        return jsonify(status="ready", checks={"store": {"ok": True, "latencyMs": latency}, **_work(report)})
-
-    return blueprint
+    began = time.monotonic()
+    try:
+        report = service(Canaries).report()
+    except Unavailable as error:
+        checks = {"store": {"ok": False, "detail": error.detail}}
+        return problem(503, error.detail, code=error.code, headers={"Retry-After": "2"}, checks=checks)
+    latency = round((time.monotonic() - began) * 1000, 2)
+    return jsonify(status="ready", checks={"store": {"ok": True, "latencyMs": latency}, **_work(report)})
 
 
 def _work(report: Report) -> dict[str, Any]:

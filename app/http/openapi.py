@@ -10,7 +10,6 @@ import flask_smorest  # type: ignore[import-untyped]  # it ships no types
 import marshmallow as ma
 from flask import Flask
 
-from app.events.subscriptions.schemas import SINKS, Start
 from app.http.problems import MEDIA_TYPE
 from app.platform.inputs import Identifier, Instant, Schema, Text
 
@@ -72,9 +71,6 @@ def describe(app: Flask, version: str) -> Api:
     api = Api(app, spec_kwargs=options)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     api.register_field(Instant, "string", "date-time")
-    api.register_field(Start, "string", None)
     api.register_field(Identifier, "string", None)
     api.register_field(Text, "string", None)
-    for name, sink in SINKS.items():
-        api.spec.components.schema(f"{name.capitalize()}Sink", schema=sink)
     return api

@@ -9,7 +9,7 @@ import marshmallow as ma
 
 from app.http.authentication import principal, requires, service
 from app.http.blueprints import Blueprint
-from app.outgoing.service import RequestService
+from app.platform.audit import AuditTrail
 from app.platform.inputs import Identifier, Instant, List, Schema, Text
 from app.platform.tokens import SCOPES, Principal, TokenStore
 
@@ -49,7 +49,7 @@ def create_token(body: dict[str, Any]) -> dict[str, Any]:
     """Make a token. The answer shows it once."""
     issued = service(TokenStore).create(body["name"], body["scopes"])
     made = issued.principal
-    service(RequestService).write_down(principal().name, "create token", f"{made.id} ({made.name})")
+    service(AuditTrail).write_down(principal().name, "create token", f"{made.id} ({made.name})")
     return {**_shown(issued.principal), "token": issued.secret}
 
 
@@ -67,7 +67,7 @@ def list_tokens() -> dict[str, Any]:
 def revoke_token(token_id: str) -> dict[str, Any]:
     """End a token: refused at once by this process, within two seconds by every other."""
     ended = service(TokenStore).revoke(token_id)
-    service(RequestService).write_down(principal().name, "revoke token", f"{ended.id} ({ended.name})")
+    service(AuditTrail).write_down(principal().name, "revoke token", f"{ended.id} ({ended.name})")
     return _shown(ended)
 
 

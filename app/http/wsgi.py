@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Flask
 
 from app.http.factory import create_app
+from app.packages import build
 from app.platform import log
 from app.settings import Settings
-from app.system import build
 from app.watch.durability import warn_at_start
 
 
@@ -15,7 +15,8 @@ def application() -> Flask:
     """The application of this process, from its environment. Raises InvalidSettings."""
     settings = Settings.load()
     log.configure(settings.log_level, settings.hidden)
-    system = build(settings)
-    app = create_app(system)
-    app.extensions["at_start"] = lambda: warn_at_start(system.redis)
+    container = build(settings)
+    container.make_all()
+    app = create_app(container)
+    app.extensions["at_start"] = lambda: warn_at_start(container.redis)
     return app

@@ -8,7 +8,9 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from app.outgoing.timings import Timing
+from app.outgoing.store import OutgoingStore
+from app.outgoing.timings import Timing, read_timing
+from app.platform.container import Container
 from app.platform.errors import Unavailable
 
 
@@ -73,3 +75,8 @@ def _breakers(timing: Timing) -> Iterator[Metric]:
         state.add_metric([one["name"], one["state"], one["reason"] or ""], 1)
         opened.add_metric([one["name"]], one["timesOpened"])
     yield from (state, opened)
+
+
+def collector(container: Container) -> Collector:
+    store = container[OutgoingStore]
+    return TimingCollector(lambda: read_timing(store))

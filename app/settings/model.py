@@ -101,6 +101,11 @@ class Settings:
         return cls(**SettingsReader(chosen | given, named=sorted(given)).values())
 
     @property
+    def drift_tick_s(self) -> float:
+        """How often the drift audit goes on with its round, a part of it each time."""
+        return min(5.0, self.drift_interval_s)
+
+    @property
     def hidden(self) -> tuple[str | None, ...]:
         """What must never stand in a log."""
         password = urlsplit(self.redis_url).password

@@ -8,6 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from app.platform.container import Container
 from app.platform.errors import Unavailable
 from app.watch.canaries import Canaries
 from app.watch.evaluation import QueueState, Report
@@ -69,3 +70,7 @@ def _processes(report: Report) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "mediaops_beat_age_seconds", "Since beat has sent something.", value=report.beat_age_s
         )
+
+
+def collector(container: Container) -> Collector:
+    return WatchCollector(container[Canaries])

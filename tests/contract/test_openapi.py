@@ -17,8 +17,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from app.events.consumers.runner import Runner
 from app.http.factory import create_app
-from app.system import System
+from app.platform.container import Container
+from app.platform.lifetime import Lifetime
 from tests.support.receiver import Receiver, Reply
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 from tests.unit.http.plan import deliver_all, plan_and_register
@@ -36,7 +38,7 @@ def described_api() -> Any:
     """The API over a plan that has something in every list."""
     system = build_system(fakeredis.FakeRedis(), "openapi", allowed_cidrs=("127.0.0.0/8",))
     app = create_app(system)
-    app.extensions["ends_when"](lambda: True)  # a stream ends at once
+    system[Lifetime].ends_when(lambda: True)  # a stream ends at once
     caller = Caller(app, BOOTSTRAP)
     request_id, _ = plan_and_register(caller, 1)
     deliver_all(system)
@@ -61,7 +63,7 @@ def described_api() -> Any:
     return schemathesis.openapi.from_wsgi("/openapi.json", app), known
 
 
-def subscribe(system: System, caller: Caller) -> tuple[str, str]:
+def subscribe(system: Container, caller: Caller) -> tuple[str, str]:
     """A subscription that has something in each of its lists, and the id of what is parked. Its receiver refuses all."""
     topics = [{"topic": "asset-operations"}]
     with Receiver(lambda _: Reply(400)) as receiver:
@@ -69,7 +71,7 @@ def subscribe(system: System, caller: Caller) -> tuple[str, str]:
         made = caller.post("/api/subscriptions", json={"topics": topics, "sink": sink}).json["id"]
         events = [{"eventName": "asset-created", "assetId": number} for number in range(3)]
         assert caller.post("/api/events/asset-operations", json=events).status_code == 202
-        system.runner.run(made)
+        system[Runner].run(made)
     since = {"since": "2000-01-01T00:00:00Z"}
     assert caller.post(f"/api/subscriptions/{made}/replay", json=since).status_code == 202
     return made, caller.get(f"/api/subscriptions/{made}/parked").json["parked"][0]["id"]

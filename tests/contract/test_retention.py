@@ -10,17 +10,18 @@ import pytest
 
 from app.avos.bodies import PropertyNames
 from app.outgoing.model import Acceptance, Accepted, TimelineNote
-from app.outgoing.operations import Operations
-from app.outgoing.service import RequestService
+from app.outgoing.store import OutgoingStore
 from app.outgoing.ticks import Ticks
+from app.packages import PACKAGES
 from app.planning.service import PlanningService
 from app.planning.store import Kind, PlanningStore
+from app.platform.container import Container
 from app.platform.errors import Conflict
 from app.platform.redis import typed
 from app.registrations.records import Pair
 from app.registrations.service import RegistrationService
 from app.registrations.store import RegistrationStore
-from app.system import forgetting
+from app.settings import Settings
 from tests.support.outgoing import Bench
 from tests.unit.planning.conftest import event_body, job_body
 
@@ -36,8 +37,9 @@ class Plans:
         self.planning = PlanningService(store, bench.store, PropertyNames())
         registered = RegistrationStore(typed(bench.client), bench.keys)
         self.registrations = RegistrationService(registered, store, bench.store, PropertyNames())
-        operations = Operations(bench.store, RequestService(bench.store))
-        self.ticks = Ticks(bench.store, operations, forgetting=forgetting(bench.store))
+        settings = Settings(redis_url="redis://unused", tenant=bench.keys.prefix[:-1])
+        container = Container(settings, PACKAGES, redis=bench.client, given={OutgoingStore: bench.store})
+        self.ticks = container[Ticks]
 
     def put(self, *, version: int | None = None) -> None:
         self.planning.put("event", "ev-1", event_body(), source_version=version)

@@ -12,8 +12,8 @@ from pathlib import Path
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from app.http.factory import create_app
+from app.packages import build
 from app.settings import Settings
-from app.system import build
 from tests.support.worker import ROOT
 
 

@@ -17,10 +17,13 @@ from typing import Any
 import pytest
 
 from app.events.consumers.model import ConsumerSpec
+from app.events.consumers.store import ConsumerStore
+from app.events.log import EventLog
 from app.local.programs import beat_command, worker_command
+from app.packages import build
+from app.platform.container import Container
 from app.platform.dispatch import EVENTS
 from app.settings import Settings
-from app.system import System, build
 from tests.support.processes import Part, Watch
 from tests.support.receiver import Got, Receiver, Reply
 from tests.support.server import RealServer
@@ -36,17 +39,17 @@ DELIVERERS = ("deliveries1", "deliveries2")
 
 @dataclass
 class Running:
-    """The processes, a System of the test's own to publish and look with, and the far side."""
+    """The processes, a Container of the test's own to publish and look with, and the far side."""
 
     parts: dict[str, Part]
     server: RealServer
-    system: System
+    system: Container
     receiver: Receiver
 
     def subscribe(self, name: str, names: frozenset[str] = frozenset(), **more: object) -> None:
         sink = {"type": "webhook", "url": f"{self.receiver.url}/{name}", "headers": []}
         secrets: dict[str, Any] = {"signing": [], "headers": {}}
-        self.system.consumers.create(ConsumerSpec(name, ((TOPIC, names),), sink, secrets, **more))  # type: ignore[arg-type]
+        self.system[ConsumerStore].create(ConsumerSpec(name, ((TOPIC, names),), sink, secrets, **more))  # type: ignore[arg-type]
 
     def of(self, name: str) -> list[Got]:
         return [one for one in self.receiver.got if one.path.endswith(f"/{name}")]
@@ -55,7 +58,9 @@ class Running:
         until(lambda: len(self.receiver.got) >= count, timeout_s=60, what="deliveries to go on")
 
     def lag(self) -> int:
-        return sum(one.lag_events for one in self.system.consumers.statuses(["all", "some", "any"]).values())
+        return sum(
+            one.lag_events for one in self.system[ConsumerStore].statuses(["all", "some", "any"]).values()
+        )
 
 
 def _has_begun(_: Part) -> bool:
@@ -98,7 +103,7 @@ def publish(running: Running, numbers: range) -> None:
     events = [
         {"eventName": NAMES[number % 3], "assetId": number % 40, "number": number} for number in numbers
     ]
-    answers = running.system.events.publish(TOPIC, [json.dumps(one).encode() for one in events], "test")
+    answers = running.system[EventLog].publish(TOPIC, [json.dumps(one).encode() for one in events], "test")
     assert len(answers) == len(numbers)
 
 
@@ -144,5 +149,5 @@ def test_no_event_is_missing_when_workers_and_the_server_die(running: Running) -
     twice = {name: len(running.of(name)) - len(ways(running.of(name))) for name in (*wanted, "any")}
     print(f"came twice, failures that are tried again counted: {twice}")  # noqa: T201 - for whoever looks at figures
     assert sum(twice.values()) < 0.2 * 3 * EVENTS_IN_ALL
-    statuses = running.system.consumers.statuses([*wanted, "any"])
+    statuses = running.system[ConsumerStore].statuses([*wanted, "any"])
     assert all(status.missed == () and status.open == 0 for status in statuses.values())

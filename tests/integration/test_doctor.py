@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.cli.checks import check_queues, check_redis, check_work
+from app.packages import build
 from app.settings import Settings
-from app.system import build
+from app.watch.canaries import Canaries
 from tests.integration.served import BeatProcess
 from tests.support.server import RealServer
 from tests.support.wait import until
@@ -49,7 +50,7 @@ def test_a_queue_without_a_worker_and_a_missing_beat_are_named(
         worker.start()
         beat.start()
         found = {one.what: one for one in check_queues(settings)}
-        canaries = build(settings).canaries
+        canaries = build(settings)[Canaries]
         until(lambda: canaries.report().beats, what="beat's pulse")
         work = {one.what: one.state for one in check_work(settings)}
     finally:

@@ -15,10 +15,11 @@ from celery import Celery
 from app.cli.checks import check_work
 from app.http.factory import create_app
 from app.local.programs import beat_command, worker_command
+from app.packages import build
 from app.platform.dispatch import EVENTS
 from app.platform.keys import Keys
 from app.settings import Settings
-from app.system import build
+from app.watch.canaries import Canaries
 from app.watch.evaluation import Report
 from tests.support.callers import eventually
 from tests.support.processes import Part
@@ -80,7 +81,7 @@ def test_who_stands_still_is_seen_and_what_has_to_be_ended_is_ended(
         seen: list[Report] = []
 
         def there() -> bool:
-            seen[:] = [system.canaries.report()]
+            seen[:] = [system[Canaries].report()]
             return condition(seen[0])
 
         try:
@@ -165,7 +166,7 @@ def test_who_stands_still_is_seen_and_what_has_to_be_ended_is_ended(
     when(lambda report: not report.silent, "beat to be back")
     parts["live2"].stop()
     parts["beat"].stop()
-    found = system.canaries.report()
+    found = system[Canaries].report()
     assert set(found.workers) == every - {f"live2@{HOST}"}
     assert found.beats == {}
 

@@ -8,9 +8,10 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from app.events.consumers.figures import NAMED, Figures, Named
+from app.events.consumers.figures import NAMED, Figures, FiguresReader, Named
 from app.events.consumers.outcomes import DELAY_BOUNDS_MS
 from app.events.subscriptions.model import STATES
+from app.platform.container import Container
 from app.platform.errors import Unavailable
 
 # Name, text; the value of one by name.
@@ -49,6 +50,10 @@ class SubscriptionCollector(Collector):
     def describe(self) -> list[Metric]:
         """Nothing: registering must not ask Redis."""
         return []
+
+
+def collector(container: Container) -> Collector:
+    return SubscriptionCollector(container[FiguresReader].read)
 
 
 def families(figures: Figures) -> Iterator[Metric]:

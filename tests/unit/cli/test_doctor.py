@@ -10,8 +10,9 @@ import pytest
 from click.testing import CliRunner
 from pytest_httpserver import HTTPServer
 
+from app.avos.checks import look_at
 from app.cli import checks
-from app.cli.checks import check_api, check_avos, check_redis, check_settings
+from app.cli.checks import check_api, check_redis, check_settings
 from app.cli.root import main
 from app.platform.clock import utcnow
 from app.settings import Settings
@@ -89,18 +90,18 @@ def test_misspelt_and_missing_settings(tmp_path: Path) -> None:
     given = settings(tmp_path, MEDIAOPS_AVOS_URL="http://127.0.0.1:1")
     found = {one.detail: one.state for one in check_settings(given)}
     assert found["MEDIAOPS_AVOS_TOKEN isn't set"] == "warning"
-    assert check_avos(given).state == "bad"
-    assert check_avos(settings(tmp_path)).detail == "MEDIAOPS_AVOS_URL isn't set"
+    assert look_at(given).state == "bad"
+    assert look_at(settings(tmp_path)).detail == "MEDIAOPS_AVOS_URL isn't set"
 
 
 def test_the_far_side_and_our_api(httpserver: HTTPServer, tmp_path: Path) -> None:
     url = httpserver.url_for("").rstrip("/")
     httpserver.expect_oneshot_request("/").respond_with_data("", status=401)
     given = settings(tmp_path, MEDIAOPS_AVOS_URL=url, MEDIAOPS_AVOS_TOKEN="far-side-secret")
-    assert check_avos(given).state == "ok"
+    assert look_at(given).state == "ok"
     assert "Authorization" not in httpserver.log[0][0].headers
     httpserver.expect_oneshot_request("/").respond_with_data("", status=503)
-    assert check_avos(given).state == "warning"
+    assert look_at(given).state == "warning"
     httpserver.expect_oneshot_request("/readyz").respond_with_json({"status": "ready"})
     assert check_api(url).state == "ok"
     httpserver.expect_oneshot_request("/readyz").respond_with_json({"detail": "The store is away."}, 503)

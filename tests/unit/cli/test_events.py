@@ -16,8 +16,10 @@ from werkzeug import Request, Response
 from app.cli.event_stream import Message, messages
 from app.cli.events import _batches
 from app.cli.root import main
+from app.events.log import EventLog
+from app.packages import build
+from app.platform.container import Container
 from app.settings import Settings
-from app.system import System, build
 from tests.support.published import SAMPLES
 from tests.unit.cli.conftest import TOKEN
 from tests.unit.cli.test_against_the_api import run, url
@@ -30,13 +32,13 @@ RAW = SAMPLES[ASSETS, "asset-created"]
 
 
 @pytest.fixture
-def system(settings: Settings) -> System:
+def system(settings: Settings) -> Container:
     """The same store as the API's."""
     return build(settings)
 
 
-def events_of(system: System) -> list[bytes]:
-    return [entry.event for entry in system.events.read(ASSETS).entries]
+def events_of(system: Container) -> list[bytes]:
+    return [entry.event for entry in system[EventLog].read(ASSETS).entries]
 
 
 def plain(number: int) -> bytes:
@@ -50,14 +52,14 @@ def test_the_catalogue_lists_names_and_what_is_gone(run: Run) -> None:
     assert len(json.loads(run("events", "catalogue", "--json").stdout)["topics"]) == 10
 
 
-def test_a_file_is_published_as_it_stands(run: Run, system: System, tmp_path: Path) -> None:
+def test_a_file_is_published_as_it_stands(run: Run, system: Container, tmp_path: Path) -> None:
     file = tmp_path / "event.json"
     file.write_bytes(RAW)
     assert "guid-asset-created" in run("events", "publish", ASSETS, str(file)).stdout
     assert events_of(system) == [RAW]
 
 
-def test_one_event_a_line_is_published_in_its_order(run: Run, system: System, tmp_path: Path) -> None:
+def test_one_event_a_line_is_published_in_its_order(run: Run, system: Container, tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     file.write_bytes(b"\n\n".join(plain(number) for number in range(1, 4)) + b"\n")
     results = json.loads(run("events", "publish", ASSETS, str(file), "--json").stdout)
@@ -65,7 +67,7 @@ def test_one_event_a_line_is_published_in_its_order(run: Run, system: System, tm
     assert [json.loads(event)["assetId"] for event in events_of(system)] == [1, 2, 3]
 
 
-def test_what_is_refused_is_said_and_the_rest_is_taken(run: Run, system: System, tmp_path: Path) -> None:
+def test_what_is_refused_is_said_and_the_rest_is_taken(run: Run, system: Container, tmp_path: Path) -> None:
     file = tmp_path / "events.json"
     file.write_bytes(b"[" + plain(1) + b',{"eventName":"asset-created"}]')
     said = run("events", "publish", ASSETS, str(file), exits=1)
@@ -86,8 +88,8 @@ def test_long_files_go_out_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(_batches(b"")) == [(1, b"[]")]
 
 
-def test_reading_shows_a_page_and_how_to_go_on(run: Run, system: System) -> None:
-    system.events.publish(ASSETS, [plain(number) for number in range(5)], "tests")
+def test_reading_shows_a_page_and_how_to_go_on(run: Run, system: Container) -> None:
+    system[EventLog].publish(ASSETS, [plain(number) for number in range(5)], "tests")
     shown = run("events", "read", ASSETS, "--limit", "2")
     assert "--after 2 goes on" in shown.stderr
     found = json.loads(
@@ -100,13 +102,13 @@ def test_reading_shows_a_page_and_how_to_go_on(run: Run, system: System) -> None
     run("events", "read", "nope", exits=1)
 
 
-def test_following_shows_what_happens(run: Run, system: System) -> None:
-    system.events.publish(ASSETS, [plain(1)], "tests")
+def test_following_shows_what_happens(run: Run, system: Container) -> None:
+    system[EventLog].publish(ASSETS, [plain(1)], "tests")
     found: list[Result] = []
     options = ("events", "follow", ASSETS, "--since", "2020-01-01T00:00:00Z", "--count", "2", "--json")
     follower = threading.Thread(target=lambda: found.append(run(*options)))
     follower.start()
-    system.events.publish(ASSETS, [plain(2)], "tests")
+    system[EventLog].publish(ASSETS, [plain(2)], "tests")
     follower.join(30)
     assert [json.loads(line)["event"]["assetId"] for line in found[0].stdout.splitlines()] == [1, 2]
 

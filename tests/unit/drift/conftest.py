@@ -10,9 +10,14 @@ import fakeredis
 import pytest
 
 from app.drift.audit import DriftAudit, Schedule
+from app.drift.service import DriftService
 from app.http.factory import create_app
+from app.outgoing.engine import Engine
 from app.outgoing.model import AVOS
-from app.system import System
+from app.outgoing.service import RequestService
+from app.outgoing.store import OutgoingStore
+from app.platform.container import Container
+from app.registrations.service import RegistrationService
 from deploy.simulators.avos import AvosStandIn
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 from tests.unit.http.plan import event, job
@@ -27,7 +32,7 @@ class Near:
 
     def __init__(self, avos: AvosStandIn, tenant: str, **settings: Any) -> None:
         self.avos = avos
-        self.system: System = build_system(
+        self.system: Container = build_system(
             fakeredis.FakeRedis(), tenant, avos_url=avos.url, avos_timeout_s=2, **settings
         )
         app = create_app(self.system)
@@ -39,7 +44,7 @@ class Near:
     def audit_of(self, *, tick_s: float = 10, interval_s: float) -> DriftAudit:
         schedule = Schedule(interval_s=interval_s, tick_s=tick_s, window=timedelta(hours=24))
         system = self.system
-        return DriftAudit(system.drift, system.registrations, system.requests, schedule)
+        return DriftAudit(system[DriftService], system[RegistrationService], system[RequestService], schedule)
 
     def event(self, number: int, kick_off: datetime | None = None) -> dict[str, Any]:
         begins = kick_off or self.kick_off
@@ -61,10 +66,10 @@ class Near:
         """What the workers do until nothing waits."""
         outcomes: list[Any] = []
         system = self.system
-        while system.outgoing.promote(AVOS):
-            for live in system.outgoing.client.zrange(system.keys.live(AVOS), 0, -1):
-                ticket = system.engine.get_last_modified(live.decode())
-                outcomes.append(ticket and system.engine.send_patch(ticket))
+        while system[OutgoingStore].promote(AVOS):
+            for live in system[OutgoingStore].client.zrange(system.keys.live(AVOS), 0, -1):
+                ticket = system[Engine].get_last_modified(live.decode())
+                outcomes.append(ticket and system[Engine].send_patch(ticket))
         return outcomes
 
     def check(self, media: str) -> Any:

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from app.outgoing.store import OutgoingStore
+from app.planning.service import PlanningService
 from deploy.simulators.avos import AvosStandIn
 from tests.unit.drift.conftest import Near
 
@@ -24,7 +26,7 @@ def test_only_what_is_near_is_compared(near: Near) -> None:
 def test_an_end_in_the_last_year_stops_no_round(near: Near) -> None:
     """Stored before times were bounded."""
     near.plan(1)
-    near.system.planning.put("event", "ev-1", {**near.event(1), "eventEnd": "9999-12-31T23:59:59Z"})
+    near.system[PlanningService].put("event", "ev-1", {**near.event(1), "eventEnd": "9999-12-31T23:59:59Z"})
     near.deliver()
     assert near.audit.tick() == 1
 
@@ -93,7 +95,7 @@ def test_avos_is_left_alone(near: Near, how: str) -> None:
     system = near.system
     key = system.keys.destination("avos")
     if how == "full":
-        limit = system.outgoing.policy.in_flight
+        limit = system[OutgoingStore].policy.in_flight
         system.redis.zadd(system.keys.live("avos"), {f"r{n}": 9e15 for n in range(limit)})
     else:
         system.redis.hset(key, how, "1")

@@ -21,6 +21,7 @@ from app.events.tail import Tail
 from app.platform.clock import to_ms, utcnow
 from app.platform.errors import BadRequest, Unavailable
 from app.platform.keys import Keys
+from app.platform.lifetime import Lifetime
 from tests.support.published import SAMPLES
 from tests.support.wait import until
 from tests.unit.http.conftest import BOOTSTRAP, Caller
@@ -349,7 +350,7 @@ def test_an_id_is_read_as_it_was_written() -> None:
 @pytest.fixture
 def ending(app: Flask) -> None:
     """Streams end at once, so that a test client gets a whole answer."""
-    app.extensions["ends_when"](lambda: True)
+    app.extensions["container"][Lifetime].ends_when(lambda: True)
 
 
 @pytest.mark.usefixtures("ending")

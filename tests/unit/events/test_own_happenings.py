@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-from app.system import System
+from app.events.log import EventLog
+from app.platform.container import Container
 from tests.support.published import fitting
 from tests.unit.http.conftest import Caller
 from tests.unit.http.plan import deliver_all, plan_and_register
 
 
-def told(system: System, topic: str) -> list[str]:
-    return [fitting(topic, entry.event) for entry in system.events.read(topic).entries]
+def told(system: Container, topic: str) -> list[str]:
+    return [fitting(topic, entry.event) for entry in system[EventLog].read(topic).entries]
 
 
-def test_registering_and_delivering_are_told(caller: Caller, system: System) -> None:
+def test_registering_and_delivering_are_told(caller: Caller, system: Container) -> None:
     plan_and_register(caller, 1)
     deliver_all(system)
     caller.delete("/api/custom/livestreams/registrations?livestreamId=L1&contentMediaId=CM1")

@@ -11,7 +11,9 @@ from flask.testing import FlaskClient
 
 from app.events.catalogue import GONE, TOPICS
 from app.events.families import SCHEMAS
-from app.system import System
+from app.events.log import EventLog
+from app.outgoing.service import RequestService
+from app.platform.container import Container
 from tests.support.published import SAMPLES
 from tests.unit.http.conftest import Caller
 
@@ -25,8 +27,8 @@ def post(caller: Caller, body: bytes | object, path: str = ASSETS, **headers: st
     return caller.post(path, data=data, content_type=JSON, headers=headers)
 
 
-def logged(system: System, topic: str = "asset-operations") -> int:
-    return system.events.last((topic,))[topic]
+def logged(system: Container, topic: str = "asset-operations") -> int:
+    return system[EventLog].last((topic,))[topic]
 
 
 def test_one_event_is_accepted_with_its_place(caller: Caller) -> None:
@@ -59,7 +61,7 @@ def test_the_items_of_an_array_go_out_as_they_came_in(caller: Caller) -> None:
     assert all(b'"event":' + raw + b"}" in found for raw in raws)
 
 
-def test_each_item_of_an_array_is_answered_at_its_place(caller: Caller, system: System) -> None:
+def test_each_item_of_an_array_is_answered_at_its_place(caller: Caller, system: Container) -> None:
     wrong = CREATED | {"assetId": "x", "properties": []}
     answer = post(caller, [CREATED, wrong, "text", CREATED])
     assert answer.status_code == 202
@@ -74,7 +76,7 @@ def test_each_item_of_an_array_is_answered_at_its_place(caller: Caller, system: 
     assert logged(system) == 2
 
 
-def test_an_idempotency_key_holds_for_events_too(caller: Caller, system: System) -> None:
+def test_an_idempotency_key_holds_for_events_too(caller: Caller, system: Container) -> None:
     first = post(caller, [CREATED, CREATED], **{"Idempotency-Key": "k"})
     assert post(caller, [CREATED, CREATED], **{"Idempotency-Key": "k"}).json == first.json
     other = post(caller, CREATED, **{"Idempotency-Key": "k"})
@@ -116,7 +118,7 @@ BAD_BODIES: list[tuple[str, bytes, int, str, str | None]] = [
     ("body", "status", "code", "field"), [row[1:] for row in BAD_BODIES], ids=[row[0] for row in BAD_BODIES]
 )
 def test_bad_input_is_refused_whole_with_its_reason(
-    caller: Caller, system: System, body: bytes, status: int, code: str, field: str | None
+    caller: Caller, system: Container, body: bytes, status: int, code: str, field: str | None
 ) -> None:
     answer = post(caller, body)
     assert answer.content_type == "application/problem+json"
@@ -165,7 +167,7 @@ def test_publishing_needs_write_and_reading_read(app: Flask, caller: Caller, ano
     assert reader.get(ASSETS).status_code == 200
 
 
-def test_a_page_says_where_to_go_on_and_what_is_no_longer_kept(caller: Caller, system: System) -> None:
+def test_a_page_says_where_to_go_on_and_what_is_no_longer_kept(caller: Caller, system: Container) -> None:
     for number in range(6):
         post(caller, CREATED | {"eventName": "asset-updated" if number % 2 else "asset-created"})
     page = caller.get(f"{ASSETS}?limit=2").json
@@ -176,7 +178,7 @@ def test_a_page_says_where_to_go_on_and_what_is_no_longer_kept(caller: Caller, s
     system.redis.xtrim(system.keys.log("asset-operations"), minid="4-0", approximate=False)
     page = caller.get(f"{ASSETS}?after=1&limit=1").json
     assert (page["missed"], page["events"][0]["sequence"]) == ({"from": 2, "to": 3}, 4)
-    assert page["epoch"] == system.events.epoch()
+    assert page["epoch"] == system[EventLog].epoch()
     assert caller.get(f"{ASSETS}?since={page['events'][0]['publishedAt']}").json["events"]
     assert caller.get(f"{ASSETS}?since=2999-01-01T00:00:00Z").json["events"] == []
 
@@ -221,10 +223,10 @@ def test_every_family_stands_in_the_description(caller: Caller) -> None:
     assert {"$ref": "#/components/schemas/CaptureOrderEvent"} in body["oneOf"][0]["oneOf"]
 
 
-def test_after_a_restore_the_log_has_another_name(caller: Caller, system: System) -> None:
+def test_after_a_restore_the_log_has_another_name(caller: Caller, system: Container) -> None:
     before = caller.get(ASSETS).json["epoch"]
     begun = caller.post("/api/events/epoch")
     assert begun.status_code == 200
     assert begun.json == {"epoch": caller.get(ASSETS).json["epoch"]}
     assert begun.json["epoch"] != before
-    assert system.requests.audit_trail(1)[0]["verb"] == "begin epoch"
+    assert system[RequestService].audit_trail(1)[0]["verb"] == "begin epoch"

@@ -11,25 +11,26 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.http.factory import create_app
+from app.packages import build
+from app.platform.container import Container
 from app.settings import Settings
-from app.system import System, build
 
 BOOTSTRAP = "bootstrap-token-" + "0" * 32
 
 
-def build_system(client: Any, tenant: str, *, flags: bool = False, **settings: Any) -> System:
-    """The process's own System, on `client`."""
+def build_system(client: Any, tenant: str, *, flags: bool = False, **settings: Any) -> Container:
+    """The process's own Container, on `client`."""
     given = Settings(redis_url="redis://unused", tenant=tenant, api_token=BOOTSTRAP, **settings)
-    return build(given, client=client, script_flags=flags)
+    return build(given, redis=client, script_flags=flags)
 
 
 @pytest.fixture
-def system() -> System:
+def system() -> Container:
     return build_system(fakeredis.FakeRedis(), "web")
 
 
 @pytest.fixture
-def app(system: System) -> Flask:
+def app(system: Container) -> Flask:
     app = create_app(system)
     app.testing = True
     return app

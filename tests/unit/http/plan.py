@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.outgoing.decision import AttemptResult
+from app.outgoing.store import OutgoingStore
 from tests.unit.http.conftest import Caller
 
 
@@ -54,8 +55,8 @@ def plan_and_register(caller: Caller, number: int = 1, media: str | None = None)
 def deliver_all(system: Any) -> None:
     """What the workers do when AVOS takes everything."""
     attempt = {"at": "2026-11-21T12:00:00Z", "send": {"status": 200}, "outcome": "delivered", "error": None}
-    while system.outgoing.promote("avos"):
+    while system[OutgoingStore].promote("avos"):
         for request_id in [i.decode() for i in system.redis.zrange(system.keys.live("avos"), 0, -1)]:
-            claim = system.outgoing.claim(request_id)
-            assert system.outgoing.begin(claim, "lm-1") is not None
-            assert system.outgoing.finish(claim, AttemptResult(attempt=attempt, error=None))
+            claim = system[OutgoingStore].claim(request_id)
+            assert system[OutgoingStore].begin(claim, "lm-1") is not None
+            assert system[OutgoingStore].finish(claim, AttemptResult(attempt=attempt, error=None))

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from app.outgoing.decision import AttemptError, AttemptResult
+from app.outgoing.store import OutgoingStore
+from app.watch.canaries import Canaries
 from tests.unit.http.conftest import Caller
 from tests.unit.http.plan import deliver_all, event, job, plan_and_register
 from tests.unit.http.test_middleware import check_problem
@@ -87,7 +89,7 @@ def test_hold_keeps_and_release_lets_go(caller: Caller, system: Any) -> None:
     plan_and_register(caller)
     held = caller.post("/api/custom/contentmedia/cm1/hold")
     assert held.json == {"contentMediaId": "cm1", "held": True, "changed": True}
-    assert system.outgoing.promote("avos") == 0
+    assert system[OutgoingStore].promote("avos") == 0
     assert fleet(caller)[0]["held"] is True
     assert caller.post("/api/custom/contentmedia/CM1/hold").json["changed"] is False
     assert caller.post("/api/custom/contentmedia/CM1/release").json["changed"] is True
@@ -117,9 +119,11 @@ def test_a_hold_is_listed_and_outlives_its_registration_until_it_is_released(
         "/api/custom/livestreams/registrations?livestreamId=L1", json={"contentMediaId": "CM1"}
     )
     assert registered.status_code == 201
-    assert system.outgoing.promote("avos") == 0
+    assert system[OutgoingStore].promote("avos") == 0
     caller.delete("/api/custom/livestreams/registrations?livestreamId=L1&contentMediaId=CM1")
-    system.outgoing.client.delete(system.keys.timeline("CM1"), system.keys.requests_of("CM1"))  # long ago
+    system[OutgoingStore].client.delete(
+        system.keys.timeline("CM1"), system.keys.requests_of("CM1")
+    )  # long ago
     assert caller.post("/api/custom/contentmedia/CM1/release").json["changed"] is True
     assert [one["contentMediaId"] for one in caller.get("/api/custom/holds").json["holds"]] == ["CM2"]
 
@@ -264,14 +268,14 @@ def test_why_of_an_outage_names_the_breaker_and_the_expiry(caller: Caller, syste
         booking = caller.get(f"/api/custom/requests?contentMediaId=CM{number}&limit=2").json["requests"][-1][
             "id"
         ]
-        system.outgoing.promote("avos")
-        claim = system.outgoing.claim(booking)
+        system[OutgoingStore].promote("avos")
+        claim = system[OutgoingStore].claim(booking)
         if claim is None:
             break
-        system.outgoing.begin(claim, None)
+        system[OutgoingStore].begin(claim, None)
         error = AttemptError("connect_failed", "Nobody listens there.", destination_fault=True)
         attempt = {"at": "2026-11-21T12:00:00Z", "outcome": "failed", "error": "connect_failed"}
-        assert system.outgoing.finish(claim, AttemptResult(attempt=attempt, error=error))
+        assert system[OutgoingStore].finish(claim, AttemptResult(attempt=attempt, error=error))
     for identifier, kind in (("CM1", "contentMedia"), ("ev-1", "event"), ("avos", "destination")):
         breaker = causes(caller, identifier, kind)["breaker_open"]
         assert "connect_failed: Nobody listens there." in breaker["says"]
@@ -293,6 +297,6 @@ def test_why_of_what_is_held_and_not_registered_any_more(caller: Caller) -> None
 def test_why_names_queues_that_nobody_works_on(caller: Caller, system: Any) -> None:
     plan_and_register(caller)
     for _ in range(5):
-        system.canaries._round()
+        system[Canaries]._round()
     found = causes(caller, "CM1", "contentMedia")
     assert "Nobody works on the queue" in found["workers_silent"]["says"]

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from app.outgoing.store import OutgoingStore
 from tests.unit.http.conftest import BOOTSTRAP, Caller
 from tests.unit.http.test_middleware import check_problem
 
@@ -62,7 +63,7 @@ def test_metrics_count_records_by_state_and_destination(
     for lane in "ab":
         body = {"method": "POST", "path": "/external/x", "lane": lane}
         assert caller.post("/api/custom/requests", json=body).status_code == 202
-    system.outgoing.promote("avos")
+    system[OutgoingStore].promote("avos")
     text = anonymous.get("/metrics").text
     assert 'mediaops_requests{state="live"} 2.0' in text
     assert 'mediaops_requests{state="pending"} 0.0' in text

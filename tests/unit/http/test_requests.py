@@ -9,6 +9,8 @@ import pytest
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.long_poll import wait_for_end
 from app.outgoing.model import State
+from app.outgoing.operations import Operations
+from app.outgoing.store import OutgoingStore
 from tests.unit.http.conftest import Caller
 from tests.unit.http.plan import deliver_all, plan_and_register
 from tests.unit.http.test_middleware import check_problem
@@ -20,12 +22,12 @@ def ask(caller: Caller, **body: Any) -> Any:
 
 def fail(system: Any, request_id: str, code: str = "timeout", *, retryable: bool = True) -> None:
     """What a worker writes down when AVOS doesn't take it."""
-    system.outgoing.promote("avos")
-    claim = system.outgoing.claim(request_id)
-    system.outgoing.begin(claim, None)
+    system[OutgoingStore].promote("avos")
+    claim = system[OutgoingStore].claim(request_id)
+    system[OutgoingStore].begin(claim, None)
     attempt = {"at": "2026-11-21T12:00:00Z", "send": {"status": None}, "outcome": "failed", "error": code}
     error = AttemptError(code=code, detail="No answer within 10 s.", retryable=retryable)
-    assert system.outgoing.finish(claim, AttemptResult(attempt=attempt, error=error))
+    assert system[OutgoingStore].finish(claim, AttemptResult(attempt=attempt, error=error))
 
 
 def test_a_generic_request_is_accepted_and_can_be_followed(caller: Caller) -> None:
@@ -147,7 +149,7 @@ def test_all_that_match_are_an_operation_with_progress(caller: Caller, system: A
     query = "?state=failed" if way == "query" else ""
     started = caller.post(f"/api/custom/requests/discard{query}", **options)
     assert started.status_code == 202
-    system.operations.work(1.0)
+    system[Operations].work(1.0)
     done = caller.get(started.headers["Location"]).json
     assert (done["state"], done["changed"]) == ("done", 2)
     assert len(caller.get("/api/custom/requests?state=discarded").json["requests"]) == 2

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.outgoing.service import RequestService
 from app.platform.errors import BadRequest, NotFound
 from app.platform.keys import Keys
 from app.platform.tokens import SCOPES, TokenStore, digest
@@ -101,7 +102,7 @@ def test_revoking_ends_a_token_at_once_here(app: Flask, caller: Caller) -> None:
 def test_making_and_revoking_leave_an_audit_record(caller: Caller, system: Any) -> None:
     made = caller.post("/api/tokens", json={"name": "console", "scopes": ["read"]}).json
     caller.delete(f"/api/tokens/{made['id']}")
-    newest = system.requests.audit_trail(2)
+    newest = system[RequestService].audit_trail(2)
     assert [entry["verb"] for entry in newest] == ["revoke token", "create token"]
     assert {entry["actor"] for entry in newest} == {"bootstrap"}
     assert made["token"] not in str(newest)

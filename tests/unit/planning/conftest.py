@@ -17,9 +17,11 @@ from app.http.authentication import provide
 from app.http.openapi import describe
 from app.outgoing.model import Acceptance, Accepted
 from app.outgoing.store import OutgoingStore, Policy
+from app.packages import PACKAGES
 from app.planning.routes import planning_blueprint
 from app.planning.service import PlanningService
 from app.planning.store import PlanningStore
+from app.platform.container import Container
 from app.platform.keys import Keys
 from app.platform.redis import typed
 from app.platform.tokens import TokenStore
@@ -140,12 +142,18 @@ class Caller:
 
 @pytest.fixture
 def api(services: Services) -> Caller:
+    settings = Settings(redis_url="redis://unused", api_token=TOKEN)
     app = Flask("services")
     app.url_map.merge_slashes = False
-    middleware.register(app, Settings(redis_url="redis://unused", api_token=TOKEN))
+    middleware.register(app, settings)
     problems.register(app)
     tokens = TokenStore(typed(services.client), services.keys, TOKEN)
-    provide(services.planning, services.registrations, tokens, to=app)
+    given = {
+        PlanningService: services.planning,
+        RegistrationService: services.registrations,
+        TokenStore: tokens,
+    }
+    provide(Container(settings, PACKAGES, redis=services.client, given=given), to=app)
     described = describe(app, "0")
     described.register_blueprint(planning_blueprint)
     described.register_blueprint(registrations_blueprint)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
 from redis import Redis
 
+from app.platform.container import Container
 from app.platform.errors import Unavailable
 from app.settings import Settings
+from app.watch.canaries import Canaries
 from tests.support.wait import until
 from workers import beat
 
@@ -42,8 +43,8 @@ class Recorder:
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch, settings: Settings, redis_client: Redis) -> Recorder:
     recorder = Recorder()
-    parts = SimpleNamespace(canaries=recorder, settings=settings, redis=redis_client)
-    monkeypatch.setattr(beat, "system", lambda: parts)
+    container = Container(settings, (), redis=redis_client, given={Canaries: recorder})
+    monkeypatch.setattr(beat, "system", lambda: container)
     monkeypatch.setattr(beat, "PULSE_S", 0.0)
     return recorder
 

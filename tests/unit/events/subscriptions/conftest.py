@@ -10,19 +10,19 @@ from flask import Flask
 from pytest_httpserver import HTTPServer
 
 from app.http.factory import create_app
-from app.system import System
+from app.platform.container import Container
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 
 API = "/api/subscriptions"
 
 
 @pytest.fixture
-def system() -> System:
+def system() -> Container:
     return build_system(fakeredis.FakeRedis(), "subs", allowed_cidrs=("127.0.0.0/8",))
 
 
 @pytest.fixture
-def app(system: System) -> Flask:
+def app(system: Container) -> Flask:
     return create_app(system)
 
 

@@ -10,14 +10,15 @@ from structlog.testing import capture_logs
 
 from app.events.sinks.factory import Sinks
 from app.http.factory import create_app
-from app.system import System
+from app.outgoing.service import RequestService
+from app.platform.container import Container
 from tests.unit.events.subscriptions.conftest import API, Desk
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 
 EVENT = {"eventName": "asset-created", "assetId": 1}
 
 
-def written(system: System) -> set[bytes]:
+def written(system: Container) -> set[bytes]:
     """Every key of Redis."""
     keys: Any = system.redis.keys()
     return set(keys)
@@ -49,7 +50,7 @@ def test_a_subscription_is_made_shown_listed_and_deleted(desk: Desk, caller: Cal
     assert caller.get(API).json["subscriptions"] == []
 
 
-def test_deleting_leaves_nothing_behind(desk: Desk, system: System) -> None:
+def test_deleting_leaves_nothing_behind(desk: Desk, system: Container) -> None:
     before = written(system)
     made = desk.create()
     desk.caller.post("/api/events/asset-operations", json=EVENT)
@@ -78,7 +79,7 @@ def test_deleting_leaves_nothing_behind(desk: Desk, system: System) -> None:
     ],
 )
 def test_a_wrong_sink_is_refused_and_nothing_is_written(
-    desk: Desk, caller: Caller, system: System, sink: dict[str, Any]
+    desk: Desk, caller: Caller, system: Container, sink: dict[str, Any]
 ) -> None:
     before = written(system)
     answer = caller.post(API, json=desk.body(sink=sink))
@@ -101,7 +102,7 @@ def test_localhost_by_name_is_refused(caller: Caller, desk: Desk, monkeypatch: p
     assert "10.0.0.1" not in answer.text  # what a name resolves to here is nobody's business
 
 
-def test_header_values_and_secrets_are_never_shown(desk: Desk, caller: Caller, system: System) -> None:
+def test_header_values_and_secrets_are_never_shown(desk: Desk, caller: Caller, system: Container) -> None:
     value = "Bearer value-of-the-header"
     with capture_logs() as logs:
         made = desk.create(
@@ -121,7 +122,7 @@ def test_header_values_and_secrets_are_never_shown(desk: Desk, caller: Caller, s
         ]
     for answer in answers:
         assert answer.status_code == 200, answer.text
-    texts = [answer.text for answer in answers] + [str(logs), str(system.requests.audit_trail(50))]
+    texts = [answer.text for answer in answers] + [str(logs), str(system[RequestService].audit_trail(50))]
     for secret in (value, made["secret"], rotated["secret"]):
         assert not any(secret in text for text in texts)
     assert shown.json["sink"]["headers"] == {"X-Key": None}
@@ -196,7 +197,7 @@ def test_a_create_whose_answer_was_lost_is_answered_again_without_its_secret(
 
 
 def test_the_same_create_twice_at_once_makes_one(
-    desk: Desk, caller: Caller, system: System, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, caller: Caller, system: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = {"Idempotency-Key": "create-1"}
     check, answers = Sinks.check, list[Any]()
@@ -255,7 +256,7 @@ def test_without_an_allowance_this_machine_is_refused_under_every_name(desk: Des
         assert (answer.status_code, answer.json["field"]) == (400, "sink.url"), host
 
 
-def test_two_changes_never_meet(desk: Desk, caller: Caller, system: System) -> None:
+def test_two_changes_never_meet(desk: Desk, caller: Caller, system: Container) -> None:
     made = desk.create()
     lock = f"{system.keys.subscription(made['id'])}:changing"
     system.redis.set(lock, "somebody else")

@@ -9,10 +9,12 @@ import pytest
 from pytest_httpserver import HTTPServer
 from standardwebhooks import Webhook
 
-from app.cli.encryption import check_secrets
+from app.events.consumers.runner import Runner
+from app.events.subscriptions.checks import check_secrets
 from app.http.factory import create_app
 from app.local.layout import new_key
-from app.system import System
+from app.outgoing.service import RequestService
+from app.platform.container import Container
 from tests.unit.events.subscriptions.conftest import API, Desk
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 
@@ -28,7 +30,7 @@ class Deployment:
         self._url = url
         self.start()
 
-    def start(self, *keys: str) -> System:
+    def start(self, *keys: str) -> Container:
         self.system = build_system(self.redis, "subs", allowed_cidrs=("127.0.0.0/8",), secrets_key=keys)
         self.caller = Caller(create_app(self.system), BOOTSTRAP)
         self.desk = Desk(self.caller, self._url)
@@ -50,11 +52,10 @@ class Deployment:
     def deliver(self, subscription_id: str) -> None:
         event = {"eventName": "asset-created", "assetId": 1}
         assert self.caller.post("/api/events/asset-operations", json=event).status_code == 202
-        self.system.runner.run(subscription_id)
+        self.system[Runner].run(subscription_id)
 
-    def states(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-        monkeypatch.setattr("app.cli.encryption.connect", lambda _: self.redis)
-        return [(one.state, one.detail) for one in check_secrets(self.system.settings)]
+    def states(self) -> list[tuple[str, str]]:
+        return [(one.state, one.detail) for one in check_secrets(self.system)]
 
 
 @pytest.fixture
@@ -93,9 +94,7 @@ def test_what_was_stored_in_plain_text_is_read_and_then_encrypted(
 ) -> None:
     made = deployment.make()
     assert VALUE in deployment.stored(made["id"])
-    assert deployment.states(monkeypatch) == [
-        ("warning", "those of 1 subscription(s) are stored in plain text")
-    ]
+    assert deployment.states() == [("warning", "those of 1 subscription(s) are stored in plain text")]
     refused = deployment.caller.post(f"{API}/reencrypt")
     assert (refused.status_code, refused.json["code"]) == (409, "no_secrets_key")
     deployment.start(OLD)
@@ -105,7 +104,7 @@ def test_what_was_stored_in_plain_text_is_read_and_then_encrypted(
     assert deployment.desk.post("reencrypt") == {"changed": 1, "unchanged": 0, "unreadable": []}
     assert VALUE not in deployment.everything()
     assert deployment.desk.post("reencrypt") == {"changed": 0, "unchanged": 1, "unreadable": []}
-    newest = deployment.system.requests.audit_trail(1)[0]
+    newest = deployment.system[RequestService].audit_trail(1)[0]
     assert (newest["verb"], newest["actor"]) == ("reencrypt secrets", "bootstrap")
     deployment.deliver(made["id"])
     verify(made, httpserver)
@@ -117,12 +116,10 @@ def test_a_key_is_changed_without_losing_anything(
     deployment.start(OLD)
     made = deployment.make()
     deployment.start(NEW, OLD)
-    assert deployment.states(monkeypatch) == [
-        ("warning", "those of 1 subscription(s) are encrypted under an older key")
-    ]
+    assert deployment.states() == [("warning", "those of 1 subscription(s) are encrypted under an older key")]
     assert deployment.desk.post("reencrypt")["changed"] == 1
     deployment.start(NEW)
-    assert [state for state, _ in deployment.states(monkeypatch)] == ["ok"]
+    assert [state for state, _ in deployment.states()] == ["ok"]
     deployment.deliver(made["id"])
     verify(made, httpserver)
 
@@ -147,7 +144,7 @@ def test_a_missing_key_is_said_wherever_it_matters_and_breaks_nothing_else(
         deployment.caller.put(path, json=deployment.desk.body(sink=shown["sink"])),
     ):
         assert (answer.status_code, answer.json["code"]) == (409, "secrets_unreadable")
-    assert deployment.states(monkeypatch) == [("bad", "those of 1 subscription(s) can't be decrypted")]
+    assert deployment.states() == [("bad", "those of 1 subscription(s) can't be decrypted")]
     if keys:
         assert deployment.desk.post("reencrypt") == {"changed": 0, "unchanged": 0, "unreadable": [made["id"]]}
     assert len(httpserver.log) == 0
@@ -155,6 +152,6 @@ def test_a_missing_key_is_said_wherever_it_matters_and_breaks_nothing_else(
     deployment.redis.hset(deployment.system.keys.consumer(made["id"]), "notBefore", "0")
     assert deployment.caller.post(f"{path}/pause").status_code == 200
     assert deployment.caller.post(f"{path}/resume").status_code == 200
-    deployment.system.runner.run(made["id"])
+    deployment.system[Runner].run(made["id"])
     verify(made, httpserver)
     assert deployment.caller.delete(path).status_code == 200

@@ -10,7 +10,10 @@ from pytest_httpserver import HTTPServer
 from standardwebhooks import Webhook
 from werkzeug import Request, Response
 
-from app.system import System
+from app.events.consumers.runner import Runner
+from app.events.consumers.store import ConsumerStore
+from app.outgoing.service import RequestService
+from app.platform.container import Container
 from tests.unit.events.subscriptions.conftest import API, Desk
 from tests.unit.http.conftest import Caller
 
@@ -46,43 +49,43 @@ def publish(caller: Caller, count: int = 1) -> None:
     assert answer.status_code == 202, answer.text
 
 
-def deliver(system: System, *consumer_ids: str) -> None:
+def deliver(system: Container, *consumer_ids: str) -> None:
     """What workers do."""
     for consumer_id in consumer_ids:
-        system.runner.run(consumer_id)
+        system[Runner].run(consumer_id)
 
 
 def test_why_a_wake_up_has_not_delivered_is_known_as_long_as_that_holds(
-    desk: Desk, system: System, receiver: Receiver
+    desk: Desk, system: Container, receiver: Receiver
 ) -> None:
     made = desk.create()
     receiver.answers = [500]
     publish(desk.caller)
-    word = system.runner.run(made["id"])
-    trouble = system.consumers.trouble(made["id"], word)
+    word = system[Runner].run(made["id"])
+    trouble = system[ConsumerStore].trouble(made["id"], word)
     assert trouble is not None
     assert (word, trouble.final) == ("resting", False)
     assert "500" in trouble.text
     receiver.answers = [410]  # gone: nobody tries again
     desk.post(f"{made['id']}/pause")
     desk.post(f"{made['id']}/resume")
-    word = system.runner.run(made["id"])
-    trouble = system.consumers.trouble(made["id"], word)
+    word = system[Runner].run(made["id"])
+    trouble = system[ConsumerStore].trouble(made["id"], word)
     assert trouble is not None
     assert (word, trouble.final) == ("stopped", True)
     assert "410" in trouble.text
 
 
-def test_a_wake_up_that_delivers_is_in_no_trouble(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_a_wake_up_that_delivers_is_in_no_trouble(desk: Desk, system: Container, receiver: Receiver) -> None:
     made = desk.create()
     publish(desk.caller)
-    word = system.runner.run(made["id"])
-    assert (word, system.consumers.trouble(made["id"], word)) == ("listening", None)
+    word = system[Runner].run(made["id"])
+    assert (word, system[ConsumerStore].trouble(made["id"], word)) == ("listening", None)
     assert len(receiver.got) == 1
 
 
 def test_what_is_published_is_delivered_signed_and_logged(
-    desk: Desk, system: System, receiver: Receiver
+    desk: Desk, system: Container, receiver: Receiver
 ) -> None:
     made = desk.create()
     publish(desk.caller, 2)
@@ -103,7 +106,7 @@ def test_what_is_published_is_delivered_signed_and_logged(
     assert newest["request"]["url"] == desk.url
 
 
-def test_the_delivery_log_is_filtered_and_paged(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_the_delivery_log_is_filtered_and_paged(desk: Desk, system: Container, receiver: Receiver) -> None:
     receiver.answers = [204, 400, 204, 400, 204]
     made = desk.create()
     publish(desk.caller, 5)
@@ -118,7 +121,7 @@ def test_the_delivery_log_is_filtered_and_paged(desk: Desk, system: System, rece
 
 
 def test_a_paused_one_delivers_nothing_and_goes_on_where_it_was(
-    desk: Desk, system: System, receiver: Receiver
+    desk: Desk, system: Container, receiver: Receiver
 ) -> None:
     made = desk.create()
     assert desk.post(made["id"], "pause")["state"] == "paused"
@@ -151,7 +154,7 @@ def test_a_test_event_tells_what_came_back(
 
 
 def test_a_replay_shows_how_far_it_is_and_leaves_the_live_delivery_alone(
-    desk: Desk, system: System, receiver: Receiver
+    desk: Desk, system: Container, receiver: Receiver
 ) -> None:
     made = desk.create()
     publish(desk.caller, 3)
@@ -172,7 +175,7 @@ def test_a_replay_shows_how_far_it_is_and_leaves_the_live_delivery_alone(
     assert desk.get(made["id"])["replay"]["state"] == "done"
 
 
-def test_a_replay_of_what_is_gone_says_so(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_a_replay_of_what_is_gone_says_so(desk: Desk, system: Container, receiver: Receiver) -> None:
     made = desk.create()
     publish(desk.caller, 5)
     deliver(system, made["id"])
@@ -186,7 +189,7 @@ def test_a_replay_of_what_is_gone_says_so(desk: Desk, system: System, receiver: 
     assert [(gap["topic"], gap["from"], gap["to"]) for gap in done["missed"]] == [(topic, 1, 5)]
 
 
-def test_a_replay_is_cancelled(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_a_replay_is_cancelled(desk: Desk, system: Container, receiver: Receiver) -> None:
     made = desk.create()
     publish(desk.caller, 3)
     deliver(system, made["id"])
@@ -200,7 +203,9 @@ def test_a_replay_is_cancelled(desk: Desk, system: System, receiver: Receiver) -
         assert desk.caller.delete(wrong).status_code == 404
 
 
-def test_parked_events_are_seen_retried_and_given_up(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_parked_events_are_seen_retried_and_given_up(
+    desk: Desk, system: Container, receiver: Receiver
+) -> None:
     receiver.answers = [400, 422, 400]
     made = desk.create()
     publish(desk.caller, 4)
@@ -224,7 +229,9 @@ def test_parked_events_are_seen_retried_and_given_up(desk: Desk, system: System,
     assert desk.get(made["id"])["parked"] == 0
 
 
-def test_410_disables_it_and_resume_enables_it_again(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_410_disables_it_and_resume_enables_it_again(
+    desk: Desk, system: Container, receiver: Receiver
+) -> None:
     receiver.answers = [410]
     made = desk.create()
     publish(desk.caller)
@@ -236,7 +243,7 @@ def test_410_disables_it_and_resume_enables_it_again(desk: Desk, system: System,
     assert receiver.sequences == [1, 1]
 
 
-def test_every_operators_action_is_written_down(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_every_operators_action_is_written_down(desk: Desk, system: Container, receiver: Receiver) -> None:
     made = desk.create()
     for verb in ("pause", "resume", "test"):
         desk.post(made["id"], verb)
@@ -244,7 +251,7 @@ def test_every_operators_action_is_written_down(desk: Desk, system: System, rece
     desk.caller.put(f"{API}/{made['id']}", json=desk.body())
     desk.post(made["id"], "parked", "discard")
     desk.caller.delete(f"{API}/{made['id']}")
-    trail = [one for one in system.requests.audit_trail(50) if made["id"] in one["target"]]
+    trail = [one for one in system[RequestService].audit_trail(50) if made["id"] in one["target"]]
     assert [one["verb"] for one in reversed(trail)] == [
         "create subscription", "pause subscription", "resume subscription", "test subscription", "rotate secret",
         "change subscription", "discard parked", "delete subscription",
@@ -252,7 +259,7 @@ def test_every_operators_action_is_written_down(desk: Desk, system: System, rece
 
 
 def test_metrics_of_all_subscriptions_and_of_those_that_are_behind(
-    desk: Desk, system: System, receiver: Receiver
+    desk: Desk, system: Container, receiver: Receiver
 ) -> None:
     receiver.answers = [204, 400]
     made, well = desk.create(), desk.create(topics=[{"topic": "category-operations"}])
@@ -276,7 +283,7 @@ def test_metrics_of_all_subscriptions_and_of_those_that_are_behind(
     assert well["id"] not in text
 
 
-def test_a_subscription_is_one_of_the_destinations(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_a_subscription_is_one_of_the_destinations(desk: Desk, system: Container, receiver: Receiver) -> None:
     made = desk.create()
     name = f"sub:{made['id']}"
     switch = f"/api/custom/destinations/{name}"
@@ -293,7 +300,7 @@ def test_a_subscription_is_one_of_the_destinations(desk: Desk, system: System, r
         assert desk.caller.post(f"/api/custom/destinations/{wrong}/pause").status_code == 404
 
 
-def test_why_says_how_a_subscription_stands(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_why_says_how_a_subscription_stands(desk: Desk, system: Container, receiver: Receiver) -> None:
     receiver.answers = [400, 410]
     made = desk.create(name="Newsroom", sink={"type": "webhook", "url": f"{desk.url}?key=inner"})
     publish(desk.caller, 2)
@@ -307,7 +314,9 @@ def test_why_says_how_a_subscription_stands(desk: Desk, system: System, receiver
         assert finding["see"] == f"/api/subscriptions/{made['id']}"
 
 
-def test_changing_the_order_loses_and_doubles_nothing(desk: Desk, system: System, receiver: Receiver) -> None:
+def test_changing_the_order_loses_and_doubles_nothing(
+    desk: Desk, system: Container, receiver: Receiver
+) -> None:
     made = desk.create()
     ways: list[dict[str, Any]] = [{"ordered": False, "inFlight": 4}, {}, {"ordered": False}]
     for number, changes in enumerate(ways):

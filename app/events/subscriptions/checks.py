@@ -1,56 +1,23 @@
-"""`subscriptions reencrypt`, and whether what the store keeps secret is."""
+"""What `doctor` checks of subscriptions: whether the store keeps their secrets encrypted."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import click
-
-from app.cli.output import clean, print_json
-from app.cli.session import Session, json_option, pass_session
-from app.cli.subscriptions import SUBSCRIPTIONS
+from app.platform.container import Container
 from app.platform.encryption import Encryption, Standing
-from app.platform.errors import Unavailable
 from app.platform.keys import Keys
-from app.platform.redis import RedisClient, connect, store_errors, typed
-from app.settings import Settings, own_command
+from app.platform.redis import RedisClient, store_errors
+from app.settings import own_command
 from app.watch.evaluation import WatchFinding
 
 _NOTHING = b"{}"  # SNS and Kinesis are called as this process's AWS account
 
 
-@click.command()
-@json_option
-@pass_session
-def reencrypt(session: Session, *, as_json: bool) -> None:
-    """Store all webhook secrets and header values under the newest key.
-
-    That is the first line of MEDIAOPS_SECRETS_KEY_FILE, as the API has read it at its start. After it an older key may be
-    taken out of the file.
-    """
-    done = session.client.post(f"{SUBSCRIPTIONS}/reencrypt")
-    if as_json:
-        print_json(session.out, done)
-    else:
-        session.say(f"{done['changed']} encrypted under the newest key, {done['unchanged']} were already.")
-        for subscription_id in done["unreadable"]:
-            session.say(f"{clean(subscription_id)}: none of the keys is that of its secrets.")
-    if done["unreadable"]:
-        click.get_current_context().exit(1)
-
-
-def check_secrets(settings: Settings) -> Iterator[WatchFinding]:
-    """Are the secrets of subscriptions encrypted, under a key that is there?"""
-    client = connect(settings.redis_url)
-    try:
-        yield from findings_of(
-            _stored(typed(client), Keys(settings.tenant)), Encryption(settings.secrets_key)
-        )
-    except Unavailable as error:
-        yield WatchFinding("secrets", "bad", str(error), "Is Redis overloaded?")
-    finally:
-        client.close()
+def check_secrets(container: Container) -> Iterator[WatchFinding]:
+    """Are the secrets of subscriptions encrypted, under a key that is there? Raises Unavailable."""
+    yield from findings_of(_stored(container.client, container.keys), container[Encryption])
 
 
 def _stored(client: RedisClient, keys: Keys) -> list[str]:
