@@ -11,7 +11,7 @@ PACKAGE: Final = Package(
     providers=("app.drift.providers",),
     blueprints=("app.drift.routes:drift_blueprint",),
     collectors=("app.drift.metrics:collector",),
-    commands={"drift": "app.cli.drift:drift", "contentmedia preview": "app.cli.drift:preview"},
+    commands={"drift": "app.drift.cli:drift", "contentmedia preview": "app.drift.cli:preview"},
     ticks=(
         Tick(
             name="audit_drift",

@@ -6,19 +6,25 @@ from typing import Final
 
 from app.platform.packages import Package, Tick
 
+_SUBSCRIPTIONS: Final = "app.events.subscriptions"
+
 PACKAGE: Final = Package(
     name="events",
     providers=("app.events.providers",),
     blueprints=(
-        "app.events.subscriptions.routes:subscriptions_blueprint",
+        f"{_SUBSCRIPTIONS}.routes:subscriptions_blueprint",
         "app.events.routes:events_blueprint",
     ),
-    descriptions=("app.events.subscriptions.openapi:describe_subscriptions",),
-    collectors=("app.events.subscriptions.metrics:collector", "app.events.metrics:collector"),
-    checks=("app.events.subscriptions.checks:check_secrets",),
+    descriptions=(f"{_SUBSCRIPTIONS}.openapi:describe_subscriptions",),
+    collectors=(f"{_SUBSCRIPTIONS}.metrics:collector", "app.events.metrics:collector"),
+    checks=(f"{_SUBSCRIPTIONS}.checks:check_secrets",),
     commands={
-        "events": "app.cli.events:events",
-        "subscriptions": "app.cli.subscriptions:subscriptions",
+        "events": "app.events.cli:events",
+        "subscriptions": f"{_SUBSCRIPTIONS}.cli:subscriptions",
+        **{
+            f"subscriptions {name}": f"{_SUBSCRIPTIONS}.cli_operating:{name}"
+            for name in ("pause", "resume", "test", "replay", "parked", "reencrypt")
+        },
     },
     ticks=(
         Tick(

@@ -11,10 +11,10 @@ PACKAGE: Final = Package(
     providers=("app.fleet.providers",),
     blueprints=("app.fleet.routes:fleet_blueprint",),
     commands={
-        "contentmedia": "app.cli.media:contentmedia",
-        "timeline": "app.cli.media:timeline",
-        "update": "app.cli.media:update",
-        "why": "app.cli.media:why",
-        "status": "app.cli.status:status",
+        "contentmedia": "app.fleet.cli:contentmedia",
+        "timeline": "app.fleet.cli:timeline",
+        "update": "app.fleet.cli:update",
+        "why": "app.fleet.cli:why",
+        "status": "app.fleet.cli_status:status",
     },
 )

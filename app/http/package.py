@@ -9,6 +9,6 @@ from app.platform.packages import Package
 PACKAGE: Final = Package(
     name="http",
     blueprints=("app.http.tokens:tokens_blueprint",),
-    commands={"tokens": "app.cli.admin:tokens"},
+    commands={"tokens": "app.http.cli:tokens"},
     keys=("tokens", "rate:*"),
 )

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from app.cli.status import read_status
 from app.client import ApiClient, ApiRefused, Unreachable
+from app.fleet.cli_status import read_status
 from app.local.layout import Layout
 from app.platform.clock import utcnow
 from app.settings import own_command

@@ -13,7 +13,7 @@ PACKAGE: Final = Package(
     providers=("app.outgoing.providers",),
     blueprints=("app.outgoing.routes:requests_blueprint",),
     collectors=("app.outgoing.request_metrics:collector", "app.outgoing.metrics:collector"),
-    commands={"requests": "app.cli.requests:requests", "destinations": "app.cli.admin:destinations"},
+    commands={"requests": "app.outgoing.cli:requests", "destinations": "app.outgoing.cli:destinations"},
     ticks=(
         Tick(
             name="retry_failed",

@@ -10,7 +10,7 @@ PACKAGE: Final = Package(
     name="planning",
     providers=("app.planning.providers",),
     blueprints=("app.planning.routes:planning_blueprint",),
-    commands={"import": "app.cli.planning:import_command"},
+    commands={"import": "app.planning.cli:import_command"},
     visitors={
         "event": "app.planning.retention:DeletedPlans.events",
         "job": "app.planning.retention:DeletedPlans.jobs",

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from app.cli.importer import import_files, register, register_all
-from app.cli.status import read_status
 from app.cli.time_shift import days_to_this_weekend
 from app.client import ApiClient, ApiRefused
+from app.fleet.cli_status import read_status
 from app.platform.clock import utcnow
 from app.settings import Settings
 from deploy.simulators.avos import AvosStandIn

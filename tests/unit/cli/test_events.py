@@ -14,8 +14,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from app.cli.event_stream import Message, messages
-from app.cli.events import _batches
 from app.cli.root import main
+from app.events.cli import _batches
 from app.events.log import EventLog
 from app.packages import build
 from app.platform.container import Container
@@ -79,11 +79,11 @@ def test_what_is_refused_is_said_and_the_rest_is_taken(run: Run, system: Contain
 
 
 def test_long_files_go_out_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.cli.events.BATCH_EVENTS", 2)
+    monkeypatch.setattr("app.events.cli.BATCH_EVENTS", 2)
     batches = list(_batches(b"\n".join(plain(number) for number in range(5))))
     assert [first for first, _ in batches] == [1, 3, 5]
     assert [one["assetId"] for _, body in batches for one in json.loads(body)] == [0, 1, 2, 3, 4]
-    monkeypatch.setattr("app.cli.events.BATCH_BYTES", 100)
+    monkeypatch.setattr("app.events.cli.BATCH_BYTES", 100)
     assert [len(json.loads(body)) for _, body in _batches(b"\n".join([plain(1) * 1] * 4))] == [2, 2]
     assert list(_batches(b"")) == [(1, b"[]")]
 
@@ -115,7 +115,7 @@ def test_following_shows_what_happens(run: Run, system: Container) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("app.cli.events._AGAIN_S", 0.01)
+    monkeypatch.setattr("app.events.cli._AGAIN_S", 0.01)
     monkeypatch.setenv("MEDIAOPS_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("MEDIAOPS_API_TOKEN", TOKEN)
 

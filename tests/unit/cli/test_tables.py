@@ -215,7 +215,7 @@ def test_status_is_shown_again_until_it_is_ended(run: Run, monkeypatch: pytest.M
         if len(waits) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("app.cli.status.time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr("app.fleet.cli_status.time", SimpleNamespace(sleep=wait))
     result = run("status", "--watch", width=80)
     assert result.stdout.count("destination") == 3
     assert run("status", "--watch", "--json").exit_code == 2

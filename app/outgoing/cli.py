@@ -1,4 +1,4 @@
-"""`requests list|show|retry|discard`: outgoing requests, one or all that match."""
+"""`requests`: outgoing requests, one or all that match. `destinations`: where they go to."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import click
 
 from app.cli.output import ago, clean, facts, print_json
 from app.cli.session import Session, json_option, pass_session
-from app.cli.tables import Column, View, identifier, listing, view_options
+from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import ApiRefused, Params, segment
 from app.settings import own_command
 
 REQUESTS: Final = "/api/custom/requests"
+DESTINATIONS: Final = "/api/custom/destinations"
 OPERATIONS: Final = "/api/custom/operations"
 STATES: Final = ("pending", "live", "failed", "delivered", "rejected", "expired", "superseded", "discarded")
 _POLL_S: Final = 0.3
@@ -216,3 +217,62 @@ def _each(session: Session, verb: str, request_ids: tuple[str, ...], *, as_json:
     else:
         listing(session, (identifier("id"), Column("state")), ((one["id"], one["state"]) for one in done))
     click.get_current_context().exit(1 if refused else 0)
+
+
+@click.group()
+def destinations() -> None:
+    """Where requests go to: see, pause and resume."""
+
+
+@destinations.command("list")
+@view_options
+@json_option
+@pass_session
+def list_destinations(session: Session, view: View, *, as_json: bool) -> None:
+    """Each destination: open or paused, what waits, is live and has failed."""
+    found = list(session.client.pages(DESTINATIONS, "destinations"))
+    if as_json:
+        print_json(session.out, found)
+        return
+    columns = (
+        identifier("name"),
+        Column("state"),
+        prose("why", 1, least=8),
+        Column("runnable", 2),
+        Column("live", 2),
+        Column("failed", 2),
+        Column("at most live", 4),
+        prose("paused", 3),
+    )
+    rows = (
+        (
+            one["name"],
+            one["state"],
+            one.get("reason"),
+            one["runnable"],
+            one["live"],
+            one["failed"],
+            one["maxInFlight"],
+            f"by {one['pausedBy']}, {ago(one['pausedAt'])}" if one.get("pausedAt") else None,
+        )
+        for one in found
+    )
+    listing(session, columns, rows, view)
+
+
+@destinations.command()
+@click.argument("name")
+@pass_session
+def pause(session: Session, name: str) -> None:
+    """Send nothing more to NAME until it is resumed; nothing is lost or grows old."""
+    session.client.post(f"{DESTINATIONS}/{segment(name)}/pause")
+    session.say(f"{clean(name)} is paused; `{own_command('destinations resume')} {clean(name)}` goes on.")
+
+
+@destinations.command()
+@click.argument("name")
+@pass_session
+def resume(session: Session, name: str) -> None:
+    """Go on with what waited for NAME."""
+    session.client.post(f"{DESTINATIONS}/{segment(name)}/resume")
+    session.say(f"{clean(name)} goes on.")

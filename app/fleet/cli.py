@@ -8,10 +8,10 @@ from typing import Any, Final
 import click
 
 from app.cli.output import ago, clean, facts, print_json
-from app.cli.requests import REQUESTS
 from app.cli.session import Session, json_option, pass_session
 from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import segment
+from app.outgoing.cli import REQUESTS
 
 MEDIA: Final = "/api/custom/contentmedia"
 HOLDS: Final = "/api/custom/holds"

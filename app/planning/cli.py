@@ -35,7 +35,7 @@ def import_command(session: Session, files: tuple[Path, ...], shift_days: int, *
     """
     with bar(session.err, "Importing") as meter:
         report = import_files(session.client, files, meter, shift_days=shift_days, stdin=sys.stdin.buffer)
-    _tell(session, report, "accepted", as_json=as_json)
+    _report(session, report, "accepted", as_json=as_json)
 
 
 @click.command("register")
@@ -64,10 +64,10 @@ def register_command(
         return
     with bar(session.err, "Registering") as meter:
         report = register_all(session.client, file, meter, stdin=sys.stdin.buffer)
-    _tell(session, report, "registered", as_json=as_json)
+    _report(session, report, "registered", as_json=as_json)
 
 
-def _tell(session: Session, report: ImportReport, verb: str, *, as_json: bool) -> None:
+def _report(session: Session, report: ImportReport, verb: str, *, as_json: bool) -> None:
     if as_json:
         print_json(session.out, report.as_json())
     else:

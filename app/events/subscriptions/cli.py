@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import islice
 from typing import Any, Final
 
@@ -10,20 +9,17 @@ import click
 
 from app.cli.output import ago, clean, facts, print_json, span
 from app.cli.session import Session, json_option, pass_session
-from app.cli.subscription_options import config_of, config_options
 from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import segment
-from app.events.subscriptions.presentation import lost_of
-from app.settings import own_command
+from app.events.subscriptions.cli_options import config_of, config_options
 
 SUBSCRIPTIONS: Final = "/api/subscriptions"
 STATES: Final = ("active", "failing", "paused", "disabled")
 OUTCOMES: Final = ("delivered", "failed", "handed_over", "parked", "disabled")
-_POLL_S: Final = 0.5
-_limit = click.option(
+limit_option = click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many."
 )
-_subscription = click.argument("subscription_id")
+subscription_argument = click.argument("subscription_id")
 
 
 def path_of(subscription_id: str, *more: str) -> str:
@@ -40,7 +36,7 @@ def subscriptions() -> None:
 
 @subscriptions.command("list")
 @click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
-@_limit
+@limit_option
 @view_options
 @json_option
 @pass_session
@@ -80,7 +76,7 @@ def list_(session: Session, state: str | None, limit: int, view: View, *, as_jso
 
 
 @subscriptions.command()
-@_subscription
+@subscription_argument
 @json_option
 @pass_session
 def show(session: Session, subscription_id: str, *, as_json: bool) -> None:
@@ -94,9 +90,9 @@ def show(session: Session, subscription_id: str, *, as_json: bool) -> None:
 
 
 @subscriptions.command()
-@_subscription
+@subscription_argument
 @click.option("--outcome", type=click.Choice(OUTCOMES), help="Only attempts that ended so.")
-@_limit
+@limit_option
 @view_options
 @json_option
 @pass_session
@@ -131,7 +127,7 @@ def deliveries(
             one.get("attempt"),
             one.get("status"),
             one.get("latencyMs"),
-            _error(one.get("error")),
+            error_text(one.get("error")),
         )
         for one in found
     )
@@ -158,7 +154,7 @@ def create(session: Session, /, *, as_json: bool, **given: Any) -> None:
 
 
 @subscriptions.command()
-@_subscription
+@subscription_argument
 @config_options
 @json_option
 @pass_session
@@ -179,7 +175,7 @@ def update(session: Session, /, subscription_id: str, *, as_json: bool, **given:
 
 
 @subscriptions.command()
-@_subscription
+@subscription_argument
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @pass_session
 def delete(session: Session, subscription_id: str, *, yes: bool) -> None:
@@ -191,7 +187,7 @@ def delete(session: Session, subscription_id: str, *, yes: bool) -> None:
 
 
 @subscriptions.command("rotate-secret")
-@_subscription
+@subscription_argument
 @click.option("--overlap", type=click.IntRange(0), help="Seconds for which the secret before stays valid.")
 @json_option
 @pass_session
@@ -204,147 +200,6 @@ def rotate_secret(session: Session, subscription_id: str, overlap: int | None, *
         return
     session.say(f"The secret before is valid until {made['previousValidUntil']}.")
     _print_secret(session, made["secret"])
-
-
-# Operating -----------------------------------------------------------------------------------------------------------
-
-
-@subscriptions.command()
-@_subscription
-@pass_session
-def pause(session: Session, subscription_id: str) -> None:
-    """Deliver nothing until it is resumed; its place is kept."""
-    session.client.post(path_of(subscription_id, "pause"))
-    name = clean(subscription_id)
-    session.say(f"{name} is paused; `{own_command('subscriptions resume')} {name}` goes on.")
-
-
-@subscriptions.command()
-@_subscription
-@pass_session
-def resume(session: Session, subscription_id: str) -> None:
-    """Go on where it stopped: after a pause, or once a disabled destination is well again."""
-    session.client.post(path_of(subscription_id, "resume"))
-    session.say(f"{clean(subscription_id)} goes on.")
-
-
-@subscriptions.command()
-@_subscription
-@json_option
-@pass_session
-def test(session: Session, subscription_id: str, *, as_json: bool) -> None:
-    """Send a test event now and show what comes back; exits with 1 where it wasn't taken."""
-    result = session.client.post(path_of(subscription_id, "test"))
-    if as_json:
-        print_json(session.out, result)
-    else:
-        session.out.print(facts({name: value for name, value in result.items() if value not in (None, "")}))
-    click.get_current_context().exit(0 if result["delivered"] else 1)
-
-
-@subscriptions.command()
-@_subscription
-@click.option("--since", metavar="TIME", help="Such as 2026-11-21T19:30:00Z.")
-@click.option("--cancel", metavar="OPERATION", help="End this replay instead.")
-@click.option("--no-wait", is_flag=True, help="Don't wait for the end; print the operation's id.")
-@json_option
-@pass_session
-def replay(
-    session: Session,
-    subscription_id: str,
-    since: str | None,
-    cancel: str | None,
-    *,
-    no_wait: bool,
-    as_json: bool,
-) -> None:
-    """Deliver once more what was published since a time, beside what is delivered anyway."""
-    if (since is None) == (cancel is None):
-        raise click.UsageError("Give --since TIME, or --cancel OPERATION.")
-    if cancel is not None:
-        operation = session.client.call("DELETE", path_of(subscription_id, "replay", segment(cancel)))
-    else:
-        operation = session.client.post(path_of(subscription_id, "replay"), {"since": since})
-        operation = operation if no_wait else _follow(session, subscription_id, operation)
-    if as_json:
-        print_json(session.out, operation)
-    elif no_wait:
-        session.out.print(operation["id"], markup=False)
-    else:
-        shown = {name: operation[name] for name in ("id", "state", "done", "total")}
-        missed = operation.get("missedEvents")
-        session.out.print(facts(shown | ({"missed": missed} if missed else {})))
-        for sentence in lost_of(operation):
-            session.say(sentence)
-
-
-@subscriptions.command()
-@_subscription
-@click.argument("parked_ids", nargs=-1)
-@click.option("--retry", "verb", flag_value="retry", help="Deliver them once more, marked as redelivery.")
-@click.option("--discard", "verb", flag_value="discard", help="Give them up.")
-@click.option("--all", "everything", is_flag=True, help="Everything that is parked.")
-@_limit
-@view_options
-@json_option
-@pass_session
-def parked(
-    session: Session,
-    subscription_id: str,
-    parked_ids: tuple[str, ...],
-    verb: str | None,
-    limit: int,
-    view: View,
-    *,
-    everything: bool,
-    as_json: bool,
-) -> None:
-    """Events that the destination refused for good: see, retry or discard them."""
-    if verb is None:
-        if parked_ids or everything:
-            raise click.UsageError("Say what to do with them: --retry or --discard.")
-        _list_parked(session, subscription_id, limit, view, as_json=as_json)
-        return
-    if bool(parked_ids) == everything:
-        raise click.UsageError("Give PARKED_IDS, or --all.")
-    targets: list[tuple[str, ...]] = [(segment(one), verb) for one in parked_ids] or [(verb,)]
-    changed = sum(
-        session.client.post(path_of(subscription_id, "parked", *target))["changed"] for target in targets
-    )
-    if as_json:
-        print_json(session.out, {"changed": changed})
-    else:
-        session.say(f"{changed} {'will be delivered again' if verb == 'retry' else 'given up'}.")
-
-
-def _list_parked(session: Session, subscription_id: str, limit: int, view: View, *, as_json: bool) -> None:
-    params = {"limit": min(limit, 1000)}
-    pages = session.client.pages(path_of(subscription_id, "parked"), "parked", params)
-    found = list(islice(pages, limit))
-    if as_json:
-        print_json(session.out, found)
-        return
-    rows = (
-        (one["id"], ago(one["parkedAt"]), one.get("eventName"), one.get("guid"), _error(one.get("error")))
-        for one in found
-    )
-    columns = (
-        identifier("id"),
-        Column("parked", 2),
-        identifier("event", 1),
-        identifier("guid", 3),
-        prose("why"),
-    )
-    listing(session, columns, rows, view)
-
-
-def _follow(session: Session, subscription_id: str, operation: dict[str, Any]) -> dict[str, Any]:
-    with session.err.status("Replaying …") as spinner:
-        while operation["state"] == "running":
-            spinner.update(f"{operation['done']} of {operation['total']} events …")
-            time.sleep(_POLL_S)
-            operation = session.client.get(path_of(subscription_id, "replay", segment(operation["id"])))
-    return operation
 
 
 def _print_secret(session: Session, secret: str | None) -> None:
@@ -363,25 +218,5 @@ def behind(lag: dict[str, Any]) -> str:
     return f"{lag['events']} events, {span(lag['seconds'])}" if lag["events"] else "–"
 
 
-def _error(error: dict[str, Any] | None) -> str | None:
+def error_text(error: dict[str, Any] | None) -> str | None:
     return None if not error else f"{error.get('code')}: {error.get('detail')}"
-
-
-@subscriptions.command()
-@json_option
-@pass_session
-def reencrypt(session: Session, *, as_json: bool) -> None:
-    """Store all webhook secrets and header values under the newest key.
-
-    That is the first line of MEDIAOPS_SECRETS_KEY_FILE, as the API has read it at its start. After it an older key may be
-    taken out of the file.
-    """
-    done = session.client.post(f"{SUBSCRIPTIONS}/reencrypt")
-    if as_json:
-        print_json(session.out, done)
-    else:
-        session.say(f"{done['changed']} encrypted under the newest key, {done['unchanged']} were already.")
-        for subscription_id in done["unreadable"]:
-            session.say(f"{clean(subscription_id)}: none of the keys is that of its secrets.")
-    if done["unreadable"]:
-        click.get_current_context().exit(1)

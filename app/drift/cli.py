@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import click
 
-from app.cli.media import MEDIA
 from app.cli.output import ago, clean, facts, print_json
 from app.cli.session import Session, json_option, pass_session
 from app.cli.tables import Column, View, identifier, listing, prose, view_options
 from app.client import segment
 
+MEDIA: Final = "/api/custom/contentmedia"
 DRIFT: Final = "/api/custom/drift"
 STATES: Final = ("in_step", "drifted", "not_observable", "unreadable")
 

@@ -14,14 +14,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from app.cli.admin import DESTINATIONS
-from app.cli.media import MEDIA
-from app.cli.media import STATES as MEDIA_STATES
 from app.cli.output import print_json, span
-from app.cli.requests import STATES
 from app.cli.session import Session, json_option, pass_session
 from app.cli.tables import Column, identifier, table
 from app.client import ApiClient, ApiRefused, Unreachable
+from app.fleet.cli import MEDIA
+from app.fleet.cli import STATES as MEDIA_STATES
+from app.outgoing.cli import DESTINATIONS, STATES
 from app.platform.clock import utcnow
 from app.settings import own_command
 
