@@ -12,7 +12,7 @@ from celery import shared_task
 
 from app.packages import PACKAGES
 from app.platform.packages import Tick
-from app.platform.ticks import TickLease
+from app.platform.ticks import run_tick
 from workers.container import system
 from workers.presentation import QuietTask
 
@@ -21,9 +21,7 @@ def register(tick: Tick) -> None:
     """Make its task, which takes its docstring from the method that does the work."""
 
     def task() -> str | None:
-        container = system()
-        every_s = tick.seconds(container.settings)
-        return tick.line(container[TickLease].once(tick.name, every_s, container.method(tick.calls)))
+        return run_tick(system(), tick)
 
     task.__name__ = task.__qualname__ = tick.name
     task.__doc__ = resolve_name(tick.calls).__doc__

@@ -1,4 +1,4 @@
-"""Ticks that several beats may send and only one does the work of; of each at most one waits in the queue."""
+"""Several beats may send a tick, but its work is done once an interval; of each tick at most one message waits."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import TypeVar
 
 from redis import Redis
 
+from app.platform.container import Container
 from app.platform.keys import Keys
+from app.platform.packages import Tick
 from app.platform.redis import store_errors, typed
 
 T = TypeVar("T")
 
-# Of the interval: two beats out of step by anything still make one tick an interval, and a single one whose ticks
-# come a little early is never refused (whole slots of the clock would skip such a tick, and leave twice the interval).
+# How long a lease lasts, of the interval. Two beats, however far out of step, still make one tick an interval, and the tick of a
+# single beat that comes a little early isn't refused. (Slots by the clock would skip it, and leave twice the interval.)
 _SHARE = 0.9
 
 
-# Of the queue's newest messages, so many are looked at: one of each tick, twice that with two beats, and a canary.
+# How many of the queue's newest messages are looked at. There is one of each tick, two with two beats, and a canary.
 _LOOKED_AT = 100
 
 
@@ -33,7 +35,7 @@ def is_waiting(client: Redis, queue_key: str, task: str) -> bool:
 
 
 class TickLease:
-    """Who comes first does the work of an interval; whoever else comes within nine tenths of it does nothing.
+    """The first caller in an interval does its work; another that comes within nine tenths of the interval does nothing.
 
     The lease is timed by Redis, so the clocks of the machines don't matter.
     """
@@ -47,7 +49,13 @@ class TickLease:
         key, lease_ms = self._keys.tick(name), max(1, int(every_s * 1000 * _SHARE))
         with store_errors():
             taken = self._client.set(key, uuid.uuid4().hex, nx=True, px=lease_ms)
-            # One that has longer to run than any was ever given: the clock of Redis was set back. Without this, an
-            # hour back would be an hour without ticks.
+            # A lease that has longer to run than any lease gets shows that the clock of Redis was set back. Without
+            # this line, an hour back would be an hour without ticks.
             taken = taken or self._client.pexpire(key, lease_ms, lt=True)
         return work() if taken else None
+
+
+def run_tick(container: Container, tick: Tick) -> str | None:
+    """Do the work of a tick, unless another process has done that of this interval; what was done, in a line, None: nothing."""
+    every_s = tick.seconds(container.settings)
+    return tick.line(container[TickLease].once(tick.name, every_s, container.method(tick.calls)))

@@ -5,10 +5,13 @@ import threading
 import pytest
 from redis import Redis
 
+from app.platform.container import Container
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
+from app.platform.packages import Tick
 from app.platform.redis import connect
-from app.platform.ticks import TickLease
+from app.platform.ticks import TickLease, run_tick
+from app.settings import Settings
 from tests.support.wait import until
 
 
@@ -52,3 +55,27 @@ def test_without_the_store_a_tick_says_so(tenant: str, tmp_path: object) -> None
     lease = TickLease(connect(f"unix://{tmp_path}/none.sock"), Keys(tenant))
     with pytest.raises(Unavailable):
         lease.once("a", 1, lambda: True)
+
+
+class Work:
+    """A service with the method of a tick."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def go_on(self) -> int:
+        self.calls += 1
+        return 3
+
+
+def test_a_tick_calls_its_service_once_an_interval(redis_client: Redis, tenant: str) -> None:
+    work, tick = (
+        Work(),
+        Tick(name="work", every="drift_interval_s", calls=f"{__name__}:Work.go_on", says="{} done"),
+    )
+    settings = Settings(redis_url="redis://unused", tenant=tenant, drift_interval_s=60)
+    given = {Work: work, TickLease: TickLease(redis_client, Keys(tenant))}
+    container = Container(settings, (), redis=redis_client, given=given)
+    assert [run_tick(container, tick) for _ in range(2)] == ["3 done", None]
+    assert work.calls == 1
+    assert 50_000 < redis_client.pttl(Keys(tenant).tick("work")) <= 54_000
