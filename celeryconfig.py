@@ -20,7 +20,7 @@ broker_url = _settings.broker_url
 broker_transport_options: dict[str, Any] = {
     # Queues, bindings and unacknowledged messages stand under the tenant, beside the records that they belong to.
     "global_keyprefix": Envelope(_settings.tenant).prefix,
-    # A frozen Redis would hold a publisher for ever.
+    # Without it a publisher would wait for a frozen Redis for ever.
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
@@ -66,7 +66,7 @@ task_ignore_result = True
 
 # Workers --------------------------------------------------------------------------------------------------------------
 include = ["workers.pending", "workers.live", "workers.deliveries", "workers.ticks", "workers.watch"]
-# Waiting for the far side is what the work consists of: threads hold 100 calls a process at 2.1 ms CPU an update.
+# The work consists of waiting for the far side: threads keep 100 calls open in a process, at 2.1 ms of CPU an update.
 worker_pool = "threads"
 worker_concurrency = _settings.live_slots  # of the live workers; the others are started with -c
 # Early: records give redelivery, by lease. A late acknowledgement runs a task twice at once after a dropped connection.

@@ -1,4 +1,4 @@
-"""A small client of our own HTTP API: what the command line and `up` talk through.
+"""A small client of our own HTTP API: the command line and `up` call the API with it.
 
 It says plainly what went wrong: `Unreachable` (nobody answered) or `Refused` (the API answered with a
 problem). Nothing is repeated unless the call is given `patience`: then 429, 503 and lost connections are tried
@@ -27,7 +27,7 @@ Params = Mapping[str, str | int | bool | None]
 
 
 class ApiError(Exception):
-    """Base of what a call can end with, other than its answer."""
+    """A call ended without its answer."""
 
 
 class Unreachable(ApiError):
@@ -61,13 +61,13 @@ class ApiRefused(ApiError):
 class Patience:
     """How long a call may be repeated while the API is away or busy; `wait` is `time.sleep` but in tests.
 
-    `told` is called with a sentence before each wait.
+    `say` is called with a sentence before each wait.
     """
 
     seconds: float = 60
     wait: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
-    told: Callable[[str], None] = lambda _text: None
+    say: Callable[[str], None] = lambda _text: None
 
 
 class _Bearer(AuthBase):
@@ -236,7 +236,7 @@ def patiently(once: Callable[[], Any], patience: Patience) -> Any:
             pause = min(asked if asked is not None else distance, _LONGEST_WAIT_S)
             if patience.clock() + pause > until:
                 raise
-            patience.told(f"{error}; trying again in {pause:g} s")
+            patience.say(f"{error}; trying again in {pause:g} s")
             patience.wait(pause)
             distance *= 2
 

@@ -25,7 +25,7 @@ MAX_ROWS: Final = 200
 MAX_BYTES: Final = 512 * 1024
 _AWAY: Final = frozenset({429, 503})
 _PLACE: Final = re.compile(r"messages\[\d+\]\.?(?P<field>[^:]*): (?P<detail>.*)", re.DOTALL)
-_CLOSED: Final = frozenset({401, 403, 405, 429})  # not about a row: no other row would fare better
+_CLOSED: Final = frozenset({401, 403, 405, 429})  # not about one row: the next would get the same answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,12 @@ class _Placed:
 
 
 class _Sending:
-    """One import: the client, what is told to whom, and the report that grows."""
+    """One import: the client, who shows its progress, and its report so far."""
 
     def __init__(self, client: ApiClient, meter: Meter, patience: Patience | None) -> None:
         self.client = client
         self.meter = meter
-        self.patience = patience or Patience(told=meter.say)
+        self.patience = patience or Patience(say=meter.say)
         self.report = ImportReport()
 
     def read(self, files: Sequence[Path], stdin: BinaryIO | None) -> Iterator[_Placed]:
@@ -232,7 +232,7 @@ def _take(report: ImportReport, one: _Placed, result: dict[str, Any]) -> None:
         return
     for about, detail in problems_in(result) or [(None, f"HTTP {result['status']}")]:
         found = _PLACE.match(detail if about is None else f"{about}: {detail}")
-        # The place in our call says nothing to the caller; the row's line does.
+        # The caller knows the line of the row, not its place in our call.
         bad = one.bad(found["detail"], found["field"] or None) if found else one.bad(detail, about)
         report.bad.append(replace(bad, status=result["status"]))
 

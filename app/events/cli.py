@@ -71,7 +71,7 @@ def publish(session: Session, topic: str, file: Any, *, as_json: bool) -> None:
     they stand; exits with 1 where one of them was refused."""
     path = f"{EVENTS}/{segment(topic)}"
     results: list[dict[str, Any]] = []
-    patience = Patience(told=session.say)
+    patience = Patience(say=session.say)
     for first, raw in _batches(file.read()):
         try:
             answer = session.client.call("POST", path, raw=raw, patience=patience)

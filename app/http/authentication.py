@@ -31,7 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
 
-# domain A1: at least 32 characters of these; longer than 512 is nobody's token.
+# domain A1: at least 32 characters of these; no token is longer than 512.
 _BEARER: Final = re.compile(r"bearer +([A-Za-z0-9_\-.=+/]{32,512}) *\Z", re.IGNORECASE | re.ASCII)
 
 
@@ -64,7 +64,7 @@ def principal() -> Principal:
 
 
 def still_allowed() -> Callable[[], bool]:
-    """For an answer that goes on for long: whether the caller's token is still good, asked anew each time, outside the
+    """For an answer that takes long: a function that says whether the caller's token is still valid. It may be called outside the
     request too. Raises Unavailable then."""
     match = _BEARER.match(request.headers.get("Authorization", ""))
     token, store = match[1] if match else "", service(TokenStore)

@@ -1,7 +1,7 @@
 """gunicorn's settings for the API. Each that isn't the default says why.
 
 Given to gunicorn as a file (`-c …/app/http/gunicorn_conf.py`), not as a module: the master reads it before its workers
-are made cooperative by gevent, so nothing may be imported here that holds on to sockets, locks or ssl (app.http, redis, urllib3).
+are made cooperative by gevent, so this file imports nothing that keeps sockets, locks or ssl (app.http, redis, urllib3).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _host = f"[{_settings.http_host}]" if ":" in _settings.http_host else _settings.
 bind = [f"{_host}:{_settings.http_port}"]
 # Callers that wait for a final state, and later event streams, cost a greenlet instead of a thread.
 worker_class = "gevent"
-# One that parses a large body doesn't hold up the other.
+# While one process parses a large body, the other answers.
 workers = 2
 # A gevent worker serves as many callers as this; more wait in the kernel's queue.
 worker_connections = 500
@@ -35,7 +35,7 @@ keepalive = 5
 graceful_timeout = 15
 # gunicorn's default trusts this machine. Whoever else sends SCRIPT_NAME or X-Forwarded-… only sends headers.
 forwarded_allow_ips = ",".join(_settings.trusted_proxies)
-# Its default lets a proxy set the path too, which it sends in the request line.
+# By default a proxy may set the path too, but it sends that in the request line.
 forwarder_headers = "SCRIPT_NAME"
 # The longest id in an address, percent-encoded, still gets a 400 that says so instead of a 414.
 limit_request_line = 8190

@@ -1,4 +1,4 @@
-"""What holds for every call: call id, size limits, refused query parameters, headers, one log line."""
+"""What is done for every call: call id, size limits, refused query parameters, headers, one log line."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _begin() -> None:
 
 
 def _let_go(error: BaseException | None) -> None:  # noqa: ARG001 - Flask's signature
-    """What is streamed after this is no part of the call, and waits as long as it likes."""
+    """The call is over; what is streamed after it may wait for the store as long as it needs."""
     if "patience" in g:
         g.pop("patience").__exit__(None, None, None)
 
@@ -116,7 +116,7 @@ def _end(response: Response) -> Response:
 
 
 def _log_call(response: Response) -> None:
-    """One line a call, with who called; never a header, a query or a body, which may hold secrets."""
+    """One line a call, with who called; never a header, a query or a body, which may contain secrets."""
     caller = g.get("principal")
     quiet = request.endpoint in {"health.healthz", "health.readyz", "metrics.metrics"}
     (_log.debug if quiet and response.status_code < 400 else _log.info)(

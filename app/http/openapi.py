@@ -42,7 +42,7 @@ class ProblemSchema(Schema):
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]
-    """flask-smorest's Api that leaves errors to `problems` and describes them."""
+    """flask-smorest's Api. It describes errors; `problems` answers them."""
 
     ERROR_SCHEMA = ProblemSchema
 

@@ -19,7 +19,7 @@ from app.platform.redis import RedisError, store_errors
 MEDIA_TYPE: Final = "application/problem+json"
 _log = get_logger()
 
-# What werkzeug refuses by itself: a stable code, and a sentence where its own is none for this API.
+# What werkzeug refuses by itself: a stable code, and a sentence where werkzeug's own doesn't fit this API.
 _HTTP: Final[dict[int, tuple[str, str | None]]] = {
     400: ("bad_request", None),
     404: ("not_found", "There is nothing at this address."),
@@ -117,7 +117,7 @@ def _answer_http(error: HTTPException) -> Any:
 
 
 def _answer_store(error: RedisError) -> Response:
-    """What a package let through of its client's errors: the store being away is no fault of ours."""
+    """An error of the Redis client that a package let through. That the store is away is no fault of ours."""
     try:
         with store_errors():
             raise error

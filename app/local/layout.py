@@ -40,7 +40,7 @@ class Layout:
 
     @property
     def run_dir(self) -> Path:
-        """For sockets: short enough a path."""
+        """A directory for sockets, whose path is short enough."""
         return embedded_socket(self.data_dir).parent
 
     def publish(self) -> None:

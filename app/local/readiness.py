@@ -1,4 +1,4 @@
-"""When is each stage ready? Each check answers None while it isn't."""
+"""Checks whether each stage is ready. Each check returns None while its stage isn't."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Screen:
             self.console.print(text, markup=False, soft_wrap=True, end=end)
             self.console.file.flush()
         except OSError:
-            # The terminal was closed: nobody reads on, and what was started must be stopped all the same.
+            # The terminal was closed. Nobody reads this any more, but what was started must still be stopped.
             self.console = Console(quiet=True)
 
     def moment(self, text: str) -> None:

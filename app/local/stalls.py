@@ -1,4 +1,4 @@
-"""Processes of this machine that run and do nothing: supervisor sees only those that end."""
+"""Finds processes of this machine that run and do nothing. (Supervisor sees only those that end.)"""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from app.platform.redis import connect
 from app.watch.canaries import Canaries, watch
 from app.watch.evaluation import Report
 
-# Seen to be silent at every look for so long, while the store answered and took writes: after an outage of the store
-# everybody needs a moment to find it again.
+# A process counts as silent after so long at every look, while the store answered and took writes. After an outage of
+# the store each process needs a moment to reconnect.
 PATIENCE_S: Final = 10.0
-# One that isn't known yet may still be starting, or waiting for its connection.
+# A process that isn't known yet may still be starting, or waiting for its connection.
 UNKNOWN_PATIENCE_S: Final = 90.0
 
 

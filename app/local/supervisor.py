@@ -1,4 +1,4 @@
-"""supervisor: started, asked and stopped from here. It restarts what dies; we don't."""
+"""Starts, asks and stops supervisor, which starts again what dies."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Process:
 
 @contextlib.contextmanager
 def only_run(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory for one `up`. Raises InUse."""
+    """Lock the data directory for one `up`. Raises InUse."""
     with (data_dir / "up.lock").open("a+") as lock:
         if not _take(lock):
             lock.seek(0)
@@ -98,9 +98,9 @@ class Supervisor:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    # Out of reach of the terminal's Ctrl-C, which is for us; in our session all the same.
+                    # The terminal's Ctrl-C must reach us only, so supervisor is in a process group of its own, in our session.
                     process_group=0,
-                    # It holds this lock as long as it lives, so that the next run knows.
+                    # It keeps this lock as long as it runs, so that the next run knows.
                     pass_fds=(lock.fileno(),),
                 )
         self._wait(lambda: self._rpc.getState()["statename"] == "RUNNING", 15, "supervisor")
@@ -131,7 +131,7 @@ class Supervisor:
         self._rpc.stopProcessGroup(stage.name, True)
 
     def end(self, process: Process) -> None:
-        """Kill a process that does nothing; supervisor starts it again. It wouldn't hear a politer signal."""
+        """Kill a process that does nothing; supervisor starts it again. It may not react to any other signal."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""`mediaops-sync up`: everything on this machine, from nothing to a fleet in step, and stopped in order."""
+"""`mediaops-sync up`: starts everything on this machine, waits until the fleet is in step, and stops it in order."""
 
 from __future__ import annotations
 
@@ -142,8 +142,8 @@ class _Run:
             self._screen.say(f"  {report.unsent} weren't sent: {report.stopped}")
 
     def _watch(self) -> None:
-        """Until the end is asked for; tell of processes that supervisor had to start again, and end silent ones, so
-        that it does."""
+        """Wait for the end. Report processes that supervisor had to start again, and kill silent ones, so that it starts
+        them again."""
         before: dict[str, Process] = {}
         stalls = Stalls(self._layout, self._stages)
         while self._going():
@@ -166,7 +166,7 @@ class _Run:
         )
 
     def _stop(self) -> None:
-        """Whoever asks first stops first: beat and API, then the workers, Flower, and the server last."""
+        """Beat and the API first, because they make work; then the workers, Flower, and the server last."""
         if self._supervisor.alive and self._started:
             self._screen.say("Stopping; what is being sent comes to its end …")
         for stage in reversed(self._stages):
@@ -188,7 +188,7 @@ def _signals(asked: threading.Event) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         asked.set()
 
-    # nohup has the hang-up ignored; so be it.
+    # Under nohup the hang-up stays ignored.
     heard = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
     before = {number: signal.signal(number, stop) for number in heard}
     try:

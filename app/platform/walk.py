@@ -1,5 +1,5 @@
-"""A walk through all keys of a tenant, some at a time and round after round: for what has to go and stands in no index,
-also what the release before has left. A round of a million keys takes some hours, and no tick costs more than another."""
+"""A walk through all keys of a tenant, some at each tick, round after round. It finds what has to be removed and is in no
+index, such as what an earlier release has left. A round of a million keys takes some hours; all ticks cost the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Visitor = Callable[[Sequence[str]], int]
 
 
 class Walk:
-    """`visitors`: by the first word of a key's name, who is shown such keys (whole names) and says how many went."""
+    """`visitors`: by the first word of a key's name, a function that gets such keys (whole names) and returns how many it removed."""
 
     def __init__(self, client: RedisClient, keys: Keys, visitors: Mapping[str, Visitor]) -> None:
         self._client = client
@@ -25,7 +25,7 @@ class Walk:
         self._visitors = visitors
 
     def tick(self) -> int:
-        """Go on; how many went. Raises Unavailable while the store is away."""
+        """Go on; how many keys were removed. Raises Unavailable while the store is away."""
         with store_errors():
             cursor = int(self._client.get(self._cursor) or b"0")
         gone = 0

@@ -1,4 +1,4 @@
-"""What a setting's value must be. Each check raises marshmallow's ValidationError with a sentence that holds no value."""
+"""What a setting's value must be. Each check raises marshmallow's ValidationError with a sentence that doesn't repeat the value."""
 
 from __future__ import annotations
 

@@ -26,8 +26,8 @@ def environment(chosen: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def own_command(words: str = "") -> str:
-    """The command line as whoever reads this can type it here: its name where the PATH has it, else with the path of
-    the environment that runs now."""
+    """A command line that a reader can type on this machine: with the bare name where the PATH has it, else with the path
+    of the environment that runs now."""
     return f"{_command()} {words}".rstrip()
 
 

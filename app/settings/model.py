@@ -14,7 +14,7 @@ from app.settings.reader import SettingsReader
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings of one process. Durations are seconds; secrets and URLs that may hold one aren't in the repr."""
+    """All settings of one process. Durations are seconds; secrets and URLs that may contain one aren't in the repr."""
 
     tenant: str = "default"
     log_level: str = "INFO"
@@ -25,7 +25,7 @@ class Settings:
     redis_embedded: bool = True
     redis_max_memory: str = "1gb"  # of the embedded server
 
-    # our own doors
+    # the API and Flower
     http_host: str = "127.0.0.1"
     http_port: int = 8080
     api_token: str | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""Canaries: messages that do nothing but say when, and in which process, they were run.
+"""Canaries: messages whose task does nothing but record when, and in which process, it was run.
 
 One goes into each queue and is run by whoever takes it: it measures the time from wake-up to run, and shows a queue that
 nobody consumes. One goes to each worker process by name, through the same connection, consumer and pool as its work, so
@@ -25,7 +25,7 @@ from app.watch.model import ROUND_S, Pulse, Ran, Sent, WatchReading, Worker
 
 # A canary that was popped by a process that then died is gone: after so many rounds another one is sent.
 _RESEND_AFTER: Final = 2
-# What hasn't shown itself for a quarter of an hour isn't coming back: its machine is gone, or its name has changed.
+# A process that was silent for a quarter of an hour won't come back: its machine is gone, or its name has changed.
 FORGET_S: Final = 900
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Canaries:
         self._rounds = worker_rounds(attempt_s)
         self._most_live = most_live
 
-    # Worker processes and beats say that they are there ----------------------------------------------------------------
+    # Worker processes and beats report themselves ------------------------------------------------------------------------
 
     def enrol(self, name: str, pid: int, queues: tuple[str, ...]) -> None:
         """A worker process consumes from now on; what was known of one of this name is forgotten."""
@@ -111,7 +111,7 @@ class Canaries:
         self._execute(pipe)
 
     def _full(self) -> set[str]:
-        """Queues that are as long as they may get: a canary is sent later, and nobody misses the sign that it gives."""
+        """Queues that are as long as they may get. Their canary is sent later."""
         with store_errors():
             length = self._client.llen(self._envelope.queue_key("live"))
         return {"live"} if length >= self._most_live else set()
@@ -152,7 +152,7 @@ class Canaries:
         return judge(self.read(), rounds=self._rounds)
 
     def check_writes(self) -> None:
-        """Raises `Unavailable` where the store takes no writes: silence says nothing about anybody then."""
+        """Raises `Unavailable` where the store takes no writes: then a silent process may be well."""
         with store_errors():
             self._client.set(self._key("writable"), "1", px=1000)
 

@@ -1,4 +1,4 @@
-"""What the watch has written down, as read at one moment."""
+"""What the watch has recorded, as it is read at one moment."""
 
 from __future__ import annotations
 

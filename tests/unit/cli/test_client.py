@@ -18,14 +18,14 @@ class Waits:
     def __init__(self) -> None:
         self.now = 0.0
         self.pauses: list[float] = []
-        self.told: list[str] = []
+        self.said: list[str] = []
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
         self.pauses.append(seconds)
 
     def patience(self, seconds: float = 60) -> Patience:
-        return Patience(seconds, wait=self.wait, clock=lambda: self.now, told=self.told.append)
+        return Patience(seconds, wait=self.wait, clock=lambda: self.now, say=self.said.append)
 
 
 def test_a_call_carries_the_token_and_an_idempotency_key(client: ApiClient, httpserver: HTTPServer) -> None:
@@ -92,7 +92,7 @@ def test_a_busy_api_is_asked_again_with_the_same_key(client: ApiClient, httpserv
     assert client.call("POST", "/x", body={}, patience=waits.patience()) == {"ok": True}
     assert waits.pauses[:2] == [2, 0.5]
     assert len({request.headers["Idempotency-Key"] for request, _ in httpserver.log}) == 1
-    assert waits.told[0] == "Busy.; trying again in 2 s"
+    assert waits.said[0] == "Busy.; trying again in 2 s"
 
 
 def test_patience_ends(client: ApiClient, httpserver: HTTPServer) -> None:
