@@ -458,7 +458,18 @@ EDITS: Final[dict[str, tuple[Claim, list[Exchanged], Ends]]] = {
         ],
         Ends(rounds=2, record=AFTER_CONFLICT),
     ),
-    "so does reading back after a lost answer": (
+    "which finds none where AVOS shows what was delivered": (
+        claim(),
+        [
+            got(1),
+            *patched(1, CONFLICT, MOVED),
+            got(2, end=END),
+            own(OURS),
+            *patched(2, ACCEPTED, MOVED),
+        ],
+        Ends(rounds=2, record={"get": {"read": 2}}),
+    ),
+    "reading back after a lost answer finds it": (
         claim(),
         [
             got(1),
