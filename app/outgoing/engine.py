@@ -128,7 +128,7 @@ class Engine:
         return _Run(self._store, self._fields, side.client, side.way, claim, deadline)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Run:
     """One attempt under way. `deadline` is of `time.monotonic`."""
 
