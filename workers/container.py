@@ -1,4 +1,5 @@
-"""The services of a worker process. Its container is made when the first task needs it, not when a module is imported."""
+"""The services of a worker process. Its container is made when the first task needs it, not when a
+module is imported."""
 
 from __future__ import annotations
 

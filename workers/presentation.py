@@ -20,7 +20,7 @@ from celery.worker.request import Request
 from app.events.consumers.store import ConsumerStore
 from app.outgoing.attempts import DELIVERED
 from app.outgoing.service import RequestService
-from app.outgoing.summary import Verdict, told
+from app.outgoing.summary import Verdict, describe
 from workers.container import system
 
 BEGINNINGS: Final = ("task-received", "task-started")
@@ -168,7 +168,7 @@ def request_line(request_id: str, outcome: str | None) -> str:
     first half has ended it). Raises WillRetry or Undelivered where it wasn't delivered."""
     if outcome == DELIVERED:
         return outcome
-    verdict, text = told(outcome, system()[RequestService].ending(request_id))
+    verdict, text = describe(outcome, system()[RequestService].ending(request_id))
     if verdict is Verdict.RETRY:
         raise WillRetry(text)
     if verdict is Verdict.FAILURE:

@@ -29,7 +29,8 @@ MAX_MEMBERS: Final = 500  # of a PATCH: each has a version of its own in the sto
 
 @dataclass(frozen=True, slots=True)
 class GenericCall:
-    """What a caller asks for. `body`: a JSON value; `has_body` tells null from nothing."""
+    """What a caller asks for. `body`: a JSON value; `has_body`: whether there is a body at all;
+    null is one."""
 
     method: str
     path: str

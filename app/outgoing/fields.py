@@ -1,6 +1,8 @@
-"""What stands for the members of a path: the newest desired value of each, and the one that was delivered last.
+"""What is stored of the members of a path: the newest desired value, and the one that was delivered
+last.
 
-Reads only, and never on the way of an update that goes well: whoever has found that AVOS shows something else asks.
+Reads only. An update that goes well needs none of it; it is read once AVOS has shown something
+else.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ _DELIVERED: Final = "d:"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One member of a path. `version` is its newest desired value's, as it stands ("" where nobody has asked for
-    one): `sequence|request id|digest`. `delivered` is the JSON that was delivered last, where that is known."""
+    """One member of a path. `version` is that of its newest desired value, as it is stored:
+    `sequence|request id|digest`, or "" where no request has ever set it. `delivered` is the JSON
+    that was delivered last, where that is known."""
 
     name: str
     version: str = ""
@@ -67,8 +70,9 @@ class FieldReader:
         return int(count or 0) > 0
 
     def own(self, claim: Claim) -> list[Own]:
-        """What a claimed PATCH would overwrite of what we have delivered, as far as that is known; nothing where
-        an earlier write of ours may still land in its lane: what is found there then may be our own."""
+        """The members of a claimed PATCH that would overwrite what we have delivered, where that is
+        known. None while an earlier write of ours may still be applied in its lane: what AVOS shows
+        then may be our own."""
         with store_errors():
             path, lane, names_json, media = self._client.hmget(
                 self._keys.request(claim.request_id), "versionPath", "lane", "members", "media"

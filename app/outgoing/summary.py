@@ -1,4 +1,5 @@
-"""How a request stands after an attempt, in a line for people: what Flower shows of a delivery."""
+"""What became of a request after an attempt, in a line for people: what Flower shows of a
+delivery."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from app.outgoing.attempts import FAILED, LOST
 from app.outgoing.model import State
 from app.platform.clock import from_ms, rfc3339
 
 
 class Verdict(StrEnum):
-    """What a line says of the delivery: it is over or another's matter, it will be tried again, it has failed."""
+    """What the line means: the delivery has ended or is another worker's, it will be tried again,
+    it has failed."""
 
     DONE = "done"
     RETRY = "retry"
@@ -29,7 +32,7 @@ class Ending:
 
 
 FIELDS: Final = ("state", "reason", "error", "nextTryAt")
-_BEFORE_ITS_END: Final = frozenset({"failed", "lease_lost"})  # an attempt's words
+_UNDELIVERED: Final = frozenset({FAILED, LOST})
 
 
 def read_ending(values: list[bytes | None]) -> Ending | None:
@@ -38,8 +41,9 @@ def read_ending(values: list[bytes | None]) -> Ending | None:
     return Ending(State(state), reason, error, int(next_try) if next_try else None) if state else None
 
 
-def told(outcome: str | None, ending: Ending | None) -> tuple[Verdict, str]:
-    """`outcome`: the attempt's own word, where there was one; what it led to is in the record."""
+def describe(outcome: str | None, ending: Ending | None) -> tuple[Verdict, str]:
+    """`outcome` is the attempt's own word, where there was one; what it led to stands in the record
+    (`ending`)."""
     if ending is None:
         return Verdict.DONE, "its record is gone"
     why = ": ".join(text for text in (ending.reason, ending.error) if text)
@@ -56,8 +60,8 @@ def told(outcome: str | None, ending: Ending | None) -> tuple[Verdict, str]:
             return Verdict.DONE, "superseded by a newer request"
         case State.DELIVERED | State.DISCARDED:
             return Verdict.DONE, f"{ending.state} already"
-    if outcome in _BEFORE_ITS_END:  # it has moved on since
-        return Verdict.RETRY, "its lease was lost" if outcome == "lease_lost" else why
+    if outcome in _UNDELIVERED:  # the record has changed since
+        return Verdict.RETRY, "its lease was lost" if outcome == LOST else why
     return Verdict.DONE, "another worker has it"
 
 

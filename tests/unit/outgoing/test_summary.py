@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.outgoing.model import State
-from app.outgoing.summary import Ending, Verdict, read_ending, told
+from app.outgoing.summary import Ending, Verdict, describe, read_ending
 
 WHY = ("timeout", "AVOS did not answer.")
 NEXT = 1_795_289_400_000
@@ -45,7 +45,7 @@ NEXT = 1_795_289_400_000
     ],
 )
 def test_an_ending_in_a_line(outcome: str | None, ending: Ending | None, verdict: Verdict, text: str) -> None:
-    assert told(outcome, ending) == (verdict, text)
+    assert describe(outcome, ending) == (verdict, text)
 
 
 def test_a_record_may_lack_what_an_ending_names() -> None:
