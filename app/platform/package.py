@@ -23,7 +23,7 @@ PACKAGE: Final = Package(
         "ticks",
         "deliveries",
         "deliveries-slow",
-        "*.dq2",
+        "*@*.dq2",
         "unblock:*",
         "_kombu.*",
     ),

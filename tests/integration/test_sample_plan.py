@@ -6,7 +6,7 @@ What AVOS then holds is compared field by field with expectations that use nothi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,12 @@ from app.cli.time_shift import days_to_this_weekend
 from app.client import ApiClient, ApiRefused
 from app.fleet.cli_status import read_status
 from app.platform.clock import utcnow
+from app.platform.redis import connect
 from app.settings import Settings
 from deploy.simulators.avos import AvosStandIn
 from tests.expectations.sample_expectations import SAMPLE, SampleExpectations, Shown, differences
 from tests.integration.served import BeatProcess, Served
+from tests.support.claims import wrongly_claimed
 from tests.support.server import RealServer
 from tests.support.wait import until
 from tests.support.worker import WorkerProcess
@@ -89,6 +91,8 @@ def system(own_server: RealServer, tenant: str, tmp_path: Path) -> Iterator[Syst
         client = ApiClient(served.start(), TOKEN)
         stack.callback(client.close)
         yield System(client, avos)
+        with closing(connect(own_server.url)) as store:
+            assert wrongly_claimed(store.scan_iter(f"{tenant}:*"), f"{tenant}:") == {}
 
 
 def expected_rejections(expected: dict[str, Shown]) -> dict[tuple[str, str], str]:
