@@ -1,16 +1,16 @@
--- The event log: one stream per topic, whose ids are its sequence. Whatever happens is appended in the script that
--- makes it true, and whoever follows the topic is woken in the same script.
+-- The event log: one stream per topic; the ids of its entries are the topic's sequence. A script that changes something
+-- publishes the event about it in the same call, and wakes the consumers that listen to the topic.
 -- include: _base.lua
 -- include: _waking.lua
 
-local told = {} -- topics and names whose followers this call has woken already
+local woken = {} -- topics and names whose listeners this call has woken already
 
--- An event as it stands, byte for byte; its sequence.
+-- Append an event, byte for byte as it is given. Returns its sequence.
 local function append(topic, name, guid, raw)
   local sequence = redis.call('INCR', P .. 'log:' .. topic .. ':sequence')
   local what = topic .. '|' .. name
-  if not told[what] then
-    told[what] = true
+  if not woken[what] then
+    woken[what] = true
     wake_consumers(topic, name, sequence)
   end
   redis.call('XADD', P .. 'log:' .. topic, 'MAXLEN', '~', int(ctl.log_length or 1000000), int(sequence) .. '-0',
@@ -18,12 +18,12 @@ local function append(topic, name, guid, raw)
   return sequence
 end
 
--- Something that this system itself did; `fields` is a JSON object of the family's members.
-local function log(topic, name, fields)
+-- Publish what this system itself did. `fields`: a JSON object with the members of the event's family.
+local function publish(topic, name, fields)
   local guid = uuid()
   local envelope = cjson.encode({ eventName = name, originator = 'mediaops-sync', tenant = P:sub(1, -2),
     timestamp = iso(now), guid = guid })
-  -- `versions` by hand: cjson writes an empty list as an object, and this one must stay a list.
+  -- `versions` is written by hand: cjson would write an empty list as an object.
   append(topic, name, guid, envelope:sub(1, -2) .. ',"versions":["1.0"]'
     .. (fields == '{}' and '}' or (',' .. fields:sub(2))))
 end

@@ -16,7 +16,7 @@ local function destination_key(name) return P .. 'destination:' .. name end
 
 local function log_destination(name, destination, extra)
   extra.destination = destination
-  log('sync-operations', name, cjson.encode(extra))
+  publish('sync-operations', name, cjson.encode(extra))
 end
 
 local function note_lane(set, r, score)

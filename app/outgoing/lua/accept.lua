@@ -82,7 +82,7 @@ for _, write in ipairs(ctl.writes) do
 end
 
 -- What happened is told before what follows from it.
-for _, h in ipairs(ctl.happenings) do log(h[1], h[2], payload(h[3])) end
+for _, h in ipairs(ctl.happenings) do publish(h[1], h[2], payload(h[3])) end
 for _, n in ipairs(ctl.notes) do note(n[1], n[2], payload(n[3])) end
 
 -- Ending a registration ends what waits for it; what is live is refused when it wants to send.

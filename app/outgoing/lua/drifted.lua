@@ -11,7 +11,7 @@ local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
 -- Told once: what AVOS has now is no value of ours.
 chunked('HDEL', fields_key(r), prefixed('d:', ctl.members))
-log('sync-operations', 'sync-drifted', ARGV[2])
+publish('sync-operations', 'sync-drifted', ARGV[2])
 if r.media then note(r.media, 'foreign-edit', ARGV[2]) end
 if not ctl.park then return 1 end
 add_attempt(r, ARGV[3])

@@ -237,11 +237,11 @@ local function forget_consumer(f)
   redis.call('ZREM', P .. 'feeds:due', f.id)
 end
 
--- Told to the world; a replay only where it has lost something.
-local function tell(f, name, fields)
+-- Publish an event about the subscription that this consumer belongs to; it names the replay where the consumer is one.
+local function publish_about(f, name, fields)
   fields.subscriptionId = f.owner
   if f.replaying then fields.replayId = string.match(f.id, '[^.]+$') end
-  log('delivery-operations', name, cjson.encode(fields))
+  publish('delivery-operations', name, cjson.encode(fields))
 end
 
 -- Counted for the consumer, and for all subscriptions together (what a replay does, for itself only).
@@ -263,5 +263,5 @@ local function note_missed(f, topic, first, last)
   f.missed = cjson.encode(missed)
   redis.call('HSET', consumer_key(f.id), 'missed', f.missed)
   count(f, 'missed', last - first + 1)
-  tell(f, 'subscription-gap', { topic = topic, from = first, to = last })
+  publish_about(f, 'subscription-gap', { topic = topic, from = first, to = last })
 end

@@ -88,7 +88,7 @@ local function note_success()
   redis.call('HSET', key, 'deliveredAt', int(now), 'failures', '0', 'failingSince', '', 'told', '',
     'retryFrom', '')
   if f.told then
-    tell(f, 'subscription-recovered', { failures = f.failures, failingSince = iso(f.failingSince or now) })
+    publish_about(f, 'subscription-recovered', { failures = f.failures, failingSince = iso(f.failingSince or now) })
   end
   f.failures, f.failingSince, f.told, f.retryFrom = 0, nil, nil, nil
 end
@@ -102,7 +102,7 @@ local function note_failure()
   local long = now - f.failingSince >= (ctl.failed_calls > 0 and FAILING_MS or QUIET_MS)
   if not f.told and not f.replaying and (f.failures >= FAILING_AFTER or long) then
     redis.call('HSET', key, 'told', '1')
-    tell(f, 'subscription-failing', { reason = ctl.failure[1], failures = f.failures, failingSince = iso(f.failingSince) })
+    publish_about(f, 'subscription-failing', { reason = ctl.failure[1], failures = f.failures, failingSince = iso(f.failingSince) })
   end
 end
 
@@ -112,7 +112,7 @@ local function disable(reason)
   if owner ~= f and owner.state == 'active' then stop(owner, 'disabled', reason) end
   local replay = open_replay(owner)
   if replay and replay.id ~= f.id and replay.state == 'active' then stop(replay, 'disabled', reason) end
-  tell(owner, 'subscription-disabled', { reason = reason, failures = f.failures or 0 })
+  publish_about(owner, 'subscription-disabled', { reason = reason, failures = f.failures or 0 })
 end
 
 redis.call('HSET', key, 'turn', int(ctl.turn))
