@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.events.consumers.model import Ack, ConsumerState, Read
+from app.events.consumers.acknowledgement import Ack
+from app.events.consumers.model import ConsumerState, Read
 from app.events.sinks.base import Delivery, Kind, Limits, Outcome, SinkError
 from tests.support.consumers import DOWN, GONE, OK, REFUSED, TOPIC, ConsumerBench, FakeSink
 
@@ -225,7 +226,7 @@ def test_without_order_a_dead_workers_events_are_sent_again(consumers: ConsumerB
     assert dead is not None
     assert len(dead.items) == 4
     done = [item.member for item in dead.items[:2]]
-    assert consumers.machine.ack(dead, 1, Ack(done=done, read=Read(0, 0, 0, hold=True))).going_on
+    assert consumers.machine.ack(dead, 1, Ack(done=done, read=Read(0, 0, 0, keep=True))).going_on
     consumers.tick(10)
     assert consumers.work() == ["listening"]
     assert sorted(sink.sequences) == [3, 4, 5]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.events.consumers.model import Ack, Acked, Claimed, ConsumerState, Read
+from app.events.consumers.acknowledgement import Ack
+from app.events.consumers.model import Acked, Claimed, ConsumerState, Read
 from app.local.layout import new_key
 from app.platform.encryption import Encryption
 from app.platform.errors import Conflict, NotFound

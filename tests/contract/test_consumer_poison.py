@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.events.consumers.acknowledgement import Ack
 from app.events.consumers.decision import MOST_TRIES
-from app.events.consumers.model import Ack, ConsumerState, Read
+from app.events.consumers.model import ConsumerState, Read
 from app.events.sinks.base import Kind, Outcome, SinkError
 from tests.support.consumers import DOWN, OK, OTHER, TOPIC, ConsumerBench
 

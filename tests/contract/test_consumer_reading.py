@@ -195,7 +195,7 @@ def test_a_filter_that_lets_little_through_is_read_in_bounded_pieces(consumers: 
     consumers.messages()
     claimed = consumers.machine.claim("s1", 0, Read(500, 1 << 20, 0))
     assert claimed is not None
-    assert (claimed.items, claimed.more) == ([], True)
+    assert (claimed.items, claimed.more) == ((), True)
     assert 1000 <= claimed.position[TOPIC][0] < 1200
     consumers.tick(20)
     assert consumers.work() == ["listening"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.events.consumers.model import Ack, Read
+from app.events.consumers.acknowledgement import Ack
+from app.events.consumers.model import Read
 from tests.support.consumers import OTHER, TOPIC, ConsumerBench
 
 READ = Read(50, 1 << 20, 50)

@@ -1,7 +1,7 @@
 """The worker's side of a consumer in Redis: claim, acknowledge, renew, and what the ticks do. Each is one script of `lua/`.
 
 All methods raise `Unavailable` while the store is away. An acknowledgement whose outcome is unknown may be repeated: its
-`turn` keeps it from counting twice.
+number keeps it from counting twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any, Final, Protocol
 from redis import Redis
 
 from app.events.catalogue import TOPICS, entity_of
-from app.events.consumers.model import FAN_OUT, FAST, SLOW, Ack, Acked, Claimed, Item, Read
+from app.events.consumers.acknowledgement import Ack
+from app.events.consumers.model import FAN_OUT, FAST, SLOW, Acked, Claimed, Item, Position, Read
 from app.events.sinks.base import Delivery
 from app.platform.encryption import Encryption
 from app.platform.keys import Keys
@@ -25,7 +26,7 @@ from app.platform.scripts import ScriptFolder
 
 SCRIPTS: Final = Path(__file__).parent / "lua"
 SHARED: Final = SCRIPTS.parents[1] / "lua"
-LEASE_MS: Final = 8_000  # renewed every other second while the process lives, see runner.Keeper
+LEASE_MS: Final = 8_000  # renewed every other second while the process lives, see leases.LeaseKeeper
 # Of one script call, so that nothing holds the server for long (microseconds a consumer, quiet: 40 either way).
 TICK_CHUNK: Final = 32
 AUDIT_CHUNK: Final = 32
@@ -142,16 +143,16 @@ class ConsumerClaims:
             config=(json.loads(sink), secrets) if sink else None,
         )
 
-    def ack(self, claimed: Claimed, turn: int, ack: Ack) -> Acked:
-        """Write down what became of a call; `turn` counts them from 1. `going_on` only where `ack.read` was asked for
-        and there is something."""
+    def ack(self, claimed: Claimed, number: int, ack: Ack) -> Acked:
+        """Write down what became of calls; `number` counts acknowledgements from 1. `going_on` only where `ack.read` was
+        asked for and there is something."""
         control, payloads = _ack_control(ack)
-        control |= {"id": claimed.id, "token": claimed.token, "turn": turn, "revision": claimed.revision}
+        control |= {"id": claimed.id, "token": claimed.token, "turn": number, "revision": claimed.revision}
         word, *rest = self._scripts.run("ack", control, *payloads)
         if word != b"ok":
             return Acked(going_on=False, word=word.decode())
         items, position, more, waiting = rest
-        found = self._items(items, claimed.redelivery)
+        found = self._items(items, claimed.replay_id)
         return Acked(True, "ok", found, _position(position), bool(more), int(waiting))
 
     def renew(self, held: Sequence[tuple[str, str]]) -> list[bool]:
@@ -200,8 +201,8 @@ class ConsumerClaims:
             self._scripts.client.delete(*(f"{self._scripts.keys.log(topic)}:feeds" for topic in TOPICS))
         return mended
 
-    def _items(self, rows: Sequence[Any], replay: str | None) -> list[Item]:
-        return [self._item(row, replay) for row in rows]
+    def _items(self, rows: Sequence[Any], replay: str | None) -> tuple[Item, ...]:
+        return tuple(self._item(row, replay) for row in rows)
 
     def _item(self, row: Sequence[Any], replay: str | None) -> Item:
         topic, sequence, previous, name, guid, at, member, tries, event = row
@@ -237,12 +238,12 @@ def _reading(read: Read) -> dict[str, Any]:
     }
     if read.position is not None:
         control["position"] = {topic: list(way) for topic, way in read.position.items()}
-    if read.hold:
-        control["hold"] = True
+    if read.keep:
+        control["keep"] = True
     return control
 
 
-def _position(rows: Sequence[Any]) -> dict[str, tuple[int, int]]:
+def _position(rows: Sequence[Any]) -> Position:
     return {topic.decode(): (int(at), int(previous)) for topic, at, previous in rows}
 
 

@@ -1,13 +1,13 @@
-"""What follows from an answer: pure functions of values, the whole policy of delivering events."""
+"""What follows from an answer: the whole policy of delivering events, as pure functions of values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from app.events.consumers.model import FAST, SLOW
+from app.events.consumers.model import FAST, SLOW, Item
 from app.events.sinks.base import Kind, SinkError
 
 FIRST_WAIT_S: Final = 1.0
@@ -61,9 +61,9 @@ def decide_consumer(
     rand: Random,
     held_s: float = 0.0,
 ) -> DeliveryDecision:
-    """`failures` in a row, this one counted, and for how long, of whatever is to be decided about: an ordered consumer as a
-    whole, or one event of an unordered one. `held_s`: how long the call took. One that hangs holds a worker's slot, so
-    that its consumer rests longer than it held it, and longer each time."""
+    """About an ordered consumer as a whole, or one event of an unordered one. `failures`: how many in a row, this one
+    counted; `failing_s`: for how long; `held_s`: how long the call took. A receiver that hangs holds a worker's slot, so
+    its consumer rests longer than it held the slot, and longer each time."""
     if error is None:
         return DeliveryDecision(Action.DELIVERED)
     if error.kind is Kind.GONE:
@@ -86,8 +86,9 @@ def decide_event(
     well: bool,
     waiting: int,
 ) -> DeliveryDecision:
-    """About one event of an unordered consumer that has failed so many times, this one counted: it is tried again for itself, or
-    parked. `well`: the consumer's last first try went through. `waiting`: how many of its events wait for a retry."""
+    """About one event of an unordered consumer that has failed `tries` times, this one counted: it is tried again for
+    itself, or parked. `well`: the consumer's last first try went through; `waiting`: how many of its events wait for a
+    retry."""
     if well and tries >= tries_of(waiting):
         return DeliveryDecision(Action.PARK, code=error.code)
     decision = decide_consumer(error, tries, failing_s, disable_after_s, rand)
@@ -98,6 +99,48 @@ def decide_event(
     return decision
 
 
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """What was decided about a call's events, each for itself. `waits`: (place in `open`, ms until the next try); `given_up`:
+    parked after too many tries, and why; `rest_ms`: so long no event of the consumer is tried again."""
+
+    waits: tuple[tuple[str, int], ...] = ()
+    given_up: tuple[tuple[Item, SinkError], ...] = ()
+    rest_ms: int | None = None
+
+    @property
+    def next_ms(self) -> int | None:
+        """The last of the waits."""
+        return self.waits[-1][1] if self.waits else None
+
+
+NO_RETRIES: Final = Retries()
+
+
+def retries_of(
+    failed: Sequence[tuple[Item, SinkError]],
+    now_ms: int,
+    disable_after_s: float,
+    rand: Random,
+    *,
+    well: bool,
+    waiting: int,
+) -> Retries:
+    """About each of a call's events that failed, out of any order: see `decide_event`."""
+    waits: list[tuple[str, int]] = []
+    given_up: list[tuple[Item, SinkError]] = []
+    for item, error in failed:
+        tries = item.delivery.attempt
+        failing_s = (now_ms - (item.first_failed_ms or now_ms)) / 1000
+        decision = decide_event(error, tries, failing_s, disable_after_s, rand, well=well, waiting=waiting)
+        if decision.action is Action.PARK:
+            detail = f"{error.detail} Tried {tries} times; others went through."
+            given_up.append((item, SinkError(error.code, detail, Kind.REFUSED)))
+        else:
+            waits.append((item.member, int(decision.wait_s * 1000)))
+    return Retries(tuple(waits), tuple(given_up))
+
+
 def tries_of(waiting: int) -> int:
     """How often an event is tried before it is parked."""
     if waiting >= MOST_WAITING:
@@ -106,8 +149,8 @@ def tries_of(waiting: int) -> int:
 
 
 def wait_s(failures: int, retry_after_s: float | None, rand: Random, most_s: float = LONGEST_WAIT_S) -> float:
-    """Exponential from 1 s to 5 min with full jitter, so that those who fail together don't come back together; the far
-    side's Retry-After is kept, up to an hour."""
+    """Exponential from 1 s to 5 min with full jitter, so that consumers which fail together don't come back together. A
+    Retry-After of the far side is kept, up to an hour."""
     longest: float = min(most_s, FIRST_WAIT_S * 2.0 ** min(max(0, failures - 1), 16))
     asked = min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S)
     return max(SHORTEST_WAIT_S, asked, rand() * longest)
@@ -125,8 +168,8 @@ def retry_rest_s(failing_s: float, rand: Random) -> float:
 
 
 def probation(before: int, *, stopped: bool, handed_over: bool, quick: bool) -> int:
-    """How many quick calls a consumer still has to make until it is trusted: after one that made it rest (`stopped`), that was given
-    over, or that was delivered quickly."""
+    """How many quick calls a consumer still has to make until it is trusted: after a call that made it rest (`stopped`),
+    that was handed over, or that was delivered quickly."""
     if stopped:
         return PROBATION
     if handed_over:
@@ -135,13 +178,13 @@ def probation(before: int, *, stopped: bool, handed_over: bool, quick: bool) -> 
 
 
 def is_short(queue: str, *, on_probation: bool, pace_ms: float, tried: bool) -> bool:
-    """Whether a call gets the short time only: whoever shares workers with those that keep up, and whoever has to show first
-    that it does. `tried`: an event of the call got no answer before; among the slow it has the whole time."""
+    """Whether a call gets the short time only: a consumer in the fast queue does, and one on probation that seems quick.
+    `tried`: an event of the call got no answer before; in the slow queue it has the whole time."""
     return queue == FAST or (on_probation and pace_ms < QUICK_MS and not tried)
 
 
 def queue_of(now: str, *, on_probation: bool, pace_ms: float, backlog: bool) -> str:
-    """Who keeps up shares workers only with those that do."""
+    """The queue of the next wake-up: consumers that keep up share workers only with others that do."""
     if on_probation or backlog or pace_ms >= SLOW_MS:
         return SLOW
     return FAST if pace_ms < QUICK_MS else now

@@ -1,6 +1,6 @@
-"""Keeps the leases of this process's consumers while it lives: one thread, one script every other second for all of them.
+"""Renews the leases of this process's consumers while it lives: one thread, one script every other second for all of them.
 
-So a lease can be short, and the consumers of a worker that was killed go on elsewhere within seconds, though a call may take
+So a lease can be short: the consumers of a worker that was killed go on elsewhere within seconds, though a call may take
 much longer than a lease.
 """
 
@@ -19,7 +19,9 @@ _PART: Final = 0.25  # of a lease, between two renewals
 _log = log.get_logger()
 
 
-class Renewing(Protocol):
+class LeaseScripts(Protocol):
+    """`claims.ConsumerClaims`."""
+
     @property
     def lease_s(self) -> float: ...
 
@@ -47,19 +49,19 @@ class ConsumerLease:
 
 
 class LeaseKeeper:
-    """`hold` a consumer while it is worked on. The thread begins with the first."""
+    """`renewing` a consumer's lease while a worker has it. The thread begins with the first."""
 
-    def __init__(self, machine: Renewing) -> None:
-        self._machine = machine
+    def __init__(self, claims: LeaseScripts) -> None:
+        self._claims = claims
         self._held: dict[str, ConsumerLease] = {}
         self._lock = threading.Lock()
         self._some = threading.Event()
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def hold(self, consumer_id: str, token: str, since: float) -> Iterator[ConsumerLease]:
+    def renewing(self, consumer_id: str, token: str, since: float) -> Iterator[ConsumerLease]:
         """`since`: monotonic time before the claim."""
-        held = ConsumerLease(consumer_id, token, since + self._machine.lease_s)
+        held = ConsumerLease(consumer_id, token, since + self._claims.lease_s)
         with self._lock:
             self._held[token] = held
             if self._thread is None:
@@ -77,7 +79,7 @@ class LeaseKeeper:
     def _run(self) -> None:
         while True:
             self._some.wait()
-            time.sleep(self._machine.lease_s * _PART)
+            time.sleep(self._claims.lease_s * _PART)
             self.renew()
 
     def renew(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -88,12 +90,12 @@ class LeaseKeeper:
             return
         began = clock()
         try:
-            mine = self._machine.renew([(one.consumer_id, one.token) for one in held])
+            mine = self._claims.renew([(one.consumer_id, one.token) for one in held])
         except Unavailable as error:
             _log.warning("leases not renewed", consumers=len(held), error=error.detail)
             return
         for one, still in zip(held, mine, strict=True):
             if still:
-                one.renewed(began + self._machine.lease_s)
+                one.renewed(began + self._claims.lease_s)
             else:
                 one.lose()

@@ -1,6 +1,6 @@
 """What a consumer is, in values. Pure: no Redis, no HTTP.
 
-The keys behind it are described in docs/data-model.md; `lua/_consumers.lua` builds the same names.
+docs/data-model.md describes the keys behind it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from app.events.sinks.base import Delivery
 CONSUMER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}\Z")
 FAST: Final = "deliveries"  # queue of the consumers that keep up
 SLOW: Final = "deliveries-slow"  # of those that fail, are slow, or have a backlog to work off
-FAN_OUT: Final = "fan_out"  # message that has the listeners of a topic woken
+FAN_OUT: Final = "fan_out"  # message with which a worker wakes the listeners of a topic
 MAX_IN_FLIGHT: Final = 50
 # Of an entry of the delivery log.
 OUTCOMES: Final = ("delivered", "failed", "handed_over", "parked", "disabled")
 Command = Sequence[str | bytes | int]  # a Redis command that is run in the same script
+# Topic → (sequence up to which it was read or handled, the last one before it that the consumer wanted).
+Position = Mapping[str, tuple[int, int]]
 
 
 class ConsumerState(StrEnum):
-    """`failing` is an active one whose failing has been told; `done` and `cancelled` are ends of a replay."""
+    """`failing`: active, and `subscription-failing` was published; `done` and `cancelled`: a replay that has ended."""
 
     ACTIVE = "active"
     FAILING = "failing"
@@ -36,11 +38,11 @@ class ConsumerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsumerSpec:
-    """What a subscription wants. No names: all events of the topic.
+    """What a subscription wants: topics with event names (none: all events of the topic).
 
-    `start`: topic → the sequence after which it begins, for topics that the consumer didn't have before; a topic that
-    isn't in it begins with what is published from now on, and 0 is the oldest entry there is. `sink` and `secrets`
-    are described in app/events/sinks/base.py.
+    `start`: topic → the sequence after which the consumer begins, for topics that it didn't have before. 0 is the
+    oldest entry; a topic without one begins with what is published from now on. app/events/sinks/base.py describes
+    `sink` and `secrets`.
     """
 
     id: str
@@ -149,9 +151,9 @@ class Parked:
 # Between the store and a worker ---------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Item:
-    """An event that a worker holds. `member` is its place in the consumer's `open` set, '' where the cursor covers it."""
+    """An event that a worker has. `member`: its place in the consumer's `open` set, '' where the cursor covers it."""
 
     delivery: Delivery
     member: str = ""
@@ -169,8 +171,20 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """How much to read. `position`: topic → (sequence, the one wanted before), where to go on; None: at the cursor.
+    `keep`: keep the consumer though there is nothing more, since calls are still under way."""
+
+    limit: int
+    max_bytes: int
+    open_limit: int
+    position: Position | None = None
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
-    """A consumer that a worker has got hold of. `position`: topic → how far it has been read, with what came before."""
+    """A consumer that a worker has claimed, with the first of what there is to deliver."""
 
     id: str
     owner: str  # the subscription: the consumer itself, or the one that is replayed
@@ -186,65 +200,27 @@ class Claimed:
     probation: int  # quick calls until it is trusted again
     waiting: int  # events that wait for a retry
     ahead: frozenset[str]  # keys of what was delivered beyond the cursor
-    items: list[Item]
-    position: dict[str, tuple[int, int]]  # topic → (sequence read up to, last matching one)
+    items: tuple[Item, ...]
+    position: Position
     more: bool  # the log goes on behind what was read
     config: (
         tuple[Mapping[str, Any], bytes] | None
-    )  # sink and secrets as they are stored, unless the caller knew the revision
+    )  # sink and stored secrets; None: the caller knew the revision
 
     @property
-    def redelivery(self) -> str | None:
+    def replay_id(self) -> str | None:
         """The replay's id where this is one."""
         return None if self.id == self.owner else self.id.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """How much to read on. `position`: from there, where not all that was read is handled yet; else at the cursor.
-    `hold`: don't let go of the consumer where there is nothing more, since calls are still under way."""
-
-    limit: int
-    max_bytes: int
-    open_limit: int
-    position: Mapping[str, tuple[int, int]] | None = None
-    hold: bool = False
-
-
-@dataclass(slots=True)
-class Ack:
-    """What became of a call, and how to go on: `read` more, `rest_ms`, or neither: let go."""
-
-    cursor: dict[str, tuple[int, int]] = field(
-        default_factory=dict
-    )  # topic → (handled up to, last matching one)
-    ahead: list[str] | None = None  # delivered beyond the cursor; None: unchanged
-    done: list[str] = field(default_factory=list)  # members of `open` that are finished
-    retry: list[tuple[str, int]] = field(default_factory=list)  # (member, wait in ms)
-    attempts: list[tuple[str, int, int]] = field(default_factory=list)  # (key, tries so far, first failed at)
-    forget: list[str] = field(default_factory=list)  # keys whose attempts are over
-    park: list[tuple[str, str]] = field(default_factory=list)  # (member of `parked`, why: JSON)
-    counts: dict[str, int] = field(default_factory=dict)
-    journal: list[tuple[str, str]] = field(default_factory=list)  # (outcome, entry of the delivery log: JSON)
-    delivered: bool = False  # something was: the consumer isn't failing any more
-    failure: tuple[str, str] | None = None  # code, detail of the last that failed
-    failed_calls: int = 0
-    disable: str | None = None  # code of the reason
-    pace_ms: float | None = None
-    probation: int | None = None
-    queue: str | None = None
-    read: Read | None = None
-    rest_ms: int | None = None
-    retry_rest_ms: int | None = None  # of its retries only
-
-
-@dataclass(frozen=True, slots=True)
 class Acked:
-    """`going_on` False: the consumer isn't this worker's any more (let go, lost, paused, changed or ended)."""
+    """The answer to an acknowledgement, with more to deliver. `going_on` False: the consumer isn't this worker's any
+    more (let go, lost, paused, changed or ended); `word` says which."""
 
     going_on: bool
     word: str
-    items: list[Item] = field(default_factory=list)
-    position: dict[str, tuple[int, int]] = field(default_factory=dict)
+    items: tuple[Item, ...] = ()
+    position: Position = field(default_factory=dict)
     more: bool = False
     waiting: int = 0

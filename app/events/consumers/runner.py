@@ -1,20 +1,22 @@
-"""What a worker does with one wake-up: take the consumer, deliver for at most a slice of time, let it go."""
+"""What a worker does with one wake-up: claim the consumer, deliver for at most a slice of time, let it go."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from app.events.consumers.acknowledgement import Ack, Stop
 from app.events.consumers.claims import ConsumerClaims
 from app.events.consumers.decision import decide_consumer
 from app.events.consumers.leases import LeaseKeeper
-from app.events.consumers.model import Ack, Claimed, Read
+from app.events.consumers.model import Claimed, Read
 from app.events.consumers.ordered import Ordered
+from app.events.consumers.standing import of_claimed
 from app.events.consumers.turn import DeliveryPolicy, Turn
 from app.events.consumers.unordered import Unordered
-from app.events.sinks.base import Kind, Sink, SinkError
+from app.events.sinks.base import Kind, Sink, SinkError, SinkFactory
 from app.platform import log
 from app.platform.encryption import Unreadable
 from app.platform.errors import InvalidInput, MediaopsError, Unavailable
@@ -26,16 +28,10 @@ _BROKEN_MS: Final = 5_000  # until a consumer on which our own code failed is tr
 _log = log.get_logger()
 
 
-class Building(Protocol):
-    """`app.events.sinks.factory.Sinks`."""
-
-    def build(self, sink: Mapping[str, Any], secrets: Mapping[str, Any], *, ordered: bool) -> Sink: ...
-
-
 class SinkCache:
-    """Sinks by subscription, so that connections outlive a wake-up. A new revision takes the place of the one before."""
+    """Sinks by subscription, so that connections outlive a wake-up. A new revision replaces the one before."""
 
-    def __init__(self, sinks: Building, opened: Callable[[bytes], Mapping[str, Any]]) -> None:
+    def __init__(self, sinks: SinkFactory, opened: Callable[[bytes], Mapping[str, Any]]) -> None:
         self._sinks = sinks
         self._opened = opened
         self._kept: OrderedDict[str, tuple[int, Sink]] = OrderedDict()
@@ -46,7 +42,7 @@ class SinkCache:
             return self._kept.get(owner)
 
     def of(self, claimed: Claimed, known: tuple[int, Sink] | None) -> Sink:
-        """The sink of a claimed consumer. Raises InvalidInput where what was allowed isn't any more, Unreadable."""
+        """The sink of a claimed consumer. Raises InvalidInput where its target isn't allowed any more, Unreadable."""
         if claimed.config is None:
             if known is None:
                 raise RuntimeError("a consumer came without its configuration")
@@ -69,56 +65,62 @@ class Runner:
 
     def __init__(
         self,
-        machine: ConsumerClaims,
-        sinks: Building,
+        claims: ConsumerClaims,
+        sinks: SinkFactory,
         policy: DeliveryPolicy | None = None,
-        keeper: LeaseKeeper | None = None,
+        leases: LeaseKeeper | None = None,
     ) -> None:
-        self._machine = machine
-        self._cache = SinkCache(sinks, machine.opened)
+        self._claims = claims
+        self._cache = SinkCache(sinks, claims.opened)
         self._policy = policy or DeliveryPolicy()
-        self._keeper = keeper or LeaseKeeper(machine)
+        self._leases = leases or LeaseKeeper(claims)
 
     def run(self, consumer_id: str) -> str:
-        """How it ended, in a word: "nothing" where there was nothing to do or somebody else has it; listening, awake (there is
+        """How it ended, in a word: "nothing" (there was nothing to do, or another worker has it), listening, awake (there is
         more), resting, stopped, done or lost. Raises Unavailable while the store is away."""
         known = self._cache.known(consumer_id.partition(".replay.")[0])
         began = self._policy.clock()
-        claimed = self._machine.claim(consumer_id, known[0] if known else 0, _first(known))
+        claimed = self._claims.claim(consumer_id, known[0] if known else 0, _first(known))
         if claimed is None:
             return "nothing"
-        with self._keeper.hold(claimed.id, claimed.token, began) as hold:
+        with self._leases.renewing(claimed.id, claimed.token, began) as lease:
             try:
                 sink = self._cache.of(claimed, known)
             except (InvalidInput, Unreadable) as error:
                 return self._misconfigured(claimed, error)
-            session = Turn(self._machine, claimed, sink, hold, self._policy, began)
-            try:
-                return Ordered(session).run() if claimed.ordered else Unordered(session).run()
-            except Unavailable:
-                raise  # the lease ends by itself
-            except Exception:
-                # A fault of ours: the lease would end by itself; so others don't wait for that, nor try at once.
-                _log.error("delivery broke off", consumer=consumer_id)
-                session.acknowledge(Ack(rest_ms=_BROKEN_MS))
-                raise
+            return self._deliver(Turn(self._claims, claimed, sink, lease, self._policy, began))
+
+    def _deliver(self, turn: Turn) -> str:
+        try:
+            return (Ordered(turn) if turn.claimed.ordered else Unordered(turn)).run()
+        except Unavailable:
+            raise  # the lease ends by itself
+        except Exception:
+            # A fault of ours. The lease would end by itself too; so others neither wait for that nor try at once.
+            _log.error("delivery broke off", consumer=turn.claimed.id)
+            turn.acknowledge(stop=Stop(rest_ms=_BROKEN_MS))
+            raise
 
     def fan_out(self, topic: str) -> int:
-        """The whole of task `deliveries.fan_out`: wake whoever listens to a topic that has news; how many."""
-        return self._machine.fan_out(topic)
+        """The whole of task `deliveries.fan_out`: wake the listeners of a topic that has news; how many."""
+        return self._claims.fan_out(topic)
 
     def _misconfigured(self, claimed: Claimed, error: MediaopsError) -> str:
         """A setting has changed since the subscription was made: it fails until one of them is corrected."""
-        ack = Ack(failure=("misconfigured", error.detail), failed_calls=1)
-        wait = SinkError("misconfigured", error.detail, Kind.RETRY)
-        failing_ms = claimed.at_ms - (claimed.failing_since_ms or claimed.at_ms)
-        policy = self._policy
         decision = decide_consumer(
-            wait, claimed.failures + 1, failing_ms / 1000, policy.disable_after_s, policy.rand
+            SinkError("misconfigured", error.detail, Kind.RETRY),
+            claimed.failures + 1,
+            of_claimed(claimed).failing_s(claimed.at_ms),
+            self._policy.disable_after_s,
+            self._policy.rand,
         )
-        ack.rest_ms = int(decision.wait_s * 1000)
-        ack.disable = decision.code or None
-        return self._machine.ack(claimed, 1, ack).word
+        ack = Ack(
+            failure=("misconfigured", error.detail),
+            failed_calls=1,
+            rest_ms=int(decision.wait_s * 1000),
+            disable=decision.code or None,
+        )
+        return self._claims.ack(claimed, 1, ack).word
 
 
 def _first(known: tuple[int, Sink] | None) -> Read:

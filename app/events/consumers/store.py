@@ -14,11 +14,10 @@ from typing import Any, Final
 
 from app.events.consumers.claims import ConsumerScripts
 from app.events.consumers.model import Command, ConsumerSpec, ConsumerStatus, Parked, Progress
-from app.events.consumers.runner import Building
 from app.events.consumers.status import StatusReader
 from app.events.consumers.summary import FIELDS, Trouble, trouble
 from app.events.log import EventLog
-from app.events.sinks.base import Delivery, Outcome
+from app.events.sinks.base import Delivery, Outcome, SinkFactory
 from app.platform.clock import from_ms
 from app.platform.encryption import Encryption, Standing
 from app.platform.errors import Conflict, NotFound
@@ -33,7 +32,7 @@ _UNPARK_CHUNK: Final = 200
 class ConsumerStore:
     """See the module. `log` finds where a time began, `sinks` sends the test event."""
 
-    def __init__(self, scripts: ConsumerScripts, log: EventLog, sinks: Building) -> None:
+    def __init__(self, scripts: ConsumerScripts, log: EventLog, sinks: SinkFactory) -> None:
         self._scripts = scripts
         self._client = scripts.client
         self._keys = scripts.keys

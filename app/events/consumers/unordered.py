@@ -1,31 +1,36 @@
-"""The turn of a consumer whose order doesn't matter: several calls at once, each event acknowledged for itself, and a retry of one
-holds back no other. What a worker holds stands in the consumer's `open` set, so that whoever comes after finds it.
+"""The turn of a consumer whose order doesn't matter: several calls at once, each event acknowledged for itself, and a retry of
+one holds back no other. What a worker has stands in the consumer's `open` set, so that the next worker finds it.
 
-Retries have half of the calls at most, whatever waits for one; and only first tries tell whether the receiver is well, since what
-has failed before may never be taken.
+Retries have half of the calls at most; and only first tries tell whether the receiver is well, since what has failed before may
+never be taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from app.events.consumers.model import Ack, Acked, Item, Read
-from app.events.consumers.turn import FAILING, Turn
+from app.events.consumers.acknowledgement import GOING_ON, CallReport, at_once
+from app.events.consumers.decision import Retries
+from app.events.consumers.model import Acked, Item, Read
+from app.events.consumers.outcomes import CallResult
+from app.events.consumers.standing import FAILING
+from app.events.consumers.turn import JudgedCall, Turn
 from app.events.sinks.base import Outcome
 
 _LOOK_S: Final = 0.2  # between two looks for new events while calls are under way and slots are free
 # A turn lasts longer than its slice where one call hangs and others go through: letting go has to wait for all of them.
 _LONGEST_S: Final = 30.0
 _HANGING_S: Final = 1.0
+_NOTHING: Final = Read(limit=0, max_bytes=0, open_limit=0, keep=True)
 
 Answer = Future[list[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RunningCall:
     """One that is under way. `again`: its events have failed before."""
 
     items: list[Item]
@@ -36,51 +41,55 @@ class Call:
 class Unordered:
     """See the module."""
 
-    def __init__(self, session: Turn) -> None:
-        self._session = session
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
         self._first: list[Item] = []  # that haven't failed yet
         self._again: list[Item] = []
-        self._next_again = False  # whose turn it is, where both wait
-        self._running: dict[Answer, Call] = {}
-        self._in_vain = session.failures  # first tries in a row, as they ended
+        self._next_again = False  # whether the next call is one of retries, where both wait
+        self._running: dict[Answer, RunningCall] = {}
+        self._in_vain = turn.standing.failures  # first tries in a row, as they ended
         self._stopping = False
-        self._last = Ack()  # what the failures come to, once no call is under way any more
-        self._add(session.claimed.items)
-
-    @property
-    def _slots(self) -> int:
-        return 1 if self._session.alone else self._session.claimed.slots
+        self._stop = GOING_ON  # what the failures come to, once no call is under way any more
+        self._add(turn.claimed.items)
 
     def run(self) -> str:
         """Until nothing is left, too much fails or the time is up; how it ended, in a word."""
-        claimed = self._session.claimed
+        claimed = self._turn.claimed
         with ThreadPoolExecutor(claimed.slots, thread_name_prefix=claimed.id[:8]) as pool:
-            while True:
-                if not self._session.hold.valid:
-                    return "lost"
-                while len(self._running) < self._slots and not self._over():
-                    again = self._is_agains_turn()
-                    batch = self._batch(self._again if again else self._first)
-                    if not batch:
-                        break
-                    self._next_again = not again
-                    answer = pool.submit(self._session.send, batch)
-                    self._running[answer] = Call(batch, again, self._session.elapsed_s)
+            while self._turn.lease.valid:
+                self._begin_calls(pool)
                 acked = self._acknowledge(self._completed())
                 if not acked.going_on:
                     return acked.word
                 self._add(acked.items)
+        return "lost"
+
+    @property
+    def _slots(self) -> int:
+        return 1 if self._turn.standing.alone else self._turn.claimed.slots
 
     def _add(self, items: Sequence[Item]) -> None:
         self._first += [item for item in items if not item.again]
         self._again += [item for item in items if item.again]
 
+    # Calling ----------------------------------------------------------------------------------------------------------
+
+    def _begin_calls(self, pool: ThreadPoolExecutor) -> None:
+        while len(self._running) < self._slots and not self._over():
+            again = self._is_agains_turn()
+            batch = self._batch(self._again if again else self._first)
+            if not batch:
+                return
+            self._next_again = not again
+            answer = pool.submit(self._turn.send, batch)
+            self._running[answer] = RunningCall(batch, again, self._turn.elapsed_s)
+
     def _over(self) -> bool:
-        """Whether nothing is begun any more."""
-        if not self._stopping and self._session.over:
-            oldest = min((call.began_s for call in self._running.values()), default=self._session.elapsed_s)
-            hanging = self._session.elapsed_s - oldest >= _HANGING_S
-            self._stopping = not hanging or self._session.elapsed_s >= _LONGEST_S
+        """Whether no further call is begun."""
+        if not self._stopping and self._turn.over:
+            oldest = min((call.began_s for call in self._running.values()), default=self._turn.elapsed_s)
+            hanging = self._turn.elapsed_s - oldest >= _HANGING_S
+            self._stopping = not hanging or self._turn.elapsed_s >= _LONGEST_S
         return self._stopping
 
     def _is_agains_turn(self) -> bool:
@@ -91,7 +100,7 @@ class Unordered:
 
     def _batch(self, waiting: list[Item]) -> list[Item]:
         """The next call's events, taken out of what waits."""
-        limits = self._session.sink.limits
+        limits = self._turn.sink.limits
         batch: list[Item] = []
         room = limits.bytes
         for item in waiting[: limits.events]:
@@ -109,58 +118,62 @@ class Unordered:
         done, _ = wait(self._running, timeout=_LOOK_S if free else None, return_when=FIRST_COMPLETED)
         return list(done)
 
-    def _acknowledge(self, answers: Sequence[Answer]) -> Acked:
-        ack = Ack()
-        for answer in answers:
-            self._judge(ack, self._running.pop(answer), answer.result())
-        # Letting go has to wait for what is under way: nobody else could write down its outcome.
-        self._last.rest_ms = max(filter(None, (ack.rest_ms, self._last.rest_ms)), default=None)
-        self._last.disable = ack.disable or self._last.disable
-        ack.rest_ms = ack.disable = None
-        if self._over() and not self._running:
-            # Held, and not begun: it goes back as it was.
-            ack.retry += [(item.member, 0) for item in (*self._first, *self._again)]
-            ack.rest_ms, ack.disable = self._last.rest_ms, self._last.disable
-        else:
-            ack.read = self._wanted()
-        return self._session.acknowledge(ack)
+    # Acknowledging ----------------------------------------------------------------------------------------------------
 
-    def _judge(self, ack: Ack, call: Call, outcomes: list[Outcome]) -> None:
-        session = self._session
-        found = session.judge(ack, call.items, outcomes, tells=not call.again)
-        if found.done:
+    def _acknowledge(self, answers: Sequence[Answer]) -> Acked:
+        reports = [self._report(self._running.pop(answer), answer.result()) for answer in answers]
+        if self._over() and not self._running:
+            # What this worker has and hasn't begun goes back as it was.
+            given_back = [*self._first, *self._again]
+            return self._turn.acknowledge(reports, stop=self._stop, given_back=given_back)
+        # Letting go has to wait for what is under way: nobody else could write down its outcome.
+        return self._turn.acknowledge(reports, read=self._wanted())
+
+    def _report(self, running: RunningCall, outcomes: list[Outcome]) -> CallReport:
+        call = self._turn.judge(running.items, outcomes, tells=not running.again)
+        self._count_in_vain(call.result, again=running.again)
+        retries = self._turn.retries(call)
+        next_ms = retries.next_ms
+        if call.result.failed and running.again and self._turn.standing.failures:
+            retries = self._rest(retries)
+        self._note_stop(call, again=running.again)
+        return self._turn.report(call, retries, next_ms)
+
+    def _count_in_vain(self, result: CallResult, *, again: bool) -> None:
+        if result.done:
             self._in_vain = 0
-        if found.failed and not call.again:
+        if result.failed and not again:
             self._in_vain += 1
-        ack.done += [item.member for item in (*found.done, *(item for item, _ in found.parked))]
-        ack.retry += [(item.member, 0) for item in (*found.unsent, *found.handed_over)]
-        wait_s = session.retry_events(ack, found)
-        gone = self._in_vain >= max(FAILING, self._slots) or found.retry_after_s is not None
-        if found.failed and call.again and session.failures:
-            session.rest_retries(ack)
-            ack.retry += [(item.member, 0) for item in self._again]
-            self._again.clear()
-        elif found.failed and not call.again and gone:
-            session.stop_consumer(ack, found)
-        handed_over = bool(found.handed_over) and session.keeps_up  # to another worker
-        self._stopping = self._stopping or handed_over or ack.rest_ms is not None or ack.disable is not None
-        session.journal(ack, call.items, outcomes, wait_s)
+
+    def _rest(self, retries: Retries) -> Retries:
+        """A retry has failed while first tries fail too: all retries rest, those that this worker has go back."""
+        waits = (*retries.waits, *at_once(self._again))
+        self._again.clear()
+        return replace(retries, waits=waits, rest_ms=self._turn.retry_rest_ms())
+
+    def _note_stop(self, call: JudgedCall, *, again: bool) -> None:
+        result = call.result
+        in_vain = self._in_vain >= max(FAILING, self._slots) or result.retry_after_s is not None
+        stop = self._turn.stop(call) if result.failed and not again and in_vain else call.stop
+        self._stop = self._stop.merge(stop)
+        handed_over = bool(result.handed_over) and self._turn.is_fast  # to another worker
+        self._stopping = self._stopping or handed_over or stop.stops
 
     def _wanted(self) -> Read:
         """Enough for every slot, while there is time; of retries enough for half of them."""
-        hold = bool(self._running or self._first or self._again)
         if self._stopping:
-            return Read(limit=0, max_bytes=0, open_limit=0, hold=True)
-        window = self._session.policy.window_bytes
+            return _NOTHING
+        keep = bool(self._running or self._first or self._again)
+        window = self._turn.policy.window_bytes
         first, again = (sum(len(item.delivery.event) for item in some) for some in (self._first, self._again))
         budget = max(window - first - again, window // 2 - first)
         if budget <= 0:
-            return Read(limit=0, max_bytes=0, open_limit=0, hold=hold)
-        at_once = self._slots * self._session.sink.limits.events
-        retries = max(1, at_once // 2) - len(self._again)
+            return Read(limit=0, max_bytes=0, open_limit=0, keep=keep)
+        room = self._slots * self._turn.sink.limits.events
+        retries = max(1, room // 2) - len(self._again)
         return Read(
-            limit=max(0, at_once - len(self._first)),
+            limit=max(0, room - len(self._first)),
             max_bytes=budget,
             open_limit=max(0, retries) if again * 2 < window else 0,
-            hold=hold,
+            keep=keep,
         )

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+Config = Mapping[str, Any]  # one of the two parts
+
 # Code of an outcome that is no attempt: the event wasn't sent, because an earlier one of its order failed or the time
 # was used up. It counts neither as a failure nor as a try.
 NOT_SENT: Final = "not_sent"
@@ -120,4 +122,7 @@ class Sink(Protocol):
         ...
 
 
-Config = Mapping[str, Any]
+class SinkFactory(Protocol):
+    """Makes sinks of their two parts: `factory.Sinks`."""
+
+    def build(self, sink: Config, secrets: Config, *, ordered: bool) -> Sink: ...

@@ -4,7 +4,7 @@
 -- ARGV[1] {id, token, turn, revision, cursor: {topic: [at, previous]}, ahead?: [key], done: [member], retry: [[member, ms]],
 --          attempts: [[key, tries, first failed at]], forget: [key], park: [[key, n]], counts: {name: n},
 --          journal: [[outcome, n]], delivered?, failure?: [code, n], failed_calls, disable?, pace?, probation?, queue?,
---          read?: {limit, max_bytes, open_limit, position?, hold?}, rest_ms?, retry_rest_ms?, lease_ms, log_length, …}
+--          read?: {limit, max_bytes, open_limit, position?, keep?}, rest_ms?, retry_rest_ms?, lease_ms, log_length, …}
 -- ARGV[2…] payloads, which `n` counts from 1
 -- Result  {"lost"}: another worker has it | {"repeated" | "listening" | "awake" | "resting" | "stopped" | "done"}: let go
 --         | {"ok", items, position, more, waiting} as claim has them
@@ -151,5 +151,5 @@ if f.state ~= 'active' or changed or ctl.rest_ms or not ctl.read then return { s
 f.ordered, f.slots = owner.ordered, owner.slots
 take_lease(f)
 local got = read(f, ctl.read)
-if #got.items == 0 and got.more == 0 and not ctl.read.hold then return { settle(f) } end
+if #got.items == 0 and got.more == 0 and not ctl.read.keep then return { settle(f) } end
 return { 'ok', got.items, got.position, got.more, waiting(f) }

@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from app.events.consumers.acknowledgement import Ack
 from app.events.consumers.claims import ConsumerClaims
-from app.events.consumers.model import Ack, Acked, Claimed, Read
+from app.events.consumers.model import Acked, Claimed, Read
 from app.events.sinks.base import HANDED_OVER, Delivery, Kind, Limits, Outcome, SinkError
 from app.platform.errors import Conflict
 from app.platform.keys import Keys
@@ -75,7 +76,7 @@ class Consumers(RuleBasedStateMachine):
     def begin(self) -> None:
         self.bench = ConsumerBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
         self.mortal = Mortal(self.bench.machine)
-        self.bench.runner._machine = self.mortal  # type: ignore[assignment]
+        self.bench.runner._claims = self.mortal  # type: ignore[assignment]
         self.answers: list[Outcome] = []
         for name, more in CONSUMERS.items():
             options = dict(more)

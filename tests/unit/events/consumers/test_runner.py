@@ -10,8 +10,9 @@ import fakeredis
 import pytest
 from structlog.testing import capture_logs
 
+from app.events.consumers.acknowledgement import Ack
 from app.events.consumers.leases import LeaseKeeper
-from app.events.consumers.model import Ack, Acked, Claimed
+from app.events.consumers.model import Acked, Claimed
 from app.events.consumers.runner import SinkCache
 from app.events.sinks.base import Kind, Outcome, SinkError
 from app.platform.errors import InvalidInput, Unavailable
@@ -156,7 +157,7 @@ def test_the_keeper_renews_what_is_held_and_notices_what_is_lost(consumers: Cons
 
     machine = Clock()
     keeper = LeaseKeeper(machine)
-    with keeper.hold("a", "1", since=1e9) as first, keeper.hold("b", "2", since=1e9) as second:
+    with keeper.renewing("a", "1", since=1e9) as first, keeper.renewing("b", "2", since=1e9) as second:
         keeper.renew()
         assert first.valid
         keeper.renew()

@@ -1,0 +1,85 @@
+"""What a worker knows of how a receiver does, from call to call. Pure: the turn keeps one of these and replaces it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from app.events.consumers.decision import QUICK_MS, RETURN, is_short, pace, probation, queue_of
+from app.events.consumers.model import Claimed
+from app.events.consumers.outcomes import CallResult
+
+FAILING: Final = 5  # failures in a row: one call at a time finds out whether it is over
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`failures` in a row and since when, `pace_ms`: how long calls take, smoothed; `probation`: quick calls until the
+    receiver is trusted again. `counted`: whether the failures since the turn's last success were counted already."""
+
+    failures: int
+    failing_since_ms: int | None
+    pace_ms: float
+    probation: int
+    queue: str
+    counted: bool = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether one call at a time has to show that the receiver is well."""
+        return self.failures >= FAILING or self.probation > RETURN
+
+    def failing_s(self, now_ms: int) -> float:
+        """How long nothing has gone through, in seconds."""
+        return (now_ms - (self.failing_since_ms or now_ms)) / 1000
+
+    def has_short_time(self, *, tried: bool) -> bool:
+        """Whether the next call gets the short time only; `tried`: an event of it got no answer before."""
+        return is_short(self.queue, on_probation=self.probation > 0, pace_ms=self.pace_ms, tried=tried)
+
+
+def of_claimed(claimed: Claimed) -> Standing:
+    """How the receiver did until now, as it is stored."""
+    return Standing(
+        claimed.failures, claimed.failing_since_ms, claimed.pace_ms, claimed.probation, claimed.queue
+    )
+
+
+def after_call(before: Standing, result: CallResult, now_ms: int, *, tells: bool) -> Standing:
+    """A turn's failures in a row count as one, or fifty calls at once would make a second's trouble one of minutes.
+    `tells`: whether a failure says something about the receiver, and not only about an event that failed before."""
+    after = before
+    if result.tried:
+        # How long its calls took while it failed says nothing about now.
+        known_ms = 0.0 if result.done and before.failures else before.pace_ms
+        after = replace(after, pace_ms=pace(known_ms, result.latency_ms))
+    if result.done:
+        after = replace(after, failures=0, failing_since_ms=None, counted=False)
+    if result.failed and tells:
+        after = replace(
+            after,
+            failures=after.failures if after.counted else after.failures + 1,
+            failing_since_ms=after.failing_since_ms or now_ms,
+            counted=True,
+        )
+    quick = bool(result.done) and not result.failed and result.latency_ms < QUICK_MS
+    return replace(
+        after,
+        probation=probation(
+            after.probation, stopped=False, handed_over=bool(result.handed_over), quick=quick
+        ),
+    )
+
+
+def after_stop(before: Standing) -> Standing:
+    """It has to rest, or is disabled: it has to show anew that it is well."""
+    return replace(
+        before, probation=probation(before.probation, stopped=True, handed_over=False, quick=False)
+    )
+
+
+def queued(before: Standing, *, backlog: bool) -> Standing:
+    """With the queue of its next wake-up; `backlog`: its time was up and there is more."""
+    on_probation = before.probation > 0
+    queue = queue_of(before.queue, on_probation=on_probation, pace_ms=before.pace_ms, backlog=backlog)
+    return replace(before, queue=queue)
