@@ -7,9 +7,10 @@ timestamp, `{}` against `[]`, `0.0`, members that nobody knows.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any, Final
+from typing import Final
 
 from app.events.catalogue import GONE_REASON, Topic, is_gone, name_fault
 from app.events.families import SCHEMAS
@@ -80,7 +81,7 @@ def complete(topic: Topic, raw: bytes, filling: Filling) -> Checked:
     return Checked(name, body.get("guid", filling.guid), _append(raw, missing))
 
 
-def _envelope(filling: Filling) -> dict[str, Any]:
+def _envelope(filling: Filling) -> Mapping[str, object]:
     return {
         "originator": filling.originator,
         "tenant": filling.tenant,
@@ -95,7 +96,7 @@ def timestamp() -> str:
     return utcnow().astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def _append(raw: bytes, members: dict[str, Any]) -> bytes:
+def _append(raw: bytes, members: Mapping[str, object]) -> bytes:
     """The object's text with members added at its end. It has one member at least already."""
     text = raw.strip(_BLANK.encode())
     if not members:

@@ -146,7 +146,7 @@ class EventLog:
     def _append(
         self, topic: str, events: Sequence[Checked], repeatable: Repeatable | None
     ) -> list[Published]:
-        control: dict[str, Any] = {
+        control = {
             "topic": topic,
             "events": [[event.name, event.guid] for event in events],
             "guid_ms": int(GUIDS_KNOWN.total_seconds() * 1000),

@@ -221,7 +221,7 @@ class Why:
             view = self._subscriptions.get(identifier.removeprefix("sub:"), whole=False)
         except NotFound:
             return None
-        return Finding("subscription", tuple(sentences(view)), f"/api/subscriptions/{view['id']}")
+        return Finding("subscription", tuple(sentences(view)), f"/api/subscriptions/{view.id}")
 
     def _destination(self, identifier: str, facts: Facts) -> Finding | None:
         around = facts.of_destination(identifier)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,15}\Z", re.ASCII)
 class Page:
     """`next` None: there is no more. A page may hold fewer than its limit and still have a next one."""
 
-    items: list[dict[str, Any]]
+    items: Sequence[Any]  # of one kind
     next: str | None = None
 
 

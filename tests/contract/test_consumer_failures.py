@@ -126,7 +126,7 @@ def test_what_is_refused_for_good_is_parked_and_the_rest_go_on(consumers: Consum
     assert consumers.work() == ["listening"]
     assert [(one.sequence, one.previous) for one in sink.taken] == [(1, 0), (3, 2)]
     [parked], following = consumers.store.parked("s1", 10)
-    assert (parked.sequence, parked.code, parked.guid, following) == (2, "refused", "g2", None)
+    assert (parked.sequence, parked.error.code, parked.guid, following) == (2, "refused", "g2", None)
     assert parked.event is not None
     assert (consumers.status().parked, consumers.status().failures_in_a_row) == (1, 0)
 
@@ -135,12 +135,12 @@ def test_what_is_refused_for_good_is_parked_and_the_rest_go_on(consumers: Consum
     assert consumers.work() == ["listening"]
     assert consumers.status().parked == 1
     sink.say = lambda _: OK
-    assert consumers.store.retry_parked("s1", parked.key) == 1
+    assert consumers.store.retry_parked("s1", parked.id) == 1
     assert consumers.work() == ["listening"]
     again = sink.taken[-1]
     assert (again.sequence, again.previous, again.redelivery) == (2, 1, "parked")
     assert (consumers.status().parked, consumers.status().open) == (0, 0)
-    assert consumers.store.retry_parked("s1", parked.key) == 0
+    assert consumers.store.retry_parked("s1", parked.id) == 0
 
 
 def test_parked_events_can_be_given_up(consumers: ConsumerBench) -> None:
@@ -150,7 +150,7 @@ def test_parked_events_can_be_given_up(consumers: ConsumerBench) -> None:
     consumers.work()
     found, following = consumers.store.parked("s1", 2)
     assert ([one.sequence for one in found], following) == ([1, 2], 2)
-    assert consumers.store.discard_parked("s1", found[0].key) == 1
+    assert consumers.store.discard_parked("s1", found[0].id) == 1
     assert consumers.store.discard_parked("s1") == 4
     assert (consumers.work(), consumers.status().parked) == ([], 0)
 

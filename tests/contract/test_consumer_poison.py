@@ -179,8 +179,8 @@ def test_events_that_always_fail_are_parked_after_hours_and_never_make_the_consu
     tries = [one.sequence for call in sink.calls for one in call]
     assert {tries.count(sequence) for sequence in range(5, 101, 5)} == {MOST_TRIES}
     parked, _ = consumers.store.parked("s1", 1)
-    assert parked[0].code == "unavailable"
-    assert "16 times" in parked[0].detail
+    assert parked[0].error.code == "unavailable"
+    assert "16 times" in parked[0].error.detail
     assert consumers.client.exists(consumers.keys.consumer_part("s1", "attempts")) == 0
 
 

@@ -1,7 +1,7 @@
-"""How all consumers are doing together, for monitoring: at a cost that neither the number of consumers nor that of callers drives up.
+"""How all consumers are doing together, for monitoring. The cost grows neither with the number of consumers nor of callers.
 
-What was counted is kept by the scripts that count it. The rest is looked at some dozens of consumers a script, once in a while
-for everybody who asks, and kept.
+Scripts that count something keep the totals. The rest is looked at once in a while, some dozens of consumers a script call, and
+kept for everybody who asks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from app.events.consumers.claims import ConsumerScripts
 from app.events.consumers.status import StatusReader
@@ -61,20 +61,20 @@ class FiguresReader:
         """As they were some seconds ago at most, or as old as a look that is under way; what was counted as it is now."""
         mine, kept = self._kept("")
         if mine:
-            kept = json.dumps(self._look())
+            kept = json.dumps({name: one for name, one in asdict(self._look()).items() if name != "totals"})
             self._kept(kept)
         with store_errors():
             counted = self._client.hgetall(self._keys.consumers_totals)
         totals = {name.decode(): int(value) for name, value in counted.items()}
         found = json.loads(kept or "{}")
         named = tuple(Named(**one) for one in found.pop("named", ()))
-        return Figures(**found, named=named, totals=totals)
+        return Figures(**found | {"named": named, "totals": totals})
 
     def _kept(self, found: str) -> tuple[bool, bytes | str]:
         mine, kept = self._scripts.run("figures_kept", {"every_ms": EVERY_MS, "kept_ms": _KEPT_MS}, found)
         return bool(mine), kept
 
-    def _look(self) -> dict[str, Any]:
+    def _look(self) -> Figures:
         states: dict[str, int] = {}
         lag = open_ = parked = place = 0
         worst: list[tuple[int, int, str]] = []
@@ -94,18 +94,11 @@ class FiguresReader:
                 break
         named = self._named([consumer_id for _, _, consumer_id in worst])
         longest = max((one.lag_seconds for one in named), default=0.0)
-        return {
-            "states": states,
-            "lag_events": lag,
-            "lag_seconds": longest,
-            "open": open_,
-            "parked": parked,
-            "named": [asdict(one) for one in named],
-        }
+        return Figures(states, lag, longest, open_, parked, named)
 
-    def _named(self, ids: list[str]) -> list[Named]:
+    def _named(self, ids: list[str]) -> tuple[Named, ...]:
         statuses = self._statuses.statuses(ids) if ids else {}
-        return [
+        return tuple(
             Named(one.id, one.state.value, one.lag_events, one.lag_seconds, one.open, one.parked)
             for one in statuses.values()
-        ]
+        )

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from app.events.sinks.base import Delivery
+from app.events.sinks.base import Config, Delivery, SinkError
 
 CONSUMER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}\Z")
 FAST: Final = "deliveries"  # queue of the consumers that keep up
@@ -47,8 +47,8 @@ class ConsumerSpec:
 
     id: str
     topics: tuple[tuple[str, frozenset[str]], ...]
-    sink: Mapping[str, Any]
-    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    sink: Config
+    secrets: Config = field(default_factory=dict, repr=False)
     ordered: bool = True
     in_flight: int = 1
     start: Mapping[str, int] = field(default_factory=dict)
@@ -86,9 +86,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of a replay: sequences handled so far, and in all. `state`: active, paused, disabled, done or cancelled.
+    """How far a replay is: sequences handled so far, and in all. `state`: active, paused, disabled, done or cancelled.
 
-    `missed` (the newest of them) and `missed_events` (how many) were removed by retention before the replay came to them;
+    Retention removed `missed` (the newest of them) and `missed_events` (how many) before the replay came to them.
     `reaches_back_to_ms`: how far the log went back at the beginning, where that may be less far than was asked for.
     """
 
@@ -103,6 +103,17 @@ class Progress:
     missed: tuple[Missed, ...] = ()
     missed_events: int = 0
     reaches_back_to_ms: int | None = None
+
+    @property
+    def stage(self) -> str:
+        """running, done or cancelled."""
+        return self.state.value if self.state in (ConsumerState.DONE, ConsumerState.CANCELLED) else "running"
+
+    @property
+    def waiting(self) -> str | None:
+        """Why a running one stands still: paused or disabled."""
+        stands = self.state in (ConsumerState.PAUSED, ConsumerState.DISABLED)
+        return self.state.value if stands else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +146,20 @@ class ConsumerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """An event that the sink has refused for good. `key` names it in `retry_parked` and `discard_parked`."""
+    """An event that the sink has refused for good, and why. Texts are empty where a release before didn't note them."""
 
-    key: str
     topic: str
     sequence: int
     parked_ms: int
-    code: str
-    detail: str
+    error: SinkError
     event_name: str
     guid: str
     event: bytes | None  # None: the log doesn't have it any more
+
+    @property
+    def id(self) -> str:
+        """Names it in `retry_parked` and `discard_parked`: `topic:sequence`."""
+        return f"{self.topic}:{self.sequence}"
 
 
 # Between the store and a worker ---------------------------------------------------------------------------------------
@@ -203,9 +217,7 @@ class Claimed:
     items: tuple[Item, ...]
     position: Position
     more: bool  # the log goes on behind what was read
-    config: (
-        tuple[Mapping[str, Any], bytes] | None
-    )  # sink and stored secrets; None: the caller knew the revision
+    config: tuple[Config, bytes] | None  # sink, and secrets as stored; None: the caller knew the revision
 
     @property
     def replay_id(self) -> str | None:

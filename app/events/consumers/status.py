@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from app.events.consumers.model import ConsumerState, ConsumerStatus, Failure, Missed, Progress
 from app.platform.keys import Keys
@@ -15,8 +16,30 @@ _FIELDS: Final = (
     "errorDetail", "errorAt", "deliveredAt", "replay", "from", "until", "since", "reaches", "createdAt",
     "endedAt",
 )  # fmt: skip
-_OPEN: Final = 2000
+_OPEN: Final = 2000  # members of a consumer's `open` set that are looked at
 Fields = Mapping[str, str]
+# (Consumer, topic) → the last sequence of the log, and when the oldest entry that isn't delivered was published.
+Ways = Mapping[tuple[str, str], tuple[int, int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One consumer as it is stored; `open`: members of its set."""
+
+    fields: Fields
+    cursor: Mapping[str, int]
+    counters: Mapping[str, int]
+    parked: int
+    open: tuple[str, ...]
+
+    @property
+    def first_undelivered(self) -> dict[str, int]:
+        """Topic → the sequence from which on something isn't delivered."""
+        first = {topic: at + 1 for topic, at in self.cursor.items()}
+        for member in self.open:
+            topic, sequence, *_ = member.split("|")
+            first[topic] = min(first.get(topic, int(sequence)), int(sequence))
+        return first
 
 
 class StatusReader:
@@ -28,15 +51,11 @@ class StatusReader:
 
     def statuses(self, ids: Sequence[str]) -> dict[str, ConsumerStatus]:
         """Those that there are, by id."""
-        first = self._first(ids)
-        now_ms, rows = first[0], dict(zip(ids, first[1], strict=True))
-        rows = {consumer_id: row for consumer_id, row in rows.items() if row["fields"]["state"]}
+        now_ms, rows = self._rows(ids)
         ways = self._ways(rows)
-        replays = self._progresses(
-            [row["fields"]["replay"] for row in rows.values() if row["fields"]["replay"]]
-        )
+        replays = self._progresses([row.fields["replay"] for row in rows.values() if row.fields["replay"]])
         return {
-            consumer_id: self._status(consumer_id, row, ways, replays.get(row["fields"]["replay"]), now_ms)
+            consumer_id: _status(consumer_id, row, ways, replays.get(row.fields["replay"]), now_ms)
             for consumer_id, row in rows.items()
         }
 
@@ -56,11 +75,12 @@ class StatusReader:
             answers = pipe.execute()
         rows = zip(ids, answers[::3], answers[1::3], answers[2::3], strict=True)
         return {
-            replay_id: _progress(replay_id, self._fields(fields), _numbers(cursor), int(missed or 0))
+            replay_id: _progress(replay_id, _texts(fields), _numbers(cursor), int(missed or 0))
             for replay_id, fields, cursor, missed in rows
         }
 
-    def _first(self, ids: Sequence[str]) -> tuple[int, list[dict[str, Any]]]:
+    def _rows(self, ids: Sequence[str]) -> tuple[int, dict[str, _Row]]:
+        """The server's time, and those that there are."""
         pipe = self._client.pipeline(transaction=False)
         pipe.time()
         for consumer_id in ids:
@@ -71,33 +91,21 @@ class StatusReader:
             pipe.zrange(self._keys.consumer_part(consumer_id, "open"), 0, _OPEN)
         with store_errors():
             (seconds, micros), *answers = pipe.execute()
-        rows = []
-        for at in range(0, len(answers), 5):
-            fields, cursor, counters, parked, open_ = answers[at : at + 5]
-            rows.append(
-                {
-                    "fields": self._fields(fields),
-                    "cursor": _numbers(cursor),
-                    "counters": _numbers(counters),
-                    "parked": parked,
-                    "open": [member.decode() for member in open_],
-                }
+        rows = {}
+        for at, consumer_id in enumerate(ids):
+            fields, cursor, counters, parked, open_ = answers[at * 5 : at * 5 + 5]
+            members = tuple(member.decode() for member in open_)
+            rows[consumer_id] = _Row(
+                _texts(fields), _numbers(cursor), _numbers(counters), int(parked), members
             )
+        rows = {consumer_id: row for consumer_id, row in rows.items() if row.fields["state"]}
         return int(seconds) * 1000 + int(micros) // 1000, rows
 
-    def _fields(self, values: Sequence[bytes | None]) -> Fields:
-        return {name: (value or b"").decode() for name, value in zip(_FIELDS, values, strict=True)}
-
-    def _ways(self, rows: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], tuple[int, int | None]]:
-        """(consumer, topic) → the last sequence of the log, and when the oldest that isn't delivered was published."""
+    def _ways(self, rows: Mapping[str, _Row]) -> Ways:
         wanted = []
         pipe = self._client.pipeline(transaction=False)
         for consumer_id, row in rows.items():
-            oldest = {topic: at + 1 for topic, at in row["cursor"].items()}
-            for member in row["open"]:
-                topic, sequence, *_ = member.split("|")
-                oldest[topic] = min(oldest.get(topic, int(sequence)), int(sequence))
-            for topic, sequence in oldest.items():
+            for topic, sequence in row.first_undelivered.items():
                 wanted.append((consumer_id, topic))
                 pipe.get(self._keys.log_sequence(topic))
                 pipe.xrange(self._keys.log(topic), f"{sequence}-0", "+", count=1)
@@ -108,47 +116,45 @@ class StatusReader:
             for key, last, oldest in zip(wanted, answers[::2], answers[1::2], strict=True)
         }
 
-    def _status(
-        self,
-        consumer_id: str,
-        row: Mapping[str, Any],
-        ways: Mapping[tuple[str, str], tuple[int, int | None]],
-        replay: Progress | None,
-        now_ms: int,
-    ) -> ConsumerStatus:
-        fields: Fields = row["fields"]
-        # One that listens has handled all that it wants; what its filter lets by isn't behind it.
-        idle = fields["state"] == "active" and not (fields["wake"] or fields["token"] or fields["notBefore"])
-        behind, ages = len(row["open"]), [0]
-        for topic in {*row["cursor"], *(member.split("|")[0] for member in row["open"])}:
-            last, oldest_ms = ways[consumer_id, topic]
-            at = row["cursor"].get(topic, last)
-            if not idle:
-                behind += max(0, last - at)
-            if oldest_ms is not None and (not idle or row["open"]):
-                ages.append(now_ms - oldest_ms)
-        counters = row["counters"]
-        return ConsumerStatus(
-            id=consumer_id,
-            state=ConsumerState.FAILING
-            if fields["told"] and fields["state"] == "active"
-            else ConsumerState(fields["state"]),
-            reason=fields["reason"],
-            lag_events=behind,
-            lag_seconds=max(0, *ages, 0) / 1000 if behind else 0.0,
-            open=len(row["open"]),
-            parked=int(row["parked"]),
-            counters={name: count for name, count in counters.items() if not name.startswith("delay:")},
-            delays={name[6:]: count for name, count in counters.items() if name.startswith("delay:")},
-            cursor=row["cursor"],
-            missed=_missed(fields["missed"]),
-            failing_since_ms=int(fields["failingSince"] or 0) or None,
-            failures_in_a_row=int(fields["failures"] or 0),
-            last_error=_failure(fields),
-            next_try_ms=int(fields["notBefore"] or 0) or None,
-            last_delivered_ms=int(fields["deliveredAt"] or 0) or None,
-            replay=replay,
-        )
+
+def _status(consumer_id: str, row: _Row, ways: Ways, replay: Progress | None, now_ms: int) -> ConsumerStatus:
+    fields = row.fields
+    behind, age_ms = _lag(consumer_id, row, ways, now_ms)
+    failing = fields["told"] and fields["state"] == "active"
+    return ConsumerStatus(
+        id=consumer_id,
+        state=ConsumerState.FAILING if failing else ConsumerState(fields["state"]),
+        reason=fields["reason"],
+        lag_events=behind,
+        lag_seconds=age_ms / 1000,
+        open=len(row.open),
+        parked=row.parked,
+        counters={name: count for name, count in row.counters.items() if not name.startswith("delay:")},
+        delays={name[6:]: count for name, count in row.counters.items() if name.startswith("delay:")},
+        cursor=row.cursor,
+        missed=_missed(fields["missed"]),
+        failing_since_ms=int(fields["failingSince"] or 0) or None,
+        failures_in_a_row=int(fields["failures"] or 0),
+        last_error=_failure(fields),
+        next_try_ms=int(fields["notBefore"] or 0) or None,
+        last_delivered_ms=int(fields["deliveredAt"] or 0) or None,
+        replay=replay,
+    )
+
+
+def _lag(consumer_id: str, row: _Row, ways: Ways, now_ms: int) -> tuple[int, int]:
+    """How many events aren't handled yet, and the age of the oldest of them in ms."""
+    # A consumer that listens has handled all that it wants; what its filter lets by isn't behind it.
+    marks = (row.fields[name] for name in ("wake", "token", "notBefore"))
+    idle = row.fields["state"] == "active" and not any(marks)
+    behind, ages = len(row.open), [0]
+    for topic in row.first_undelivered:
+        last, oldest_ms = ways[consumer_id, topic]
+        if not idle:
+            behind += max(0, last - row.cursor.get(topic, last))
+        if oldest_ms is not None and (not idle or row.open):
+            ages.append(now_ms - oldest_ms)
+    return behind, max(ages) if behind else 0
 
 
 def _progress(replay_id: str, fields: Fields, cursor: Mapping[str, int], missed: int) -> Progress | None:
@@ -185,6 +191,10 @@ def _missed(text: str) -> tuple[Missed, ...]:
         Missed(one["topic"], int(one["first"]), int(one["last"]), int(one["at"]))
         for one in json.loads(text or "[]")
     )
+
+
+def _texts(values: Sequence[bytes | None]) -> Fields:
+    return {name: (value or b"").decode() for name, value in zip(_FIELDS, values, strict=True)}
 
 
 def _numbers(raw: Mapping[bytes, bytes]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Consumers as operators and the subscriptions' service see them: made, changed, stopped, replayed, looked at.
 
-Every change is one script, with the caller's own writes in it (`also`), so that a subscription and its consumer are never one
-without the other. All methods raise `Unavailable` while the store is away.
+Every change is one script, which also runs the caller's own writes (`also`), so that there is never a subscription without its
+consumer, or the reverse. All methods raise `Unavailable` while the store is away.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app.events.consumers.model import Command, ConsumerSpec, ConsumerStatus, Pa
 from app.events.consumers.status import StatusReader
 from app.events.consumers.summary import FIELDS, Trouble, trouble
 from app.events.log import EventLog
-from app.events.sinks.base import Delivery, Outcome, SinkFactory
+from app.events.sinks.base import Config, Delivery, Kind, Outcome, SinkError, SinkFactory
 from app.platform.clock import from_ms
 from app.platform.encryption import Encryption, Standing
 from app.platform.errors import Conflict, NotFound
@@ -59,12 +59,12 @@ class ConsumerStore:
             raise _not_found()
 
     def delete(self, consumer_id: str, *, also: Sequence[Command] = ()) -> None:
-        """With its place, its parked events and its replay. Raises NotFound."""
+        """The consumer with its place, its parked events and its replay. Raises NotFound."""
         numbers, payloads = _also(also)
         if not self._scripts.run("delete", {"id": consumer_id, "also": numbers}, "", "", "", *payloads):
             raise _not_found()
 
-    def config(self, consumer_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def config(self, consumer_id: str) -> tuple[Config, Config]:
         """Its sink and its secrets. Raises NotFound, Unreadable."""
         with store_errors():
             sink, secrets = self._client.hmget(self._keys.consumer(consumer_id), "sink", "secrets")
@@ -93,7 +93,7 @@ class ConsumerStore:
     # Operating --------------------------------------------------------------------------------------------------------
 
     def pause(self, consumer_id: str, reason: str = "") -> bool:
-        """Begin no further call, of its replay neither; whether that changed anything. Raises NotFound."""
+        """Begin no further call, nor one of its replay; whether that changed anything. Raises NotFound."""
         return self._act({"id": consumer_id, "verb": "pause", "reason": reason})
 
     def resume(self, consumer_id: str) -> bool:
@@ -138,8 +138,8 @@ class ConsumerStore:
         control = {"id": consumer_id, "verb": "cancel", "replay": f"{consumer_id}.replay.{replay_id}"}
         return self._scripts.run("act", control) is not None
 
-    def test(self, consumer_id: str) -> tuple[Outcome, dict[str, Any]]:
-        """Send one event that isn't of the log, now, whatever state the consumer is in; what came back, and what was sent
+    def test(self, consumer_id: str) -> tuple[Outcome, Config]:
+        """Send one event that isn't in the log, now, whatever the consumer's state; what came back, and what was sent
         where. Raises NotFound, InvalidInput where the sink isn't allowed any more."""
         sink_config, secrets = self.config(consumer_id)
         delivery = _test_event(self._scripts.tenant, consumer_id, self.time_ms())
@@ -153,41 +153,43 @@ class ConsumerStore:
     # Parked events ----------------------------------------------------------------------------------------------------
 
     def parked(self, consumer_id: str, limit: int, start: int = 0) -> tuple[list[Parked], int | None]:
-        """Refused for good, the oldest first, and where to go on."""
+        """Events that were refused for good, the oldest first, and where to go on."""
+        parked, why = (self._keys.consumer_part(consumer_id, part) for part in ("parked", "parked:why"))
         with store_errors():
-            keys = self._client.zrange(
-                self._keys.consumer_part(consumer_id, "parked"), start, start + limit - 1
-            )
+            keys = [key.decode() for key in self._client.zrange(parked, start, start + limit - 1)]
             pipe = self._client.pipeline(transaction=False)
             for key in keys:
-                topic, _, sequence = key.decode().partition("|")
-                pipe.zscore(self._keys.consumer_part(consumer_id, "parked"), key)
-                pipe.hget(self._keys.consumer_part(consumer_id, "parked:why"), key)
+                topic, _, sequence = key.partition("|")
+                pipe.zscore(parked, key)
+                pipe.hget(why, key)
                 pipe.xrange(self._keys.log(topic), f"{sequence}-0", f"{sequence}-0")
             rows = pipe.execute() if keys else []
-        found = [
-            _parked(key.decode(), *rows[at * 3 : at * 3 + 3])
-            for at, key in enumerate(keys)
-            if rows[at * 3] is not None
-        ]
-        return found, start + limit if len(keys) == limit else None
+        found = zip(keys, rows[::3], rows[1::3], rows[2::3], strict=True)
+        return [_parked(*row) for row in found if row[1] is not None], (
+            start + limit if len(keys) == limit else None
+        )
 
-    def retry_parked(self, consumer_id: str, key: str | None = None) -> int:
-        """Deliver once more, outside of any order: one, or all there are now; how many."""
-        return self._unpark(consumer_id, "retry", key)
+    def retry_parked(self, consumer_id: str, parked_id: str | None = None) -> int:
+        """Deliver once more, outside of any order: one (`Parked.id`), or all there are now; how many."""
+        return self._unpark(consumer_id, "retry", parked_id)
 
-    def discard_parked(self, consumer_id: str, key: str | None = None) -> int:
-        """Give up: one, or all there are now; how many."""
-        return self._unpark(consumer_id, "discard", key)
+    def discard_parked(self, consumer_id: str, parked_id: str | None = None) -> int:
+        """Give up: one (`Parked.id`), or all there are now; how many."""
+        return self._unpark(consumer_id, "discard", parked_id)
 
-    def _unpark(self, consumer_id: str, verb: str, key: str | None) -> int:
-        control: dict[str, Any] = {"id": consumer_id, "verb": verb, "keys": [key] if key else []}
-        control |= {"limit": _UNPARK_CHUNK, "before": self.time_ms()}
+    def _unpark(self, consumer_id: str, verb: str, parked_id: str | None) -> int:
+        control = {
+            "id": consumer_id,
+            "verb": verb,
+            "keys": [parked_id.replace(":", "|")] if parked_id else [],
+            "limit": _UNPARK_CHUNK,
+            "before": self.time_ms(),
+        }
         changed = 0
         while True:
             count = int(self._scripts.run("unpark", control))
             changed += count
-            if key or count < _UNPARK_CHUNK:
+            if parked_id or count < _UNPARK_CHUNK:
                 return changed
 
     # Looking ----------------------------------------------------------------------------------------------------------
@@ -196,7 +198,7 @@ class ConsumerStore:
         return self.statuses([consumer_id]).get(consumer_id)
 
     def trouble(self, consumer_id: str, word: str) -> Trouble | None:
-        """Why a wake-up that ended so has not delivered, if that is the receiver's doing."""
+        """Why a wake-up that ended with this word hasn't delivered, where the receiver is the reason."""
         with store_errors():
             return trouble(word, self._client.hmget(self._keys.consumer(consumer_id), *FIELDS))
 
@@ -239,12 +241,10 @@ def _parked(key: str, score: float, why: bytes | None, entries: Sequence[Any]) -
     topic, _, sequence = key.partition("|")
     noted = json.loads(why or b"{}")
     return Parked(
-        key=key,
         topic=topic,
         sequence=int(sequence),
         parked_ms=int(score),
-        code=noted.get("code", ""),
-        detail=noted.get("detail", ""),
+        error=SinkError(noted.get("code", ""), noted.get("detail", ""), Kind.REFUSED),
         event_name=noted.get("name", ""),
         guid=noted.get("guid", ""),
         event=entries[0][1][b"event"] if entries else None,

@@ -80,6 +80,10 @@ class Outcome:
     answer: str = ""
 
     @property
+    def delivered(self) -> bool:
+        return self.error is None
+
+    @property
     def tried(self) -> bool:
         """Whether the event was sent, or refused for itself; False where it only had to wait for others."""
         return self.error is None or self.error.code != NOT_SENT
@@ -113,7 +117,7 @@ class Sink(Protocol):
         """
         ...
 
-    def request_summary(self, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+    def request_summary(self, deliveries: Sequence[Delivery]) -> Config:
         """What is sent where, for the delivery log: names and sizes, no secrets."""
         ...
 

@@ -1,9 +1,9 @@
-"""Checks what a user gives as a sink, takes the secrets out of it, and builds the sink; one factory for the process."""
+"""Checks what a user gives as a sink, and builds the sink; one factory for the process."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.events.sinks import webhook
 from app.events.sinks.aws_settings import AwsSettings
@@ -71,12 +71,3 @@ class Sinks:
         with self._lock:
             if self._loaded is not None:
                 self._loaded.close()
-
-
-def split(sink: Config) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the user gave as (public, secrets): the values of headers are secrets, their names are not."""
-    public = dict(sink)
-    headers = dict(public.pop("headers", None) or {})
-    if sink["type"] != "webhook":
-        return public, {}
-    return {**public, "headers": sorted(headers)}, {"headers": headers}

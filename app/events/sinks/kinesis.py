@@ -62,7 +62,7 @@ class Kinesis:
 
         return send([self._parcel(d) for d in deliveries], self.limits, call, deadline)
 
-    def request_summary(self, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+    def request_summary(self, deliveries: Sequence[Delivery]) -> Config:
         size = sum(
             len(d.event) for d in deliveries
         )  # to put the parcels together once more would cost as much again

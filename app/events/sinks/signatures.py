@@ -27,12 +27,12 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def first() -> list[dict[str, Any]]:
+def first() -> list[Stored]:
     """The secrets of a new subscription."""
     return [{"secret": new_secret(), "until": None}]
 
 
-def rotate(stored: Sequence[Stored], now_ms: int, overlap_ms: int = OVERLAP_MS) -> list[dict[str, Any]]:
+def rotate(stored: Sequence[Stored], now_ms: int, overlap_ms: int = OVERLAP_MS) -> list[Stored]:
     """A new secret first, the one that was current after it, valid for another `overlap_ms`.
 
     Never more than two are valid: rotating twice within the overlap ends the oldest at once.

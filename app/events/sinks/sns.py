@@ -52,7 +52,7 @@ class Sns:
 
         return send([self._parcel(d) for d in deliveries], self.limits, call, deadline)
 
-    def request_summary(self, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+    def request_summary(self, deliveries: Sequence[Delivery]) -> Config:
         size = sum(self._parcel(d).size for d in deliveries)
         return {"action": "PublishBatch", "topicArn": self._arn, "entries": len(deliveries), "bytes": size}
 
@@ -60,15 +60,13 @@ class Sns:
         """Connections belong to the process."""
 
     def _parcel(self, delivery: Delivery) -> Parcel:
-        entry: dict[str, Any] = {
-            "Message": delivery.event.decode(),
-            "MessageAttributes": _attributes(delivery),
-        }
+        attributes = _attributes(delivery)
+        entry = {"Message": delivery.event.decode(), "MessageAttributes": attributes}
         if self._fifo:
             suffix = f":{delivery.redelivery}" if delivery.redelivery else ""
             entry["MessageGroupId"] = _id(delivery.entity)
             entry["MessageDeduplicationId"] = _id(delivery.guid + suffix)
-        return Parcel(entry, _size(entry, delivery), delivery.entity if self._ordered else None)
+        return Parcel(entry, _size(attributes, delivery), delivery.entity if self._ordered else None)
 
     def _publish(self, entries: list[Any], deadline: float) -> list[Outcome]:
         started = time.monotonic()
@@ -111,8 +109,7 @@ def _event_type(event: bytes) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _size(entry: Mapping[str, Any], delivery: Delivery) -> int:
-    attributes: Mapping[str, Mapping[str, str]] = entry["MessageAttributes"]
+def _size(attributes: Mapping[str, Mapping[str, str]], delivery: Delivery) -> int:
     return len(delivery.event) + sum(
         len(name) + len(a["DataType"]) + len(a["StringValue"].encode()) for name, a in attributes.items()
     )

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from app.events.sinks.base import LONGEST_ANSWER, Config, Delivery, Kind, Limits, Outcome, SinkError
@@ -138,7 +138,7 @@ class Webhook:
         parcels = [Parcel(delivery, len(delivery.event), order) for delivery in deliveries]
         return send(parcels, self.limits, lambda one: [self._post(one[0], deadline)], deadline)
 
-    def request_summary(self, deliveries: Sequence[Delivery]) -> dict[str, Any]:
+    def request_summary(self, deliveries: Sequence[Delivery]) -> Config:
         names = sorted({*self._headers_of(deliveries[0]), *_SIGNED}) if deliveries else []
         size = sum(len(d.event) for d in deliveries)
         return {"method": "POST", "url": self._shown, "headers": names, "bytes": size}

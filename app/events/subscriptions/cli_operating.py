@@ -19,7 +19,7 @@ from app.events.subscriptions.cli import (
     path_of,
     subscription_argument,
 )
-from app.events.subscriptions.presentation import lost_of
+from app.events.subscriptions.presentation import lost
 from app.settings import own_command
 
 _POLL_S: Final = 0.5
@@ -90,7 +90,8 @@ def replay(
         shown = {name: operation[name] for name in ("id", "state", "done", "total")}
         missed = operation.get("missedEvents")
         session.out.print(facts(shown | ({"missed": missed} if missed else {})))
-        for sentence in lost_of(operation):
+        spans = (f"{gap['from']} to {gap['to']} of {gap['topic']}" for gap in operation.get("missed", ()))
+        for sentence in lost(missed or 0, spans, operation.get("reachesBackTo")):
             session.say(sentence)
 
 

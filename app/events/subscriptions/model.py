@@ -1,34 +1,40 @@
-"""A subscription as it is stored and as it is shown. Pure."""
+"""Subscriptions in values, and how one is stored. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from app.events.consumers.model import ConsumerSpec
-from app.platform.clock import from_ms, rfc3339
+from app.events.consumers.model import ConsumerSpec, ConsumerStatus
+from app.events.sinks.base import Config, Outcome
+from app.platform.clock import rfc3339
 
 IN_FLIGHT: Final = 10  # of a subscription that isn't ordered and doesn't say how many
 STATES: Final = ("active", "failing", "paused", "disabled")
 
-Secrets = dict[str, Any]
+
+class TopicFilter(NamedTuple):
+    """A topic and the event names that are wanted of it; none: all."""
+
+    topic: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What its owner wrote. `sink` is its public part: of headers only the names. `start` is as it was asked for.
+    """What its owner wrote. `sink` is the public part: of headers only the names. `start`: now, beginning or a time.
 
-    `fingerprint` is the body of a create with an Idempotency-Key, `rotation` the key of the last rotation: a call that
-    is repeated because its answer was lost gets the same answer.
+    `fingerprint`: of the body that created it with an Idempotency-Key; `rotation`: the key of the last rotation. With them
+    a call that is repeated because its answer was lost gets the same answer.
     """
 
     id: str
     name: str | None
-    topics: tuple[tuple[str, tuple[str, ...]], ...]
-    sink: Mapping[str, Any]
+    topics: tuple[TopicFilter, ...]
+    sink: Config
     ordered: bool
     in_flight: int
     start: str
@@ -39,16 +45,72 @@ class Subscription:
     rotation: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SubscriptionView:
+    """A subscription and how it is doing."""
+
+    config: Subscription
+    status: ConsumerStatus
+
+    @property
+    def id(self) -> str:
+        return self.config.id
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSubscription:
+    """`secret`: a new signing secret, which is shown this once."""
+
+    view: SubscriptionView
+    secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RotatedSecret:
+    """`secret` is shown this once; until `previous_until_ms` the one before is valid too."""
+
+    secret: str | None = field(repr=False)
+    previous_until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reencryption:
+    """How many subscriptions' secrets were stored anew, how many needn't be, and ids of those that no key decrypts."""
+
+    changed: int
+    unchanged: int
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SinkTest:
+    """What became of a test event, and what was sent where."""
+
+    outcome: Outcome
+    request: Config
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDelivery:
+    """An entry of the delivery log; consumers/journal.py says what `entry` holds."""
+
+    id: str
+    at_ms: int
+    outcome: str
+    entry: Mapping[str, Any]
+
+
 def from_body(
-    subscription_id: str, body: Mapping[str, Any], public: dict[str, Any], now: int, fingerprint: str
+    subscription_id: str, body: Mapping[str, Any], public: Config, now: int, fingerprint: str
 ) -> Subscription:
-    """What a body that ConfigSchema has read describes, with the public part of its sink."""
+    """The subscription of a body that ConfigSchema has read; `public`: the public part of its sink."""
     ordered = body["ordered"]
     return Subscription(
         id=subscription_id,
         name=body["name"],
         topics=tuple(
-            (one["topic"], tuple(dict.fromkeys(one.get("eventNames", ())))) for one in body["topics"]
+            TopicFilter(one["topic"], tuple(dict.fromkeys(one.get("eventNames", ()))))
+            for one in body["topics"]
         ),
         sink=public,
         ordered=ordered,
@@ -61,8 +123,8 @@ def from_body(
     )
 
 
-def spec(subscription: Subscription, secrets: Secrets, start: Mapping[str, int]) -> ConsumerSpec:
-    """What its consumer needs. `start`: topic → sequence after which it begins, where that isn't now."""
+def spec(subscription: Subscription, secrets: Config, start: Mapping[str, int]) -> ConsumerSpec:
+    """What its consumer needs. `start`: topic → the sequence after which it begins, where that isn't now."""
     return ConsumerSpec(
         id=subscription.id,
         topics=tuple((topic, frozenset(names)) for topic, names in subscription.topics),
@@ -100,7 +162,7 @@ def decode(subscription_id: str, stored: Mapping[bytes, bytes]) -> Subscription:
     return Subscription(
         id=subscription_id,
         name=config["name"],
-        topics=tuple((topic, tuple(names)) for topic, names in config["topics"]),
+        topics=tuple(TopicFilter(topic, tuple(names)) for topic, names in config["topics"]),
         sink=config["sink"],
         ordered=config["ordered"],
         in_flight=config["inFlight"],
@@ -111,36 +173,6 @@ def decode(subscription_id: str, stored: Mapping[bytes, bytes]) -> Subscription:
         fingerprint=stored.get(b"fingerprint", b"").decode(),
         rotation=stored.get(b"rotation", b"").decode(),
     )
-
-
-def shown_config(subscription: Subscription, *, whole: bool) -> dict[str, Any]:
-    """Its configuration as the API shows it, `whole` in the spelling that a PUT takes back."""
-    return {
-        "id": subscription.id,
-        "name": subscription.name,
-        "topics": [
-            {"topic": topic, "eventNames": list(names)} if names else {"topic": topic}
-            for topic, names in subscription.topics
-        ],
-        "sink": shown_sink(subscription.sink, whole=whole),
-        "ordered": subscription.ordered,
-        "inFlight": subscription.in_flight,
-        "start": subscription.start,
-        "revision": subscription.revision,
-        "createdAt": rfc3339(from_ms(subscription.created_ms)),
-        "updatedAt": rfc3339(from_ms(subscription.updated_ms)),
-    }
-
-
-def shown_sink(sink: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
-    """A header's value is never shown; null stands for "as it is" when it is given back. A URL's query often holds a key,
-    so that only those who may change it (`whole`) see it."""
-    shown = dict(sink)
-    if "headers" in shown:
-        shown["headers"] = dict.fromkeys(shown["headers"])
-    if not whole and "?" in shown.get("url", ""):
-        shown["url"] = shown["url"].partition("?")[0] + "?…"
-    return shown
 
 
 def start_text(start: str | datetime) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, jsonify, request
 
+from app.events.consumers.model import Progress
 from app.events.subscriptions.answers import (
     ChangedSchema,
     CreatedSchema,
@@ -19,6 +21,7 @@ from app.events.subscriptions.answers import (
     SubscriptionSchema,
     TestedSchema,
 )
+from app.events.subscriptions.model import MadeSubscription, Reencryption, RotatedSecret, SinkTest
 from app.events.subscriptions.schemas import (
     ConfigSchema,
     DeliveriesQuerySchema,
@@ -26,10 +29,11 @@ from app.events.subscriptions.schemas import (
     RotateSchema,
     SubscriptionQuerySchema,
 )
-from app.events.subscriptions.service import Made, SubscriptionService
+from app.events.subscriptions.service import SubscriptionService
 from app.http.authentication import principal, requires, service
 from app.http.blueprints import Blueprint
 from app.http.idempotency import idempotency
+from app.platform.cursors import Page
 from app.platform.inputs import PageSchema
 
 subscriptions_blueprint = Blueprint(
@@ -39,13 +43,15 @@ subscriptions_blueprint = Blueprint(
     description="Who gets which events: webhooks, SNS topics, Kinesis streams.",
 )
 _ONE = "/<subscription_id>"
+_SHOWN = SubscriptionSchema()
+Given = Mapping[str, Any]  # as a schema has read it
 
 
 @subscriptions_blueprint.route("", methods=["POST"])
 @requires("admin")
 @subscriptions_blueprint.arguments(ConfigSchema)
 @subscriptions_blueprint.response(201, CreatedSchema)
-def create_subscription(body: dict[str, Any]) -> Response:
+def create_subscription(body: Given) -> Response:
     """Make a subscription. A webhook's signing secret is in this answer and in no other, that to a repeated call with the
     same Idempotency-Key included: whose answer was lost rotates it."""
     key = idempotency(request.get_data(cache=True))
@@ -55,21 +61,20 @@ def create_subscription(body: dict[str, Any]) -> Response:
 @subscriptions_blueprint.route("/reencrypt", methods=["POST"])
 @requires("admin")
 @subscriptions_blueprint.response(200, ReencryptedSchema)
-def reencrypt_secrets() -> Response:
+def reencrypt_secrets() -> Reencryption:
     """Store the secrets of all subscriptions under the first key of MEDIAOPS_SECRETS_KEY_FILE."""
-    return jsonify(service(SubscriptionService).reencrypt(principal().name))
+    return service(SubscriptionService).reencrypt(principal().name)
 
 
 @subscriptions_blueprint.route("", methods=["GET"])
 @requires("read")
 @subscriptions_blueprint.arguments(SubscriptionQuerySchema, location="query")
 @subscriptions_blueprint.response(200, SubscriptionListSchema)
-def list_subscriptions(query: dict[str, Any]) -> Response:
+def list_subscriptions(query: Given) -> Page:
     """The newest first, each with its state, lag and counters."""
-    page = service(SubscriptionService).page(
+    return service(SubscriptionService).page(
         query["limit"], query.get("cursor"), query.get("state"), whole=_whole()
     )
-    return jsonify(subscriptions=page.items, next=page.next)
 
 
 @subscriptions_blueprint.route(_ONE, methods=["GET"])
@@ -84,7 +89,7 @@ def get_subscription(subscription_id: str) -> Response:
 @requires("admin")
 @subscriptions_blueprint.arguments(ConfigSchema)
 @subscriptions_blueprint.response(200, CreatedSchema)
-def replace_subscription(body: dict[str, Any], subscription_id: str) -> Response:
+def replace_subscription(body: Given, subscription_id: str) -> Response:
     """Replace its configuration; it goes on where it was. `start` is for topics that it didn't have before, and a header
     whose value is null keeps the one that is stored. Honours If-Match."""
     made = service(SubscriptionService).replace(
@@ -123,70 +128,66 @@ def resume_subscription(subscription_id: str) -> Response:
 @subscriptions_blueprint.route(f"{_ONE}/test", methods=["POST"])
 @requires("operate")
 @subscriptions_blueprint.response(200, TestedSchema)
-def test_subscription(subscription_id: str) -> Response:
+def test_subscription(subscription_id: str) -> SinkTest:
     """Send a `subscription-test` event now, whatever its state; the answer says what came back."""
-    return jsonify(service(SubscriptionService).test(subscription_id, principal().name))
+    return service(SubscriptionService).test(subscription_id, principal().name)
 
 
 @subscriptions_blueprint.route(f"{_ONE}/replay", methods=["POST"])
 @requires("operate")
 @subscriptions_blueprint.arguments(ReplaySchema)
 @subscriptions_blueprint.response(202, ReplayProgressSchema)
-def replay_subscription(body: dict[str, Any], subscription_id: str) -> tuple[Response, int, dict[str, str]]:
+def replay_subscription(body: Given, subscription_id: str) -> tuple[Progress, dict[str, str]]:
     """Deliver once more what was published since a time, marked as redelivery, beside the live delivery. One replay of a
     subscription at a time; progress at `Location`."""
-    operation = service(SubscriptionService).replay(subscription_id, body["since"], principal().name)
-    location = f"/api/subscriptions/{subscription_id}/replay/{operation['id']}"
-    return jsonify(operation), 202, {"Location": location}
+    progress = service(SubscriptionService).replay(subscription_id, body["since"], principal().name)
+    return progress, {"Location": f"/api/subscriptions/{subscription_id}/replay/{progress.id}"}
 
 
 @subscriptions_blueprint.route(f"{_ONE}/replay/<replay_id>", methods=["GET"])
 @requires("read")
 @subscriptions_blueprint.response(200, ReplayProgressSchema)
-def get_replay(subscription_id: str, replay_id: str) -> Response:
+def get_replay(subscription_id: str, replay_id: str) -> Progress:
     """How far a replay is."""
-    return jsonify(service(SubscriptionService).replay_progress(subscription_id, replay_id))
+    return service(SubscriptionService).replay_progress(subscription_id, replay_id)
 
 
 @subscriptions_blueprint.route(f"{_ONE}/replay/<replay_id>", methods=["DELETE"])
 @requires("operate")
 @subscriptions_blueprint.response(200, ReplayProgressSchema)
-def cancel_replay(subscription_id: str, replay_id: str) -> Response:
+def cancel_replay(subscription_id: str, replay_id: str) -> Progress:
     """End a replay; what it has delivered stays delivered."""
-    return jsonify(service(SubscriptionService).cancel_replay(subscription_id, replay_id, principal().name))
+    return service(SubscriptionService).cancel_replay(subscription_id, replay_id, principal().name)
 
 
 @subscriptions_blueprint.route(f"{_ONE}/secret/rotate", methods=["POST"])
 @requires("admin")
 @subscriptions_blueprint.arguments(RotateSchema)
 @subscriptions_blueprint.response(200, RotatedSchema)
-def rotate_secret(body: dict[str, Any], subscription_id: str) -> Response:
+def rotate_secret(body: Given, subscription_id: str) -> RotatedSecret:
     """A new signing secret, in this answer and in no other. Until the one before ends, both sign every delivery."""
     key = idempotency(request.get_data(cache=True))
-    overlap_s = body["overlapSeconds"]
-    return jsonify(service(SubscriptionService).rotate(subscription_id, overlap_s, principal().name, key))
+    return service(SubscriptionService).rotate(subscription_id, body["overlapSeconds"], principal().name, key)
 
 
 @subscriptions_blueprint.route(f"{_ONE}/deliveries", methods=["GET"])
 @requires("read")
 @subscriptions_blueprint.arguments(DeliveriesQuerySchema, location="query")
 @subscriptions_blueprint.response(200, DeliveryListSchema)
-def list_deliveries(query: dict[str, Any], subscription_id: str) -> Response:
+def list_deliveries(query: Given, subscription_id: str) -> Page:
     """The last thousand or so attempts, the newest first: request, response, latency, attempt. No secrets."""
-    page = service(SubscriptionService).deliveries(
+    return service(SubscriptionService).deliveries(
         subscription_id, query["limit"], query.get("cursor"), query.get("outcome")
     )
-    return jsonify(deliveries=page.items, next=page.next)
 
 
 @subscriptions_blueprint.route(f"{_ONE}/parked", methods=["GET"])
 @requires("read")
 @subscriptions_blueprint.arguments(PageSchema, location="query")
 @subscriptions_blueprint.response(200, ParkedListSchema)
-def list_parked(query: dict[str, Any], subscription_id: str) -> Response:
+def list_parked(query: Given, subscription_id: str) -> Page:
     """Events that the destination has refused for good, the oldest first."""
-    page = service(SubscriptionService).parked(subscription_id, query["limit"], query.get("cursor"))
-    return jsonify(parked=page.items, next=page.next)
+    return service(SubscriptionService).parked(subscription_id, query["limit"], query.get("cursor"))
 
 
 @subscriptions_blueprint.route(f"{_ONE}/parked/<any(retry, discard):verb>", methods=["POST"])
@@ -213,13 +214,14 @@ def _whole() -> bool:
 
 
 def _shown(subscription_id: str) -> Response:
-    return _answer(Made(service(SubscriptionService).get(subscription_id, whole=_whole())), 200)
+    return _answer(MadeSubscription(service(SubscriptionService).get(subscription_id, whole=_whole())), 200)
 
 
-def _answer(made: Made, status: int) -> Response:
-    answer = jsonify(made.view | ({"secret": made.secret} if made.secret else {}))
+def _answer(made: MadeSubscription, status: int) -> Response:
+    shown = _SHOWN.dump(made.view)
+    answer = jsonify(shown | ({"secret": made.secret} if made.secret else {}))
     answer.status_code = status
-    answer.set_etag(str(made.view["revision"]))
+    answer.set_etag(str(made.view.config.revision))
     if status == 201:
-        answer.headers["Location"] = f"/api/subscriptions/{made.view['id']}"
+        answer.headers["Location"] = f"/api/subscriptions/{made.view.id}"
     return answer

@@ -32,7 +32,7 @@ class TopicSchema(Schema):
     eventNames = List(Text(longest=100), most=MAX_NAMES, least=1)
 
     @ma.validates_schema
-    def in_the_catalogue(self, data: dict[str, Any], **_: Any) -> None:
+    def in_the_catalogue(self, data: Mapping[str, Any], **_: Any) -> None:
         try:
             topic = catalogue.topic_of(data["topic"])
         except BadRequest as error:
@@ -133,7 +133,7 @@ class ConfigSchema(Schema):
     )
 
     @ma.validates_schema
-    def fits_together(self, data: dict[str, Any], **_: Any) -> None:
+    def fits_together(self, data: Mapping[str, Any], **_: Any) -> None:
         seen: set[str] = set()
         for index, one in enumerate(data["topics"]):
             if one["topic"] in seen:

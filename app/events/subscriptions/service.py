@@ -1,4 +1,4 @@
-"""What people and programs can see and do about subscriptions. `actor` is the name of the token that asked."""
+"""What people and programs can see and do about subscriptions. `actor`: the name of the token that asked."""
 
 from __future__ import annotations
 
@@ -6,17 +6,27 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from app.events.consumers.model import ConsumerStatus, Progress
 from app.events.consumers.store import ConsumerStore
 from app.events.log import EventLog
 from app.events.sinks import signatures
 from app.events.sinks.factory import Sinks
-from app.events.subscriptions import views
-from app.events.subscriptions.model import Subscription, from_body, spec, start_text
-from app.events.subscriptions.sink_config import settled, with_values
+from app.events.subscriptions.model import (
+    MadeSubscription,
+    Reencryption,
+    RotatedSecret,
+    SinkTest,
+    Subscription,
+    SubscriptionView,
+    from_body,
+    spec,
+    start_text,
+)
+from app.events.subscriptions.sink_config import divided, with_values, without_query
 from app.events.subscriptions.store import Listed, SubscriptionStore, cursor_of, entry_of, place_of
 from app.platform.audit import AuditTrail
 from app.platform.clock import to_ms
@@ -31,14 +41,6 @@ MAX_SUBSCRIPTIONS: Final = 1_000
 _ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 _REPLAY: Final = re.compile(r"[0-9a-f]{1,32}\Z")
 _CHUNK: Final = 100  # subscriptions whose state is read in one go
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A subscription as it is answered; `secret` is shown this once."""
-
-    view: dict[str, Any]
-    secret: str | None = None
 
 
 class SubscriptionService:
@@ -60,9 +62,11 @@ class SubscriptionService:
 
     # Making and changing --------------------------------------------------------------------------
 
-    def create(self, body: Mapping[str, Any], actor: str, key: tuple[str, str] | None = None) -> Made:
-        """A new subscription, checked whole before anything is written. `key` is an Idempotency-Key's digest and
-        fingerprint: the same again is answered the same, but without the secret, which may have been rotated since. Raises
+    def create(
+        self, body: Mapping[str, Any], actor: str, key: tuple[str, str] | None = None
+    ) -> MadeSubscription:
+        """A new subscription, checked whole before anything is written. `key`: an Idempotency-Key's digest and fingerprint;
+        a repeated call is answered the same, but without the secret, which may have been rotated since. Raises
         InvalidInput, Unprocessable, Conflict."""
         digest, fingerprint = key or ("", "")
         subscription_id = uuid.uuid5(uuid.NAMESPACE_OID, digest).hex if digest else uuid.uuid4().hex
@@ -74,7 +78,7 @@ class SubscriptionService:
                 code="too_many_subscriptions",
             )
         now = self._consumers.time_ms()
-        public, secrets = settled(body["sink"])
+        public, secrets = divided(body["sink"])
         subscription = from_body(subscription_id, body, public, now, fingerprint)
         self._sinks.check(with_values(public, secrets))
         start = self._start(body["start"], [topic for topic, _ in subscription.topics])
@@ -87,17 +91,17 @@ class SubscriptionService:
                 raise
             return self._repeated(made, fingerprint)
         self._audit.write_down(actor, "create subscription", subscription_id)
-        return Made(self.get(subscription_id), _current(secrets))
+        return MadeSubscription(self.get(subscription_id), _current(secrets))
 
     def replace(
         self, subscription_id: str, body: Mapping[str, Any], actor: str, if_match: str | None
-    ) -> Made:
+    ) -> MadeSubscription:
         """Put another configuration in the place of the one before. It goes on where it was; `start` is for topics
         that it didn't have. Raises InvalidInput, NotFound, PreconditionFailed, Conflict."""
         with self._changing(subscription_id):
             before = self._known(subscription_id, if_match)
             sink, known = self._consumers.config(subscription_id)
-            public, secrets = settled(body["sink"], sink, known)
+            public, secrets = divided(body["sink"], sink, known)
             now = self._consumers.time_ms()
             after = replace(
                 from_body(subscription_id, body, public, now, before.fingerprint),
@@ -112,7 +116,7 @@ class SubscriptionService:
             self._consumers.update(spec(after, secrets, start), also=self._store.commands_to_save(after))
         self._audit.write_down(actor, "change subscription", subscription_id)
         fresh = bool(secrets) and not known.get("signing")
-        return Made(self.get(subscription_id), _current(secrets) if fresh else None)
+        return MadeSubscription(self.get(subscription_id), _current(secrets) if fresh else None)
 
     def delete(self, subscription_id: str, actor: str, if_match: str | None = None) -> None:
         """End it: its place, what is parked, its replays and its delivery log go with it."""
@@ -123,9 +127,9 @@ class SubscriptionService:
 
     def rotate(
         self, subscription_id: str, overlap_s: int, actor: str, key: tuple[str, str] | None = None
-    ) -> dict[str, Any]:
-        """A new signing secret, shown this once; the one before stays valid for `overlap_s`. With an Idempotency-Key a
-        repeated call is answered as the first time: else a lost answer would end the secret that the receiver has."""
+    ) -> RotatedSecret:
+        """A new signing secret; the one before stays valid for `overlap_s`. With an Idempotency-Key a repeated call is
+        answered as the first time: else a lost answer would end the secret that the receiver has."""
         digest = key[0] if key else ""
         with self._changing(subscription_id):
             before = self._known(subscription_id)
@@ -143,9 +147,9 @@ class SubscriptionService:
                 self._consumers.update(spec(after, secrets, {}), also=self._store.commands_to_save(after))
                 self._audit.write_down(actor, "rotate secret", subscription_id)
         until = [one["until"] for one in secrets["signing"] if one["until"] is not None]
-        return {"secret": _current(secrets), "previousValidUntil": views.instant(max(until, default=now))}
+        return RotatedSecret(_current(secrets), max(until, default=now))
 
-    def reencrypt(self, actor: str) -> dict[str, Any]:
+    def reencrypt(self, actor: str) -> Reencryption:
         """Store the secrets of all subscriptions under the newest key. Raises Conflict where there is none."""
         if not self._consumers.encrypts:
             raise Conflict("Set MEDIAOPS_SECRETS_KEY_FILE first, and start again.", code="no_secrets_key")
@@ -159,32 +163,28 @@ class SubscriptionService:
             except Unreadable:
                 unreadable.append(subscription_id)
         self._audit.write_down(actor, "reencrypt secrets", f"{changed} of {len(ids)}")
-        return {
-            "changed": changed,
-            "unchanged": len(ids) - changed - len(unreadable),
-            "unreadable": unreadable,
-        }
+        return Reencryption(changed, len(ids) - changed - len(unreadable), tuple(unreadable))
 
     # Looking --------------------------------------------------------------------------------------
 
-    def get(self, subscription_id: str, *, whole: bool = True) -> dict[str, Any]:
-        """One subscription and how it is doing; `whole` for those who may change it. Raises NotFound."""
+    def get(self, subscription_id: str, *, whole: bool = True) -> SubscriptionView:
+        """One subscription and how it is doing; `whole`: for those who may change it. Raises NotFound."""
         subscription = self._known(subscription_id)
         status = self._consumers.status(subscription_id)
         if status is None:  # deleted between the two
             raise _not_found()
-        return views.shown(subscription, status, whole=whole)
+        return _view(subscription, status, whole=whole)
 
     def page(
         self, limit: int, cursor: str | None = None, state: str | None = None, *, whole: bool = True
     ) -> Page:
         """The newest first; with `state` only those that are in it."""
         waiting = self._store.listed(place_of(cursor) if cursor else None)
-        items: list[dict[str, Any]] = []
+        items: list[SubscriptionView] = []
         while waiting:
             chunk, waiting = waiting[:_CHUNK], waiting[_CHUNK:]
             for number, (place, view) in enumerate(self._views(chunk, whole=whole)):
-                if state is not None and view["state"] != state:
+                if state is not None and view.status.state != state:
                     continue
                 items.append(view)
                 if len(items) == limit:
@@ -205,9 +205,7 @@ class SubscriptionService:
         found, following = self._consumers.parked(
             subscription_id, limit, decode_number(cursor) if cursor else 0
         )
-        return Page(
-            [views.parked_entry(one) for one in found], encode_number(following) if following else None
-        )
+        return Page(found, encode_number(following) if following else None)
 
     # Operating ------------------------------------------------------------------------------------
 
@@ -228,30 +226,30 @@ class SubscriptionService:
         raises NotFound for one that isn't parked."""
         self._known(subscription_id)
         act = self._consumers.retry_parked if verb == "retry" else self._consumers.discard_parked
-        changed = act(subscription_id, None if which is None else views.parked_key(which))
+        changed = act(subscription_id, which)
         if which is not None and changed == 0:
             raise NotFound("No such event is parked.", code="parked_not_found", field="parkedId")
         self._audit.write_down(actor, f"{verb} parked", f"{subscription_id} {which or 'all'}")
         return changed
 
-    def replay(self, subscription_id: str, since: datetime, actor: str) -> dict[str, Any]:
-        """Deliver once more what was published since, beside the live delivery; the operation. Raises Conflict while
-        another replay of it runs."""
+    def replay(self, subscription_id: str, since: datetime, actor: str) -> Progress:
+        """Deliver once more what was published since, beside the live delivery. Raises Conflict while another replay of it
+        runs."""
         self._known(subscription_id)
         progress = self._consumers.replay(subscription_id, to_ms(since))
         self._audit.write_down(actor, "replay subscription", f"{subscription_id} since {start_text(since)}")
-        return views.operation(progress)
+        return progress
 
-    def replay_progress(self, subscription_id: str, replay_id: str) -> dict[str, Any]:
+    def replay_progress(self, subscription_id: str, replay_id: str) -> Progress:
         """How far a replay is; raises NotFound."""
         self._known(subscription_id)
         known = _REPLAY.match(replay_id)
         progress = self._consumers.replay_progress(subscription_id, replay_id) if known else None
         if progress is None:
             raise _no_replay()
-        return views.operation(progress)
+        return progress
 
-    def cancel_replay(self, subscription_id: str, replay_id: str, actor: str) -> dict[str, Any]:
+    def cancel_replay(self, subscription_id: str, replay_id: str, actor: str) -> Progress:
         """End a replay; what it has delivered stays delivered."""
         self._known(subscription_id)
         if not _REPLAY.match(replay_id) or not self._consumers.cancel_replay(subscription_id, replay_id):
@@ -259,12 +257,11 @@ class SubscriptionService:
         self._audit.write_down(actor, "cancel replay", f"{subscription_id} {replay_id}")
         return self.replay_progress(subscription_id, replay_id)
 
-    def test(self, subscription_id: str, actor: str) -> dict[str, Any]:
+    def test(self, subscription_id: str, actor: str) -> SinkTest:
         """Send a test event now, whatever state the subscription is in; what came back."""
         self._known(subscription_id)
         self._audit.write_down(actor, "test subscription", subscription_id)
-        outcome, request = self._consumers.test(subscription_id)
-        return views.tested(outcome, request)
+        return SinkTest(*self._consumers.test(subscription_id))
 
     # ----------------------------------------------------------------------------------------------
 
@@ -275,12 +272,12 @@ class SubscriptionService:
         check_if_match(str(found.revision), if_match)
         return found
 
-    def _repeated(self, before: Subscription, fingerprint: str) -> Made:
+    def _repeated(self, before: Subscription, fingerprint: str) -> MadeSubscription:
         if before.fingerprint != fingerprint:
             raise Unprocessable(
                 "This Idempotency-Key was used with another body.", code="idempotency_key_reused"
             )
-        return Made(self.get(before.id))
+        return MadeSubscription(self.get(before.id))
 
     def _start(self, start: str | datetime, topics: list[str]) -> dict[str, int]:
         """Topic → after which sequence it begins; those left out begin with what is published from now on."""
@@ -288,11 +285,11 @@ class SubscriptionService:
             return {topic: self._log.first_after(topic, to_ms(start)) for topic in topics}
         return {} if start == "now" else dict.fromkeys(topics, 0)
 
-    def _views(self, places: list[Listed], *, whole: bool) -> list[tuple[Listed, dict[str, Any]]]:
+    def _views(self, places: list[Listed], *, whole: bool) -> list[tuple[Listed, SubscriptionView]]:
         found = {one.id: one for one in self._store.several([place.id for place in places])}
         statuses = self._consumers.statuses(list(found))
         return [
-            (place, views.shown(found[place.id], statuses[place.id], whole=whole))
+            (place, _view(found[place.id], statuses[place.id], whole=whole))
             for place in places
             if place.id in statuses
         ]
@@ -311,6 +308,12 @@ class SubscriptionService:
             yield
         finally:
             self._store.unlock(subscription_id, token)
+
+
+def _view(subscription: Subscription, status: ConsumerStatus, *, whole: bool) -> SubscriptionView:
+    if not whole:
+        subscription = replace(subscription, sink=without_query(subscription.sink))
+    return SubscriptionView(subscription, status)
 
 
 def _current(secrets: Mapping[str, Any]) -> str | None:

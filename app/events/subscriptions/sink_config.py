@@ -1,45 +1,43 @@
-"""What a caller wrote of a sink, divided into what may be shown and what may not. Pure but for fresh secrets."""
+"""A sink as a caller wrote it, divided into what may be shown and what is secret. Pure but for fresh secrets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from app.events.sinks import signatures
-from app.events.subscriptions.model import Secrets
+from app.events.sinks.base import Config
 from app.platform.errors import InvalidInput
 
-Public = dict[str, Any]
 
-
-def settled(
-    given: Mapping[str, Any],
-    public: Mapping[str, Any] | None = None,
-    secrets: Mapping[str, Any] | None = None,
-) -> tuple[Public, Secrets]:
+def divided(
+    given: Config, public: Config | None = None, secrets: Config | None = None
+) -> tuple[Config, Config]:
     """The public and the secret part of a sink that was given; `public` and `secrets` are those it had before.
 
     A webhook keeps its signing secrets, and the values of headers that are given as null: but only for the same host, so
-    that nobody who may not see a value can have it sent to himself. Raises InvalidInput.
+    that nobody who may not see a value can have it sent to a host of his own. Raises InvalidInput.
     """
     if given["type"] != "webhook":
-        return dict(given), {}
+        return given, {}
     before = public if public is not None and public["type"] == "webhook" else None
     known = (secrets or {}) if before is not None else {}
     values = _header_values(given, before, known)
-    settled_public = {**given, "headers": list(values)} if "headers" in given else dict(given)
-    return settled_public, {"signing": known.get("signing") or signatures.first(), "headers": values}
+    divided_public = {**given, "headers": list(values)} if "headers" in given else given
+    return divided_public, {"signing": known.get("signing") or signatures.first(), "headers": values}
 
 
-def with_values(public: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
+def with_values(public: Config, secrets: Config) -> Config:
     """A sink as it was given, header values included: what is checked before it is stored."""
-    return {**public, "headers": secrets["headers"]} if "headers" in public else dict(public)
+    return {**public, "headers": secrets["headers"]} if "headers" in public else public
 
 
-def _header_values(
-    given: Mapping[str, Any], before: Mapping[str, Any] | None, known: Mapping[str, Any]
-) -> dict[str, str]:
+def without_query(sink: Config) -> Config:
+    """As those see it who may not change it: a URL's query often holds a key."""
+    url: str = sink.get("url", "")
+    return {**sink, "url": url.partition("?")[0] + "?…"} if "?" in url else sink
+
+
+def _header_values(given: Config, before: Config | None, known: Config) -> dict[str, str]:
     kept = {name.lower(): value for name, value in known.get("headers", {}).items()}
     same_host = before is not None and _origin(before["url"]) == _origin(given["url"])
     values: dict[str, str] = {}

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from app.events.consumers.model import Command
-from app.events.subscriptions.model import Subscription, decode, encode
-from app.platform.clock import from_ms, rfc3339
+from app.events.subscriptions.model import LoggedDelivery, Subscription, decode, encode
 from app.platform.cursors import decode_text, encode_text, no_cursor
 from app.platform.keys import Keys
 from app.platform.redis import RedisClient, store_errors
@@ -109,9 +108,9 @@ class SubscriptionStore:
 
     def deliveries(
         self, subscription_id: str, limit: int, before: str | None, outcome: str | None
-    ) -> tuple[list[dict[str, Any]], str | None]:
+    ) -> tuple[list[LoggedDelivery], str | None]:
         """Entries of the delivery log, the newest first, and the last one's id where there may be more."""
-        key, found = self._keys.deliveries(subscription_id), list[dict[str, Any]]()
+        key, found = self._keys.deliveries(subscription_id), list[LoggedDelivery]()
         while True:
             top = "+" if before is None else f"({before}"
             with store_errors():
@@ -120,20 +119,16 @@ class SubscriptionStore:
                 before = entry_id.decode()
                 if outcome is not None and fields[b"outcome"].decode() != outcome:
                     continue
-                found.append(_shown(before, fields))
+                found.append(_logged(before, fields))
                 if len(found) == limit:
                     return found, before
             if len(rows) < _CHUNK:
                 return found, None
 
 
-def _shown(entry_id: str, fields: dict[bytes, bytes]) -> dict[str, Any]:
-    return {
-        "id": entry_id,
-        "at": rfc3339(from_ms(int(fields[b"at"]))),
-        "outcome": fields[b"outcome"].decode(),
-        **json.loads(fields[b"entry"]),
-    }
+def _logged(entry_id: str, fields: Mapping[bytes, bytes]) -> LoggedDelivery:
+    outcome = fields[b"outcome"].decode()
+    return LoggedDelivery(entry_id, int(fields[b"at"]), outcome, json.loads(fields[b"entry"]))
 
 
 def cursor_of(place: Listed) -> str:

@@ -14,7 +14,7 @@ from standardwebhooks import Webhook as Verifier
 from app.events.sinks import signatures
 from app.events.sinks.aws import Aws
 from app.events.sinks.base import Kind, Outcome, Sink
-from app.events.sinks.factory import Sinks, split
+from app.events.sinks.factory import Sinks
 from app.events.sinks.webhook import meaning
 from app.platform.clock import to_ms, utcnow
 from app.platform.errors import InvalidInput
@@ -330,13 +330,9 @@ def refusal(headers: dict[str, str]) -> str | None:
     return refused.value.field
 
 
-def test_good_sinks_are_let_through_and_their_secrets_taken_out() -> None:
+def test_good_sinks_are_let_through() -> None:
     sink = webhook({"X-Key": "value", "Authorization": "Bearer a.b", "X-Blanks": "a  b"})
     Sinks(AddressGuard(), Aws()).check(sink)
-    public, secrets = split(sink)
-    assert public["headers"] == ["Authorization", "X-Blanks", "X-Key"]
-    assert "Bearer" not in str(public)
-    assert secrets == {"headers": sink["headers"]}
     Sinks(AddressGuard(), Aws()).check({"type": "webhook", "url": "https://93.184.216.34/"})
 
 
