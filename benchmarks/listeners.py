@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.events.consumers.claims import SCRIPTS as CONSUMER_SCRIPTS
-from app.events.consumers.claims import ConsumerClaims, ConsumerScripts, Ground
+from app.events.consumers.claims import ConsumerScripts
 from app.events.consumers.figures import FiguresReader
 from app.events.consumers.model import ConsumerSpec
 from app.events.consumers.store import ConsumerStore
+from app.events.consumers.ticks import ConsumerTicks
 from app.events.log import SCRIPTS, EventLog
 from app.events.sinks.base import Sink
-from app.platform.dispatch import Envelope
 from app.platform.embedded import stop
+from app.platform.encryption import Encryption
 from app.platform.keys import Keys
 from app.platform.redis import connect
 from benchmarks.failed_table import Weighed
@@ -63,22 +64,22 @@ class Listeners:
             Weighed(CONSUMER_SCRIPTS, self._process.pid),
         )
         log = EventLog(self._redis, keys, scripts=of_log)
-        scripts = ConsumerScripts(Ground(self._redis, keys, Envelope(tenant), tenant, scripts=of_consumers))
-        machine, consumers = ConsumerClaims(scripts), ConsumerStore(scripts, log, _NoSinks())
+        scripts = ConsumerScripts(self._redis, keys, of_consumers)
+        ticks, consumers = ConsumerTicks(scripts), ConsumerStore(scripts, log, _NoSinks(), Encryption())
         for number in range(count):
             consumers.create(
                 ConsumerSpec(id=f"consumer-{number}", topics=((TOPIC, frozenset()),), sink={"name": "none"})
             )
-        machine.tick()
+        ticks.look_after()
         for _ in range(_WARM):
             log.publish("category-operations", [_event("category-created", "categoryId")], "benchmark")
-            machine.fan_out("category-operations")
-        audit_ms = _longest(of_consumers, machine.audit)
+            ticks.fan_out("category-operations")
+        audit_ms = _longest(of_consumers, ticks.audit)
         figures_ms = _longest(of_consumers, FiguresReader(scripts).read)
         of_log.longest_ms = 0.0
         log.publish(TOPIC, [_event("asset-created", "assetId")], "benchmark")
         messages = int(self._redis.llen(f"{keys.prefix}deliveries"))
-        step_ms = _longest(of_consumers, lambda: machine.fan_out(TOPIC))
+        step_ms = _longest(of_consumers, lambda: ticks.fan_out(TOPIC))
         woken = int(self._redis.llen(f"{keys.prefix}deliveries")) - (messages if count > messages else 0)
         return Woken(of_log.longest_ms, step_ms, figures_ms, audit_ms, messages, woken)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from app.events.consumers.runner import Runner
+from app.events.consumers.ticks import ConsumerTicks
 from app.platform.dispatch import DELIVER, FAN_OUT
 from app.platform.errors import Unavailable
 from workers.container import system
@@ -22,6 +23,6 @@ def deliver(consumer_id: str) -> str:
 
 @shared_task(name=FAN_OUT, base=QuietTask, throws=(Unavailable,))
 def fan_out(topic: str) -> str | None:
-    """Wake the consumers of a topic; how many there were, None: none."""
-    count = system()[Runner].fan_out(topic)
+    """Wake the consumers that listen to a topic; how many there were, None: none."""
+    count = system()[ConsumerTicks].fan_out(topic)
     return f"{count} woken" if count else None

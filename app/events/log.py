@@ -1,19 +1,18 @@
 """The event log: publishing to a topic and reading on from a sequence.
 
-One stream per topic; its ids are `<sequence>-0`, so that what is missing was removed by retention and not lost. What this
-system does itself is appended by the scripts that do it (`lua/_log.lua`).
+One stream per topic; its ids are `<sequence>-0`, so that what is missing was removed by retention and not lost. Scripts that
+change something publish the event about it themselves (`lua/_log.lua`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
 
@@ -21,8 +20,8 @@ from app.events.catalogue import topic_of
 from app.events.envelope import Checked, Filling, RefusedEvent, complete
 from app.platform.errors import MediaopsError, Unavailable, Unprocessable
 from app.platform.keys import Keys
-from app.platform.redis import store_errors, typed
-from app.platform.scripts import ScriptFolder
+from app.platform.redis import store_errors
+from app.platform.scripts import ScriptFolder, Scripts, unique
 from app.platform.turns import in_turns
 
 SCRIPTS: Final = Path(__file__).parent / "lua"
@@ -83,8 +82,8 @@ class Repeatable:
 
 
 class EventLog:
-    """Every method raises Unavailable while the store is away. `now_ms` replaces the server's clock in tests; `flags`
-    False leaves the scripts' shebang off for fakeredis."""
+    """Every method raises Unavailable while the store is away. `length`: about how many entries a topic keeps; `now_ms`
+    replaces the server's clock in tests."""
 
     def __init__(
         self,
@@ -93,15 +92,12 @@ class EventLog:
         *,
         length: int = 1_000_000,
         now_ms: Callable[[], int] | None = None,
-        flags: bool = True,
         scripts: ScriptFolder | None = None,
     ) -> None:
-        self.client = typed(client)
+        common = {"log_length": length}
+        self._scripts = Scripts(client, keys, scripts or ScriptFolder(SCRIPTS), common=common, now_ms=now_ms)
+        self.client = self._scripts.client
         self.keys = keys
-        self._raw = client
-        self._length = length
-        self._now_ms = now_ms
-        self._scripts = scripts or ScriptFolder(SCRIPTS, flags=flags)
 
     # Writing --------------------------------------------------------------------------------------
 
@@ -151,12 +147,11 @@ class EventLog:
             "events": [[event.name, event.guid] for event in events],
             "guid_ms": int(GUIDS_KNOWN.total_seconds() * 1000),
             "spans": GUID_SPANS,
-            "log_length": self._length,
         }
         if repeatable is not None:
             control |= {"idempotency": repeatable.digest, "fingerprint": repeatable.fingerprint}
         digests = b"".join(guid_digest(event.guid) for event in events)
-        word, *places = self._run("publish", control, digests, *(event.event for event in events))
+        word, *places = self._scripts.run("publish", control, digests, *(event.event for event in events))
         match word:
             case b"mismatch":
                 raise Unprocessable(
@@ -202,7 +197,7 @@ class EventLog:
             "max_bytes": max_bytes,
             "max_looked": READ_LOOKED,
         }
-        last, oldest, looked, *flat = self._run("read", control)
+        last, oldest, looked, *flat = self._scripts.run("read", control)
         entries = []
         for name, guid, sequence, at, event in zip(*(flat[i::5] for i in range(5)), strict=True):
             place = int(sequence)
@@ -224,7 +219,7 @@ class EventLog:
 
     def first_after(self, topic: str, since_ms: int) -> int:
         """Where to start reading (as `after`) for everything that was published at this time or later."""
-        return int(self._run("find", {"topic": topic, "since": since_ms}))
+        return int(self._scripts.run("find", {"topic": topic, "since": since_ms}))
 
     def epoch(self) -> str:
         """Names this log's life, so that nobody takes the sequences of one life for those of another."""
@@ -244,14 +239,6 @@ class EventLog:
             self.client.set(self.keys.log_epoch, epoch)
         return epoch
 
-    def _run(self, name: str, control: Mapping[str, Any], *events: bytes) -> Any:
-        arguments = {**control, "seed": uuid.uuid4().hex}
-        if self._now_ms is not None:
-            arguments["now"] = self._now_ms()
-        text = json.dumps(arguments, separators=(",", ":")).encode()
-        with store_errors():
-            return self._scripts[name].run(self._raw, [self.keys.prefix], [text, *events])
-
 
 def guid_digest(guid: str) -> bytes:
     """What is kept of a guid."""
@@ -259,7 +246,7 @@ def guid_digest(guid: str) -> bytes:
 
 
 def _new_epoch() -> str:
-    return uuid.uuid4().hex[:12]
+    return unique()[:12]
 
 
 def _chunks(checked: Sequence[tuple[int, Checked]]) -> Iterator[list[tuple[int, Checked]]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from app.events.consumers.claims import ConsumerClaims, ConsumerScripts, Ground
+from app.events.consumers.claims import ConsumerClaims, ConsumerScripts, consumer_folder
 from app.events.consumers.figures import FiguresReader
 from app.events.consumers.runner import Runner
 from app.events.consumers.store import ConsumerStore
 from app.events.consumers.ticks import ConsumerTicks
 from app.events.consumers.turn import DeliveryPolicy
 from app.events.followers import Following
+from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.events.log import EventLog
 from app.events.memory import EventMemory
 from app.events.sinks.aws_settings import AwsSettings
@@ -18,16 +19,17 @@ from app.events.subscriptions.store import SubscriptionStore
 from app.events.tail import Tail
 from app.platform.audit import AuditTrail
 from app.platform.container import Container
-from app.platform.dispatch import Envelope
 from app.platform.encryption import Encryption
 from app.platform.guard import AddressGuard
 from app.platform.lifetime import Lifetime
+from app.platform.scripts import ScriptFolder
 from app.settings import environment, proxy_for
 
 
 def event_log(container: Container) -> EventLog:
-    length, flags = container.settings.events_keep_length, container.script_flags
-    return EventLog(container.redis, container.keys, length=length, flags=flags)
+    scripts = ScriptFolder(LOG_SCRIPTS, flags=container.script_flags)
+    length = container.settings.events_keep_length
+    return EventLog(container.redis, container.keys, length=length, scripts=scripts)
 
 
 def event_memory(container: Container) -> EventMemory:
@@ -52,28 +54,23 @@ def sinks(container: Container) -> Sinks:
 
 
 def consumer_scripts(container: Container) -> ConsumerScripts:
-    ground = Ground(
-        container.redis,
-        container.keys,
-        container[Envelope],
-        container.settings.tenant,
-        log_length=container.settings.events_keep_length,
-        flags=container.script_flags,
-        encryption=container[Encryption],
-    )
-    return ConsumerScripts(ground)
+    folder = consumer_folder(flags=container.script_flags)
+    length = container.settings.events_keep_length
+    return ConsumerScripts(container.redis, container.keys, folder, log_length=length)
 
 
 def consumer_claims(container: Container) -> ConsumerClaims:
-    return ConsumerClaims(container[ConsumerScripts])
+    return ConsumerClaims(container[ConsumerScripts], container[Encryption])
 
 
 def consumers(container: Container) -> ConsumerStore:
-    return ConsumerStore(container[ConsumerScripts], container[EventLog], container[Sinks])
+    return ConsumerStore(
+        container[ConsumerScripts], container[EventLog], container[Sinks], container[Encryption]
+    )
 
 
 def consumer_ticks(container: Container) -> ConsumerTicks:
-    return ConsumerTicks(container[ConsumerClaims])
+    return ConsumerTicks(container[ConsumerScripts])
 
 
 def consumer_figures(container: Container) -> FiguresReader:

@@ -16,9 +16,9 @@ from app.events.consumers import claims
 from app.events.consumers.model import Read
 from app.events.log import Published as Answered
 from app.platform.keys import Keys
-from app.platform.scripts import ScriptFolder
+from app.platform.scripts import ScriptFolder, templates
 from tests.chaos.stream_judge import ANY, BY_TOPIC, Published, Receipt, Subscribed, judge
-from tests.support.consumers import OK, TOPIC, ConsumerBench
+from tests.support.consumers import MESSAGES, OK, TOPIC, ConsumerBench
 
 # What each safeguard is in the scripts, and the scripts without it.
 SAFEGUARDS: Final = {
@@ -43,7 +43,7 @@ class Without(ScriptFolder):
     """The scripts with one safeguard switched off; "" with all of them on."""
 
     def __init__(self, safeguard: str, folder: Path, *shared: Path) -> None:
-        super().__init__(folder, shared=shared, flags=False)
+        super().__init__(folder, shared=shared, made=templates(MESSAGES), flags=False)
         self._safeguard = safeguard
 
     def text(self, name: str) -> str:
@@ -59,9 +59,13 @@ class Scene:
     """A log, one consumer, and as many workers as a scenario plays."""
 
     def __init__(self, safeguard: str, tenant: str) -> None:
-        scripts = Without(safeguard, claims.SCRIPTS, claims.SHARED)
-        self.bench = ConsumerBench(fakeredis.FakeRedis(), Keys(tenant), flags=False, scripts=scripts)
-        self.bench.log._scripts = Without(safeguard, log.SCRIPTS)
+        self.bench = ConsumerBench(
+            fakeredis.FakeRedis(),
+            Keys(tenant),
+            flags=False,
+            scripts=Without(safeguard, claims.SCRIPTS, log.SCRIPTS),
+            log_scripts=Without(safeguard, log.SCRIPTS),
+        )
         self.published: list[Published] = []
         self.subscribed = Subscribed("s1", {TOPIC: frozenset()})
 
@@ -87,7 +91,7 @@ class Scene:
     def die(self) -> None:
         """A worker takes the consumer, with the first four events, and is never heard of again."""
         self.bench.messages()
-        assert self.bench.machine.claim("s1", 0, Read(4, 1 << 20, 4)) is not None
+        assert self.bench.claims.claim("s1", 0, Read(4, 1 << 20, 4)) is not None
         self.bench.tick(10)
 
     def wrong(self) -> set[str]:

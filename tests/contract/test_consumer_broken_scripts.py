@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
-from app.events.consumers.claims import SCRIPTS, SHARED
+from app.events.consumers.claims import SCRIPTS
+from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.events.log import EventLog
-from app.platform.scripts import Script, ScriptFolder
-from tests.support.consumers import DOWN, OK, REFUSED, TOPIC, ConsumerBench, FakeSink
+from app.platform.scripts import Script, ScriptFolder, templates
+from tests.support.consumers import DOWN, MESSAGES, OK, REFUSED, TOPIC, ConsumerBench, FakeSink
 
 _BREAKING = """
 local made_calls = 0
@@ -34,7 +35,7 @@ class Breaking(ScriptFolder):
     """The package's scripts, one of which fails at its n-th call of Redis, the first time that it makes so many."""
 
     def __init__(self, name: str, call: int, *, flags: bool, folder: Path = SCRIPTS) -> None:
-        super().__init__(folder, shared=(SHARED,), flags=flags)
+        super().__init__(folder, shared=(LOG_SCRIPTS,), made=templates(MESSAGES), flags=flags)
         self.at_most = AT_MOST
         self.broken: str | None = name  # until it has
         self.call = call
@@ -112,7 +113,7 @@ class Story:
             self.consumers.store.resume("s1")
             self.work()
             self.step(lambda: self.consumers.tick(6))
-            self.step(self.consumers.machine.audit)
+            self.step(self.consumers.ticks.audit)
             self.work()
 
     def judge(self) -> None:
@@ -168,14 +169,8 @@ def test_wherever_publishing_breaks_off_what_it_has_written_comes(consumers: Con
             consumers.client.delete(key)
         consumers.__post_init__()
         sinks = [consumers.consumer("s1", topics={TOPIC: ["asset-deleted"]}), consumers.consumer("s2")]
-        scripts = Breaking("publish", call, flags=consumers.flags, folder=SHARED)
-        log = EventLog(
-            consumers.client,
-            consumers.keys,
-            now_ms=lambda: consumers.now_ms,
-            flags=consumers.flags,
-            scripts=scripts,
-        )
+        scripts = Breaking("publish", call, flags=consumers.flags, folder=LOG_SCRIPTS)
+        log = EventLog(consumers.client, consumers.keys, now_ms=lambda: consumers.now_ms, scripts=scripts)
         consumers.publish(2)
         events = [json.dumps({**wanted, "guid": f"broken{n}"}).encode() for n in range(2)]
         broke = False
@@ -188,7 +183,7 @@ def test_wherever_publishing_breaks_off_what_it_has_written_comes(consumers: Con
         for _ in range(3):
             consumers.work()
             consumers.tick(6)
-            consumers.machine.audit()
+            consumers.ticks.audit()
         rows = consumers.client.xrange(consumers.keys.log(TOPIC))
         stored = {int(entry.split(b"-")[0]): fields[b"name"] for entry, fields in rows}
         deleted = [sequence for sequence, name in stored.items() if name == b"asset-deleted"]
@@ -214,18 +209,16 @@ def test_wherever_the_waking_of_many_breaks_off_all_of_them_get_what_was_written
         filters: list[Any] = [{TOPIC: names} for names in [()] * 3 + [["asset-deleted", "asset-updated"]] * 3]
         consumers.publish()
         sinks = [consumers.consumer(f"s{n}", topics=topics) for n, topics in enumerate(filters)]
-        scripts = Breaking(name, call, flags=consumers.flags, folder=SHARED if name == "publish" else SCRIPTS)
-        calm = Breaking("", 0, flags=consumers.flags, folder=SHARED)
+        scripts = Breaking(
+            name, call, flags=consumers.flags, folder=LOG_SCRIPTS if name == "publish" else SCRIPTS
+        )
+        calm = Breaking("", 0, flags=consumers.flags, folder=LOG_SCRIPTS)
         scripts.at_most = calm.at_most = 2
         if name == "fan_out":
             consumers.rebuild(scripts=scripts)
         publishing = scripts if name == "publish" else calm
         consumers.log = EventLog(
-            consumers.client,
-            consumers.keys,
-            now_ms=lambda: consumers.now_ms,
-            flags=consumers.flags,
-            scripts=publishing,
+            consumers.client, consumers.keys, now_ms=lambda: consumers.now_ms, scripts=publishing
         )
         for event in ("asset-created", "asset-deleted", "asset-created", "asset-updated"):
             scripts.attempt(partial(consumers.publish, 2, name=event))
@@ -237,7 +230,7 @@ def test_wherever_the_waking_of_many_breaks_off_all_of_them_get_what_was_written
         for _ in range(3):
             consumers.work()
             consumers.tick(6)
-            consumers.machine.audit()
+            consumers.ticks.audit()
         consumers.work()
         rows = consumers.client.xrange(consumers.keys.log(TOPIC))
         stored = {int(entry.split(b"-")[0]): fields[b"name"] for entry, fields in rows}

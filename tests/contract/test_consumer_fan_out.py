@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.events.consumers.claims import ConsumerScripts
 from app.events.consumers.model import Read
 from app.outgoing.decision import AttemptResult
+from app.platform.scripts import Scripts
 from tests.support.consumers import OTHER, TOPIC, ConsumerBench
 from tests.support.outgoing import Bench
 
@@ -41,15 +41,15 @@ def trim(consumers: ConsumerBench, before: int, topic: str = TOPIC) -> None:
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many each step of a fan-out has woken."""
     found: list[int] = []
-    run = ConsumerScripts.run
+    run = Scripts.run
 
-    def counted(self: ConsumerScripts, name: str, *arguments: Any) -> Any:
+    def counted(self: Scripts, name: str, *arguments: Any) -> Any:
         answer = run(self, name, *arguments)
         if name == "fan_out":
             found.append(int(answer[0]))
         return answer
 
-    monkeypatch.setattr(ConsumerScripts, "run", counted)
+    monkeypatch.setattr(Scripts, "run", counted)
     return found
 
 
@@ -69,7 +69,7 @@ def test_publishing_to_many_sends_one_message_and_wakes_nobody_itself(
         consumers.runner.run(name)
         assert consumers.sinks.sinks[name].sequences == [1, 2, 3, 4]
         consumers.is_settled(name)
-    assert consumers.machine.audit() == 0
+    assert consumers.ticks.audit() == 0
     consumers.publish()
     assert (consumers.messages(), consumers.called) == ([], [TOPIC]), "the next message goes at once"
 
@@ -145,14 +145,14 @@ def test_what_comes_while_they_are_being_woken_reaches_all_in_order(consumers: C
     consumers.publish()
     consumers.messages()
     consumers.called.clear()
-    assert consumers.machine._scripts.run("fan_out", {"topic": TOPIC})[0] == AT_MOST
+    assert consumers.runs.run("fan_out", {"topic": TOPIC})[0] == AT_MOST
     early = consumers.messages()
     assert len(early) == AT_MOST
     for name in early[:16]:
         consumers.runner.run(name)  # these listen again
     consumers.publish()
     assert queued(consumers) == 0, "the message of before counts as under way"
-    consumers.machine.fan_out(TOPIC)
+    consumers.ticks.fan_out(TOPIC)
     for name in early[16:]:
         consumers.runner.run(name)
     assert consumers.work()
@@ -183,7 +183,7 @@ def test_those_who_want_other_names_arent_looked_at(consumers: ConsumerBench) ->
     consumers.publish(name="asset-updated")
     consumers.work()
     assert {tuple(sink.sequences) for sink in consumers.sinks.sinks.values()} == {(6, 7)}
-    assert consumers.machine.audit() == 0
+    assert consumers.ticks.audit() == 0
 
 
 def test_what_a_filter_let_by_before_its_event_is_not_missed(consumers: ConsumerBench) -> None:
@@ -267,7 +267,7 @@ def test_listeners_that_the_release_before_has_noted_go_on(consumers: ConsumerBe
     consumers.client.sadd(before, "all", "some|asset-deleted|")
     consumers.publish()
     consumers.publish(name="asset-deleted")
-    consumers.machine.audit()
+    consumers.ticks.audit()
     consumers.work()
     assert {name: sink.sequences for name, sink in consumers.sinks.sinks.items()} == {
         "all": [1, 2],
@@ -287,6 +287,6 @@ def test_who_listens_and_was_not_told_is_found_by_the_audit(consumers: ConsumerB
     consumers.client.delete(consumers.keys.listening(TOPIC))
     consumers.publish()
     consumers.client.zadd(consumers.keys.listening(TOPIC), dict.fromkeys(kept, 0))
-    assert consumers.machine.audit() == 1
+    assert consumers.ticks.audit() == 1
     consumers.work()
     assert sink.sequences == [*range(1, 12)]

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from app.events.consumers.claims import ConsumerScripts
 from app.events.consumers.figures import EVERY_MS, NAMED, FiguresReader
+from app.platform.scripts import Scripts
 from tests.support.consumers import DOWN, OK, OTHER, TOPIC, ConsumerBench
 
 
 @pytest.fixture
 def reader(consumers: ConsumerBench) -> FiguresReader:
-    return FiguresReader(consumers.machine._scripts)
+    return FiguresReader(consumers.runs)
 
 
 def look_anew(consumers: ConsumerBench) -> None:
@@ -69,13 +69,13 @@ def test_however_often_it_is_asked_all_consumers_are_looked_at_once_in_a_while(
     for number in range(70):
         consumers.consumer(f"s{number}")
     ran: list[str] = []
-    run = ConsumerScripts.run
+    run = Scripts.run
 
-    def counted(self: ConsumerScripts, name: str, *arguments: Any) -> Any:
+    def counted(self: Scripts, name: str, *arguments: Any) -> Any:
         ran.append(name)
         return run(self, name, *arguments)
 
-    monkeypatch.setattr(ConsumerScripts, "run", counted)
+    monkeypatch.setattr(Scripts, "run", counted)
     first = reader.read()
     assert ran.count("figures") == 3, "some dozens a script"
     for _ in range(20):

@@ -24,11 +24,11 @@ def test_a_paused_consumer_sends_nothing_and_loses_nothing(consumers: ConsumerBe
     if moment == "resting":
         consumers.work()
         sink.say = lambda _: OK
-    claimed = consumers.machine.claim("s1", 0, READ) if moment == "taken" else None
+    claimed = consumers.claims.claim("s1", 0, READ) if moment == "taken" else None
     assert consumers.store.pause("s1", "operator")
     assert not consumers.store.pause("s1", "operator")
     if claimed is not None:
-        assert consumers.machine.ack(claimed, 1, Ack(cursor={TOPIC: (1, 1)}, read=READ)).word == "stopped"
+        assert consumers.claims.ack(claimed, 1, Ack(cursor={TOPIC: (1, 1)}, read=READ)).word == "stopped"
     consumers.publish(2)
     for _ in range(4):
         consumers.tick(400)
@@ -49,7 +49,7 @@ def test_a_consumer_whose_worker_died_while_it_was_paused_goes_on_after_it_is_re
     sink = consumers.consumer()
     consumers.publish()
     consumers.messages()
-    assert consumers.machine.claim("s1", 0, READ) is not None
+    assert consumers.claims.claim("s1", 0, READ) is not None
     consumers.store.pause("s1")
     consumers.tick(60)
     consumers.store.resume("s1")
@@ -104,14 +104,14 @@ def test_what_was_delivered_ahead_of_a_topic_put_back_comes_again(
     sink = consumers.consumer()
     consumers.publish(3)
     consumers.messages()
-    claimed = consumers.machine.claim("s1", 0, READ)
+    claimed = consumers.claims.claim("s1", 0, READ)
     assert claimed is not None
     ahead = [f"{TOPIC}|3"]
-    assert consumers.machine.ack(claimed, 1, Ack(cursor={TOPIC: (1, 1)}, ahead=ahead, read=READ)).going_on
+    assert consumers.claims.ack(claimed, 1, Ack(cursor={TOPIC: (1, 1)}, ahead=ahead, read=READ)).going_on
     consumers.store.update(consumers.spec(topics={OTHER: ()}))
     consumers.store.update(consumers.spec(topics={TOPIC: ()}, start={TOPIC: 0}))
     last = Ack(cursor={TOPIC: (2, 2)}, ahead=ahead if said_again else None, read=READ)
-    assert not consumers.machine.ack(claimed, 2, last).going_on
+    assert not consumers.claims.ack(claimed, 2, last).going_on
     consumers.work()
     assert sink.sequences == [1, 2, 3]
 
@@ -256,13 +256,13 @@ def test_a_replays_successes_are_written_down_together(
     progress = consumers.store.replay("s1", 0)
     sink.taken.clear()
     spoken: list[Ack] = []
-    ack = consumers.machine.ack
+    ack = consumers.claims.ack
 
     def counted(claimed: Claimed, turn: int, word: Ack) -> Acked:
         spoken.append(word)
         return ack(claimed, turn, word)
 
-    monkeypatch.setattr(consumers.machine, "ack", counted)
+    monkeypatch.setattr(consumers.claims, "ack", counted)
     assert consumers.work() == ["done"]
     assert [(one.sequence, one.previous) for one in sink.taken] == [(n, n - 1) for n in range(1, 121)]
     assert len(spoken) == words
@@ -439,7 +439,7 @@ def test_secrets_are_stored_anew_only_where_they_are_still_the_same(consumers: C
     assert b"plain" not in stored
     assert consumers.store.config("s1")[1] == {"headers": {"X-Key": "plain"}}
     assert not consumers.store.reencrypt("s1")
-    scripts = consumers.scripts_of_store
+    scripts = consumers.runs
     assert scripts.run("reencrypt", {"id": "s1"}, "as they were once", "others") == 0
     assert scripts.run("reencrypt", {"id": "gone"}, "", "others") == 0
     assert consumers.client.hget(key, "secrets") == stored
@@ -451,9 +451,9 @@ def test_secrets_are_stored_anew_only_where_they_are_still_the_same(consumers: C
 def test_a_word_about_thousands_of_events_is_taken_whole(consumers: ConsumerBench) -> None:
     consumers.consumer()
     consumers.publish()
-    claimed = consumers.machine.claim("s1", 0, READ)
+    claimed = consumers.claims.claim("s1", 0, READ)
     assert claimed is not None
     keys = [f"{TOPIC}|{n}" for n in range(2, 9_002)]
     word = Ack(cursor={TOPIC: (1, 1)}, ahead=keys, done=[f"{key}|0|" for key in keys], forget=keys)
-    assert consumers.machine.ack(claimed, 1, word).word == "listening"
+    assert consumers.claims.ack(claimed, 1, word).word == "listening"
     assert consumers.client.scard(consumers.keys.consumer_part("s1", "ahead")) == 9_000

@@ -89,7 +89,7 @@ def test_while_first_tries_fail_few_new_events_join_the_many_that_wait(
     fail_first_tries(consumers, 1)
     consumers.publish(20)
     consumers.messages()
-    claimed = consumers.machine.claim("s1", 0, PLENTY)
+    claimed = consumers.claims.claim("s1", 0, PLENTY)
     assert claimed is not None
     assert (len(claimed.items), claimed.waiting) == (read, waiting)
 
@@ -129,7 +129,7 @@ def test_what_is_due_takes_half_of_what_is_read_at_most(consumers: ConsumerBench
     consumers.tick(400)
     consumers.store.resume("s1")
     consumers.messages()
-    claimed = consumers.machine.claim("s1", 0, Read(50, 1 << 20, 10))
+    claimed = consumers.claims.claim("s1", 0, Read(50, 1 << 20, 10))
     assert claimed is not None
     again = [item for item in claimed.items if item.again]
     assert (len(again), len(claimed.items) - len(again)) == (10, 10)
@@ -146,7 +146,7 @@ def test_large_events_that_wait_for_a_retry_leave_room_for_a_large_new_one(consu
     consumers.store.resume("s1")
     consumers.client.hset(consumers.keys.consumer("s1"), "failures", "0")
     consumers.messages("deliveries-slow")
-    claimed = consumers.machine.claim("s1", 0, Read(50, 500_000, 50))
+    claimed = consumers.claims.claim("s1", 0, Read(50, 500_000, 50))
     assert claimed is not None
     assert [item.delivery.sequence for item in claimed.items if not item.again] == [new]
     assert len(claimed.items) == 2
@@ -319,11 +319,11 @@ def test_a_clock_that_is_set_back_ends_the_rest_of_retries(consumers: ConsumerBe
     sink.say = lambda _: DOWN
     consumers.publish()
     consumers.messages()
-    claimed = consumers.machine.claim("s1", 0, PLENTY)
+    claimed = consumers.claims.claim("s1", 0, PLENTY)
     assert claimed is not None
     member = claimed.items[0].member
     word = Ack(retry=[(member, 0)], failure=("x", "y"), failed_calls=1, retry_rest_ms=200_000)
-    assert consumers.machine.ack(claimed, 1, word).word == "listening"
+    assert consumers.claims.ack(claimed, 1, word).word == "listening"
     consumers.tick()
     sink.say = lambda _: OK
     consumers.tick(100)

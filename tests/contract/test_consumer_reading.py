@@ -51,10 +51,10 @@ def test_what_a_filter_has_let_by_is_not_missed_when_retention_takes_it(consumer
     for last in (10, 20, 30):
         consumers.publish(10)
         consumers.publish(10, OTHER)
-        assert consumers.machine.audit() == 1
+        assert consumers.ticks.audit() == 1
         assert consumers.work() == ["nothing"]
         assert consumers.status().cursor == {TOPIC: last, OTHER: last}
-        assert consumers.machine.audit() == 0
+        assert consumers.ticks.audit() == 0
         for topic in (TOPIC, OTHER):
             trim(consumers, last - 2, topic)
     consumers.publish(name="asset-deleted")
@@ -76,7 +76,7 @@ def test_a_log_that_turns_over_between_two_audits_takes_nothing_from_a_filter_th
     for topic in (TOPIC, OTHER):
         consumers.publish(10, topic)
         consumers.client.delete(consumers.keys.log(topic))
-    assert consumers.machine.audit() == 1
+    assert consumers.ticks.audit() == 1
     consumers.work()
     assert [(one.sequence, one.previous) for one in sink.taken] == [(11, 0)]
     assert (consumers.status().missed, consumers.status().cursor) == ((), {TOPIC: 21, OTHER: 20})
@@ -126,7 +126,7 @@ def test_a_hole_in_the_log_is_no_gap(consumers: ConsumerBench) -> None:
     consumers.work()
     assert [(one.sequence, one.previous) for one in sink.taken] == [(1, 0), (3, 1)]
     consumers.client.incr(consumers.keys.log_sequence(TOPIC))
-    assert consumers.machine.audit() == 0
+    assert consumers.ticks.audit() == 0
     consumers.publish()
     consumers.work()
     assert (sink.sequences, consumers.status().missed) == ([1, 3, 5], ())
@@ -173,7 +173,7 @@ def test_large_events_are_read_a_few_at_a_time_and_one_always_goes(consumers: Co
     sink = consumers.consumer(sink=FakeSink(MANY))
     consumers.publish(30, pad=100_000, about=[*range(30)])
     consumers.messages()
-    claimed = consumers.machine.claim("s1", 0, Read(500, 1 << 20, 0))
+    claimed = consumers.claims.claim("s1", 0, Read(500, 1 << 20, 0))
     assert claimed is not None
     assert len(claimed.items) == 10
     assert claimed.more
@@ -182,7 +182,7 @@ def test_large_events_are_read_a_few_at_a_time_and_one_always_goes(consumers: Co
     assert sink.sequences == [*range(1, 31)]
     consumers.publish(2, pad=900_000)
     consumers.messages()
-    alone = consumers.machine.claim("s1", 0, Read(500, 1000, 0))
+    alone = consumers.claims.claim("s1", 0, Read(500, 1000, 0))
     assert alone is not None
     assert [item.delivery.sequence for item in alone.items] == [31]
 
@@ -193,7 +193,7 @@ def test_a_filter_that_lets_little_through_is_read_in_bounded_pieces(consumers: 
     consumers.publish(name="asset-deleted")
     sink = consumers.consumer(topics={TOPIC: ["asset-deleted"]}, start={TOPIC: 0})
     consumers.messages()
-    claimed = consumers.machine.claim("s1", 0, Read(500, 1 << 20, 0))
+    claimed = consumers.claims.claim("s1", 0, Read(500, 1 << 20, 0))
     assert claimed is not None
     assert (claimed.items, claimed.more) == ((), True)
     assert 1000 <= claimed.position[TOPIC][0] < 1200
@@ -209,7 +209,7 @@ def test_a_filter_that_listens_goes_straight_to_what_it_wants(consumers: Consume
         consumers.publish(1000)
     consumers.publish(name="asset-deleted")
     consumers.messages()
-    claimed = consumers.machine.claim("s1", 0, Read(1, 1 << 20, 0))
+    claimed = consumers.claims.claim("s1", 0, Read(1, 1 << 20, 0))
     assert claimed is not None
     assert [item.delivery.sequence for item in claimed.items] == [3001]
     consumers.tick(20)
@@ -223,13 +223,13 @@ def test_what_a_filter_passes_over_is_noted_before_retention_makes_a_gap_of_it(
     consumers.consumer(topics={TOPIC: ["asset-deleted"]})
     consumers.publish(900)
     assert consumers.work() == []
-    assert consumers.machine.audit() == 1
+    assert consumers.ticks.audit() == 1
     assert consumers.work() == ["nothing"]
     consumers.publish(800)
-    assert consumers.machine.audit() == 0, "the log has more than twice as much"
+    assert consumers.ticks.audit() == 0, "the log has more than twice as much"
     for _ in range(5):
         consumers.publish(1000)
-    assert consumers.machine.audit() == 1
+    assert consumers.ticks.audit() == 1
     assert consumers.work() == ["listening"]
     assert consumers.status().cursor == {TOPIC: 6700}
     consumers.is_settled()
@@ -241,7 +241,7 @@ def test_no_topic_waits_for_the_backlog_of_another(consumers: ConsumerBench) -> 
     consumers.pass_time(1)
     consumers.publish(600, topic=OTHER)
     consumers.messages()
-    claimed = consumers.machine.claim("s1", 0, Read(100, 1 << 20, 0))
+    claimed = consumers.claims.claim("s1", 0, Read(100, 1 << 20, 0))
     assert claimed is not None
     counts = {topic: sum(item.delivery.topic == topic for item in claimed.items) for topic in (TOPIC, OTHER)}
     assert counts == {TOPIC: 50, OTHER: 50}

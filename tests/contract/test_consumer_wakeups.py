@@ -63,8 +63,8 @@ def test_a_consumer_of_two_topics_is_woken_by_either_and_once_by_both(consumers:
 def test_a_second_message_for_the_same_consumer_finds_it_taken(consumers: ConsumerBench) -> None:
     consumers.consumer()
     consumers.publish()
-    assert consumers.machine.claim("s1", 0, READ) is not None
-    assert consumers.machine.claim("s1", 0, READ) is None
+    assert consumers.claims.claim("s1", 0, READ) is not None
+    assert consumers.claims.claim("s1", 0, READ) is None
     assert consumers.runner.run("s1") == "nothing"
 
 
@@ -99,20 +99,18 @@ def test_what_a_dead_worker_had_goes_on_after_its_lease(consumers: ConsumerBench
     sink = consumers.consumer()
     consumers.publish(2)
     consumers.messages()
-    dead = consumers.machine.claim("s1", 0, READ)
+    dead = consumers.claims.claim("s1", 0, READ)
     assert dead is not None
     consumers.tick(5)
     assert consumers.messages() == []
-    assert consumers.machine.renew([("s1", dead.token)]) == [True]
+    assert consumers.claims.renew([("s1", dead.token)]) == [True]
     consumers.tick(5)
     assert consumers.messages() == []
     consumers.tick(5)
     assert consumers.work() == ["listening"]
     assert sink.sequences == [1, 2]
-    assert consumers.machine.renew([("s1", dead.token)]) == [False]
-    late = consumers.machine.ack(
-        dead, 1, Ack(cursor={TOPIC: (1, 1)}, delivered=True, counts={"delivered": 1})
-    )
+    assert consumers.claims.renew([("s1", dead.token)]) == [False]
+    late = consumers.claims.ack(dead, 1, Ack(cursor={TOPIC: (1, 1)}, delivered=True, counts={"delivered": 1}))
     assert (late.going_on, late.word) == (False, "lost")
     assert consumers.status().cursor == {TOPIC: 2}
     assert consumers.status().counters["reclaims"] == 1
@@ -123,11 +121,11 @@ def test_an_acknowledgement_that_is_repeated_counts_once_and_loses_nothing(consu
     sink = consumers.consumer()
     consumers.publish(2)
     consumers.messages()
-    claimed = consumers.machine.claim("s1", 0, READ)
+    claimed = consumers.claims.claim("s1", 0, READ)
     assert claimed is not None
     word = Ack(cursor={TOPIC: (1, 1)}, delivered=True, counts={"delivered": 1}, read=READ)
-    assert consumers.machine.ack(claimed, 1, word).going_on
-    again = consumers.machine.ack(claimed, 1, word)  # the answer to the first was lost
+    assert consumers.claims.ack(claimed, 1, word).going_on
+    again = consumers.claims.ack(claimed, 1, word)  # the answer to the first was lost
     assert (again.going_on, again.word) == (False, "repeated")
     assert consumers.status().counters["delivered"] == 1
     assert consumers.work() == ["listening"]
@@ -142,11 +140,11 @@ def test_the_clock_of_the_server_set_back_an_hour_delays_nothing_by_more_than_a_
     consumers.publish()
     consumers.messages()
     consumers.runner.run("idle")
-    dead = consumers.machine.claim("taken", 0, READ)
-    resting = consumers.machine.claim("resting", 0, READ)
+    dead = consumers.claims.claim("taken", 0, READ)
+    resting = consumers.claims.claim("resting", 0, READ)
     assert dead is not None
     assert resting is not None
-    consumers.machine.ack(resting, 1, Ack(rest_ms=60_000, failure=("x", "y"), failed_calls=1))
+    consumers.claims.ack(resting, 1, Ack(rest_ms=60_000, failure=("x", "y"), failed_calls=1))
     consumers.tick()
     consumers.pass_time(-3600)
     consumers.publish()
@@ -163,15 +161,15 @@ def test_the_audit_mends_a_consumer_that_stands_nowhere(consumers: ConsumerBench
     consumers.client.delete(consumers.keys.listening(TOPIC))  # as a script that broke off might leave it
     consumers.publish()
     assert consumers.messages() == []
-    assert consumers.machine.audit() == 1
+    assert consumers.ticks.audit() == 1
     assert consumers.work() == ["listening"]
     assert sink.sequences == [1]
     consumers.client.hset(consumers.keys.consumer("s1"), "wake", "1")
-    assert consumers.machine.audit() == 1
+    assert consumers.ticks.audit() == 1
     consumers.tick(6)
     assert consumers.work() == ["nothing"]
     consumers.is_settled()
-    assert consumers.machine.audit() == 0
+    assert consumers.ticks.audit() == 0
 
 
 def test_a_backlog_is_worked_off_in_slices_by_the_workers_for_that(consumers: ConsumerBench) -> None:

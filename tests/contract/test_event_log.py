@@ -12,10 +12,20 @@ import pytest
 from redis import Redis
 
 from app.events.envelope import RefusedEvent
-from app.events.log import GUID_SPANS, PUBLISH_EVENTS, READ_LOOKED, EventLog, LogPage, Published, Repeatable
+from app.events.log import (
+    GUID_SPANS,
+    PUBLISH_EVENTS,
+    READ_LOOKED,
+    SCRIPTS,
+    EventLog,
+    LogPage,
+    Published,
+    Repeatable,
+)
 from app.platform.clock import to_ms
 from app.platform.errors import BadRequest, InvalidInput, Unavailable, Unprocessable
 from app.platform.keys import Keys
+from app.platform.scripts import ScriptFolder
 from tests.support.published import SAMPLES, changed, with_type
 
 ASSETS = "asset-operations"
@@ -30,7 +40,9 @@ class Desk:
         self.client = client
         self.keys = keys
         self.now_ms = START_MS
-        self.log = EventLog(client, keys, now_ms=lambda: self.now_ms, flags=flags)
+        self.log = EventLog(
+            client, keys, now_ms=lambda: self.now_ms, scripts=ScriptFolder(SCRIPTS, flags=flags)
+        )
 
     def publish(self, *events: bytes, topic: str = ASSETS, **more: Any) -> list[Published | RefusedEvent]:
         return self.log.publish(topic, events, "tests", **more)

@@ -182,7 +182,7 @@ class TestConsumers:
 
     def every_tick(self, consumers: ConsumerBench) -> None:
         consumers.tick(90)
-        consumers.machine.audit()
+        consumers.ticks.audit()
 
     @pytest.mark.parametrize("state", ["listening", "awake", "taken", "resting", "stopped"])
     def test_one_of_a_newer_schema_stays_as_and_where_it_is(
@@ -216,7 +216,7 @@ class TestConsumers:
         self.newer(consumers, "s1")
         before = standing(consumers, "s1")
         consumers.tick(-3600)
-        consumers.machine.audit()
+        consumers.ticks.audit()
         assert standing(consumers, "s1") == before
 
     def test_it_blocks_nothing_of_ours(self, consumers: ConsumerBench) -> None:

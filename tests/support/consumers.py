@@ -10,17 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.events.consumers.claims import ConsumerClaims, ConsumerScripts, Ground
+from app.events.consumers.claims import ConsumerClaims, ConsumerScripts, consumer_folder
 from app.events.consumers.leases import LeaseKeeper
 from app.events.consumers.model import ConsumerSpec, ConsumerStatus
 from app.events.consumers.runner import Runner
 from app.events.consumers.store import ConsumerStore
+from app.events.consumers.ticks import ConsumerTicks
 from app.events.consumers.turn import DeliveryPolicy
-from app.events.log import EventLog
+from app.events.log import SCRIPTS, EventLog
 from app.events.sinks.base import Delivery, Kind, Limits, Outcome, SinkError
 from app.platform.encryption import Encryption
 from app.platform.keys import Keys
-from app.platform.scripts import ScriptFolder
+from app.platform.scripts import ScriptFolder, templates
 from tests.support.published import fitting
 
 TOPIC = "asset-operations"
@@ -33,15 +34,12 @@ GONE = Outcome(SinkError("gone", "The receiver answered 410.", Kind.GONE), 410, 
 Say = Callable[[Delivery], Outcome]
 
 
-class PlainMessages:
-    """Messages that only say what they are about."""
-
-    def templates(self) -> dict[str, str]:
-        return {
-            "deliveries": "@@ID1@@ deliver @@ARG@@",
-            "deliveries-slow": "@@ID1@@ slowly @@ARG@@",
-            "fan_out": "@@ID1@@ fan-out @@ARG@@",
-        }
+# Messages that only say what they are about.
+MESSAGES = {
+    "deliveries": "@@ID1@@ deliver @@ARG@@",
+    "deliveries-slow": "@@ID1@@ slowly @@ARG@@",
+    "fan_out": "@@ID1@@ fan-out @@ARG@@",
+}
 
 
 class FakeSink:
@@ -95,6 +93,7 @@ class ConsumerBench:
     keys: Keys
     flags: bool = True
     scripts: ScriptFolder | None = None
+    log_scripts: ScriptFolder | None = None
     now_ms: int = START_MS
     disable_after_s: float = 72 * 3600
     slice_s: float = 60.0
@@ -112,28 +111,22 @@ class ConsumerBench:
         """As another process would come to the same store, with other settings."""
         for name, value in changes.items():
             setattr(self, name, value)
-        tenant = self.keys.prefix.rstrip(":")
-        ground = Ground(
-            self.client,
-            self.keys,
-            PlainMessages(),
-            tenant,
-            log_length=self.log_length,
-            now_ms=lambda: self.now_ms,
-            flags=self.flags,
-            scripts=self.scripts,
-            encryption=self.encryption,
+        folder = self.scripts or consumer_folder(flags=self.flags, messages=MESSAGES)
+        of_log = self.log_scripts or ScriptFolder(SCRIPTS, made=templates(MESSAGES), flags=self.flags)
+        encryption = self.encryption or Encryption()
+        self.runs = ConsumerScripts(
+            self.client, self.keys, folder, log_length=self.log_length, now_ms=lambda: self.now_ms
         )
-        shared = self.scripts_of_store = ConsumerScripts(ground)
         self.log = EventLog(
-            self.client, self.keys, length=self.log_length, now_ms=lambda: self.now_ms, flags=self.flags
+            self.client, self.keys, length=self.log_length, now_ms=lambda: self.now_ms, scripts=of_log
         )
-        self.machine = ConsumerClaims(shared)
-        self.store = ConsumerStore(shared, self.log, self.sinks)
+        self.claims = ConsumerClaims(self.runs, encryption)
+        self.ticks = ConsumerTicks(self.runs)
+        self.store = ConsumerStore(self.runs, self.log, self.sinks, encryption)
         policy = DeliveryPolicy(
             disable_after_s=self.disable_after_s, slice_s=self.slice_s, clock=self.clock, rand=lambda: 0.5
         )
-        self.runner = Runner(self.machine, self.sinks, policy, LeaseKeeper(self.machine))
+        self.runner = Runner(self.claims, self.sinks, policy, LeaseKeeper(self.claims))
 
     def pass_time(self, seconds: float) -> None:
         self.now_ms += int(seconds * 1000)
@@ -185,7 +178,7 @@ class ConsumerBench:
     def fan_out(self) -> int:
         """What a worker does with the messages of topics; how many consumers it has woken."""
         called, self.called = self.called, []
-        return sum(self.runner.fan_out(topic) for topic in called)
+        return sum(self.ticks.fan_out(topic) for topic in called)
 
     def work(self, *, most: int = 100) -> list[str]:
         """Run every wake-up there is, as a worker of both queues would; how each ended."""
@@ -199,7 +192,7 @@ class ConsumerBench:
 
     def tick(self, seconds: float = 0) -> None:
         self.pass_time(seconds)
-        self.machine.tick()
+        self.ticks.look_after()
 
     def status(self, consumer_id: str = "s1") -> ConsumerStatus:
         found = self.store.status(consumer_id)

@@ -101,10 +101,6 @@ class Runner:
             turn.acknowledge(stop=Stop(rest_ms=_BROKEN_MS))
             raise
 
-    def fan_out(self, topic: str) -> int:
-        """The whole of task `deliveries.fan_out`: wake the listeners of a topic that has news; how many."""
-        return self._claims.fan_out(topic)
-
     def _misconfigured(self, claimed: Claimed, error: MediaopsError) -> str:
         """A setting has changed since the subscription was made: it fails until one of them is corrected."""
         decision = decide_consumer(

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from app.events.consumers.claims import ConsumerScripts
+from app.events.consumers.claims import ConsumerScripts, opened
 from app.events.consumers.model import Command, ConsumerSpec, ConsumerStatus, Parked, Progress
 from app.events.consumers.status import StatusReader
 from app.events.consumers.summary import FIELDS, Trouble, trouble
@@ -22,6 +22,7 @@ from app.platform.clock import from_ms
 from app.platform.encryption import Encryption, Standing
 from app.platform.errors import Conflict, NotFound
 from app.platform.redis import store_errors
+from app.platform.scripts import unique
 
 TEST_TOPIC: Final = "delivery-operations"
 TEST_EVENT: Final = "subscription-test"
@@ -32,8 +33,11 @@ _UNPARK_CHUNK: Final = 200
 class ConsumerStore:
     """See the module. `log` finds where a time began, `sinks` sends the test event."""
 
-    def __init__(self, scripts: ConsumerScripts, log: EventLog, sinks: SinkFactory) -> None:
+    def __init__(
+        self, scripts: ConsumerScripts, log: EventLog, sinks: SinkFactory, encryption: Encryption
+    ) -> None:
         self._scripts = scripts
+        self._encryption = encryption
         self._client = scripts.client
         self._keys = scripts.keys
         self._log = log
@@ -48,13 +52,13 @@ class ConsumerStore:
 
     def create(self, spec: ConsumerSpec, *, also: Sequence[Command] = ()) -> None:
         """A new consumer, listening or awake. Raises Conflict where there is one of this id."""
-        control, payloads = _changing(spec, also, self._scripts.encryption)
-        if not self._scripts.run("create", control | {"messages": self._scripts.messages}, *payloads):
+        control, payloads = _changing(spec, also, self._encryption)
+        if not self._scripts.run("create", control, *payloads):
             raise Conflict("There is a subscription of this id already.", code="subscription_exists")
 
     def update(self, spec: ConsumerSpec, *, also: Sequence[Command] = ()) -> None:
         """Another configuration, from the next call on; topics that stay keep their place. Raises NotFound."""
-        control, payloads = _changing(spec, also, self._scripts.encryption)
+        control, payloads = _changing(spec, also, self._encryption)
         if not self._scripts.run("update", control, *payloads):
             raise _not_found()
 
@@ -70,16 +74,16 @@ class ConsumerStore:
             sink, secrets = self._client.hmget(self._keys.consumer(consumer_id), "sink", "secrets")
         if sink is None or secrets is None:
             raise _not_found()
-        return json.loads(sink), self._scripts.opened(secrets)
+        return json.loads(sink), opened(self._encryption, secrets)
 
     @property
     def encrypts(self) -> bool:
         """Whether there is a key to encrypt secrets with."""
-        return self._scripts.encryption.has_key
+        return self._encryption.has_key
 
     def reencrypt(self, consumer_id: str) -> bool:
         """Store its secrets under the newest key; False where they are. Raises NotFound, Unreadable."""
-        encryption = self._scripts.encryption
+        encryption = self._encryption
         with store_errors():
             stored = self._client.hget(self._keys.consumer(consumer_id), "secrets")
         if stored is None:
@@ -115,7 +119,7 @@ class ConsumerStore:
                 for topic in self._client.hgetall(self._keys.consumer_part(consumer_id, "cursor"))
             ]
         start = {topic: self._log.first_after(topic, since_ms) for topic in topics}
-        replay_id = uuid.uuid4().hex[:16]
+        replay_id = unique()[:16]
         control = {"id": consumer_id, "replay": replay_id, "start": start, "since": since_ms}
         match self._scripts.run("replay", control):
             case b"busy":
@@ -142,7 +146,7 @@ class ConsumerStore:
         """Send one event that isn't in the log, now, whatever the consumer's state; what came back, and what was sent
         where. Raises NotFound, InvalidInput where the sink isn't allowed any more."""
         sink_config, secrets = self.config(consumer_id)
-        delivery = _test_event(self._scripts.tenant, consumer_id, self.time_ms())
+        delivery = _test_event(self._keys.prefix[:-1], consumer_id, self.time_ms())
         sink = self._sinks.build(sink_config, secrets, ordered=True)
         try:
             [outcome] = sink.send([delivery], time.monotonic() + _TEST_S)
@@ -209,7 +213,7 @@ class ConsumerStore:
 
 def _changing(
     spec: ConsumerSpec, also: Sequence[Command], encryption: Encryption
-) -> tuple[dict[str, Any], list[str | bytes | int]]:
+) -> tuple[Mapping[str, Any], list[str | bytes | int]]:
     """The control object of `create` and `update`; everything of the user's travels as it is."""
     topics = [[topic, sorted(names)] for topic, names in spec.topics]
     numbers, arguments = _also(also)

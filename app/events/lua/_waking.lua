@@ -1,35 +1,33 @@
--- Who follows a topic is woken in the script that writes to it; where many do, that script only notes that there is news, and
+-- A script that writes to a topic wakes the consumers that listen to it. Where many listen, it only notes that there is news and
 -- sends one message for all of them.
 --
 -- `log:{topic}:listeners` holds the consumers that *listen* to all of a topic, `log:{topic}:listeners:{name}` those that want this
--- name among others: idle ones that have handled everything there is. One that is awake, worked on, resting, paused or gone
--- isn't in it, so that under load an entry costs a look at keys that aren't there. A member is `{consumer id}`, or
--- `{consumer id}|name|name|` (the same in the set of each of its names); its score is the sequence up to which it had handled
--- all when it began to listen.
--- `log:{topic}:news`: name (`*`: of those who want all) → `first latest`: sequences of which not all listeners were told yet.
--- Whoever of them has a lower score than `latest` is still to be woken, by fan_out.lua.
+-- name among others: idle ones that have handled everything there is. A consumer that is awake, taken, resting, stopped or gone
+-- isn't in it, so that under load an entry costs a look at keys that don't exist. A member is `{consumer id}`, or
+-- `{consumer id}|name|name|` (the same in the set of each of its names); its score is the sequence up to which the consumer had
+-- handled all when it began to listen.
+-- `log:{topic}:news`: name (`*`: of those that want all) → `first latest`, the sequences for which not all listeners were woken
+-- yet. fan_out.lua wakes those whose score is lower than `latest`.
 -- include: _base.lua
+-- include: _messages.lua
 
-local WAKE_MS = 5000 -- a wake-up that wasn't taken for so long is looked for by the tick
+local WAKE_MS = 5000 -- the tick looks for a wake-up that nobody has taken for so long
 local AT_MOST = 24 -- consumers that one script wakes (45 to 70 microseconds each)
 local ALL = '*'
+local FAST = 'deliveries' -- queue of the consumers that keep up
 local wakes_left = AT_MOST
 
 -- The message of a consumer's n-th wake-up: the same bytes each time, so that it can be looked for in its queue.
-local function wake_message(template, id, n)
-  local name = id .. '-' .. n
-  return fill(template, { ['@@ID1@@'] = name, ['@@TAG@@'] = name, ['@@ARG@@'] = id })
-end
+local function wake_message(queue, id, n) return message(queue, id .. '-' .. n, id) end
 
--- Note that a consumer is awake, and tell a worker. The caller has seen that it may be and isn't.
+-- Note that a consumer is awake, and send a message to a worker. The caller has seen that it may be awake and isn't.
 local function wake_consumer(id, queue)
   local key = P .. 'feed:' .. id
   local n = redis.call('HINCRBY', key, 'wakes', 1)
   redis.call('HSET', key, 'wake', int(now), 'notBefore', '')
   redis.call('ZADD', P .. 'feeds:due', int(now + WAKE_MS), id)
-  local template = redis.call('HGET', P .. 'feeds:messages', queue)
-  -- Without one the tick, which writes the templates, makes it good.
-  if template then redis.call('LPUSH', P .. queue, wake_message(template, id, int(n))) end
+  -- A queue that only a newer release knows is left to its tick.
+  if TEMPLATES[queue] then redis.call('LPUSH', P .. queue, wake_message(queue, id, int(n))) end
 end
 
 local function listeners_key(topic, name)
@@ -60,49 +58,45 @@ local function first_news(topic, names, score)
   return found
 end
 
--- What a filter lets by isn't noted by anybody. Who listens has handled all that it wants, so that on this topic nothing before
--- this event is missing to it, even if retention removes that before a worker looks.
+-- Nobody notes what a filter lets by. A consumer that listens has handled all that it wants: nothing before this event is missing to
+-- it on this topic, even if retention removes entries before a worker looks.
 local function pass_over(id, topic, sequence)
   local key = P .. 'feed:' .. id .. ':cursor'
   local at = tonumber(redis.call('HGET', key, topic) or sequence)
   if at < sequence - 1 then redis.call('HSET', key, topic, int(sequence - 1)) end
 end
 
--- Wake one that listens to an event of this sequence. It leaves the sets last: should the script break off before, it is
--- awake for nothing, instead of neither awake nor listening.
+-- Wake a consumer that listens, for an event of this sequence. It leaves the sets last: should the script break off before, the
+-- consumer is awake for nothing, instead of neither awake nor listening.
 local function wake_listener(topic, member, score, sequence)
   local id, names = read_listener(member)
-  local f = redis.call('HMGET', P .. 'feed:' .. id, 'state', 'wake', 'token', 'notBefore', 'queue')
-  if f[1] and names[1] ~= ALL then
+  local fields = redis.call('HMGET', P .. 'feed:' .. id, 'state', 'queue', 'wake', 'token', 'notBefore')
+  local state, queue = fields[1], fields[2]
+  local idle = (fields[3] or '') == '' and (fields[4] or '') == '' and (fields[5] or '') == ''
+  if state and names[1] ~= ALL then
     pass_over(id, topic, math.min(sequence, first_news(topic, names, score) or sequence))
   end
-  -- It may have been woken through another of its topics since.
-  if f[1] == 'active' and (f[2] or '') == '' and (f[3] or '') == '' and (f[4] or '') == '' then
-    wake_consumer(id, f[5] or 'deliveries')
-  end
+  -- Another of its topics may have woken it since.
+  if state == 'active' and idle then wake_consumer(id, queue or FAST) end
   for _, name in ipairs(names) do redis.call('ZREM', listeners_key(topic, name), member) end
 end
 
--- The message that has a topic's listeners woken: the same bytes each time.
-local function fan_out_message(template, topic, called)
-  local name = 'fan-out-' .. topic .. '-' .. called
-  return fill(template, { ['@@ID1@@'] = name, ['@@TAG@@'] = name, ['@@ARG@@'] = topic })
-end
+-- The message with which a worker wakes a topic's listeners: the same bytes each time.
+local function fan_out_message(topic, called) return message('fan_out', 'fan-out-' .. topic .. '-' .. called, topic) end
 
--- Leave it to a worker to wake those who listen. One message a topic is outstanding, whether or not anybody takes it.
+-- Leave it to a worker to wake the listeners. One message a topic is outstanding, whether or not anybody takes it.
 local function note_news(topic, name, sequence)
   local before = redis.call('HGET', news_key(topic), name)
   local first = before and string.match(before, '^%d+') or int(sequence)
   redis.call('HSET', news_key(topic), name, first .. ' ' .. int(sequence))
   redis.call('SADD', P .. 'feeds:news', topic)
   if redis.call('HSETNX', P .. 'feeds:called', topic, int(now)) == 1 then
-    local template = redis.call('HGET', P .. 'feeds:messages', 'fan_out')
-    if template then redis.call('LPUSH', P .. 'deliveries', fan_out_message(template, topic, int(now))) end
+    redis.call('LPUSH', P .. FAST, fan_out_message(topic, int(now)))
   end
 end
 
--- Wake whoever listens to an event that is about to be appended. Before it is: should the script break off in between, a consumer is
--- awake for nothing, instead of one listening that has missed something.
+-- Wake the listeners to an event that is about to be appended. Before, so that a script that breaks off in between leaves a consumer
+-- awake for nothing, instead of one that listens and has missed something.
 local function wake_consumers(topic, name, sequence)
   for _, of in ipairs({ ALL, name }) do
     local key = listeners_key(topic, of)

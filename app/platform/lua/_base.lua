@@ -65,8 +65,3 @@ local function iso(ms)
   return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', yoe + era * 400 + (m <= 2 and 1 or 0), m,
     doy - f((153 * mp + 2) / 5) + 1, f(rest / 3600), f(rest % 3600 / 60), rest % 60, ms % 1000)
 end
-
--- A hand-built message (platform/dispatch) with its placeholders replaced.
-local function fill(template, replacements)
-  return (string.gsub(template, '@@%u+%d?@@', replacements))
-end

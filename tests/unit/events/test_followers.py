@@ -16,12 +16,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.cli.event_stream import Message, messages
 from app.events.catalogue import TOPICS
 from app.events.followers import SLICE, Cursor, Follower, Following, Wanted
-from app.events.log import EventLog
+from app.events.log import SCRIPTS, EventLog
 from app.events.tail import Tail
 from app.platform.clock import to_ms, utcnow
 from app.platform.errors import BadRequest, Unavailable
 from app.platform.keys import Keys
 from app.platform.lifetime import Lifetime
+from app.platform.scripts import ScriptFolder
 from tests.support.published import SAMPLES
 from tests.support.wait import until
 from tests.unit.http.conftest import BOOTSTRAP, Caller
@@ -37,7 +38,7 @@ class Stage:
     def __init__(self) -> None:
         self.redis = fakeredis.FakeRedis()
         self.keys = Keys("t")
-        self.log = EventLog(self.redis, self.keys, flags=False)
+        self.log = EventLog(self.redis, self.keys, scripts=ScriptFolder(SCRIPTS, flags=False))
         self.following = Following(self.log, heartbeat_s=0.05, tail=Tail(self.log, poll_s=0.005, places=3))
         self.allowed = True
         self._followers: list[Follower] = []

@@ -171,7 +171,7 @@ local function settle(f)
     return 'resting'
   end
   if more or (due and due <= now) then
-    wake_consumer(f.id, f.queue or 'deliveries')
+    wake_consumer(f.id, f.queue or FAST)
     return 'awake'
   end
   redis.call('HSET', consumer_key(f.id), 'notBefore', '')

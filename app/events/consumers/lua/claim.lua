@@ -38,5 +38,5 @@ end
 local config = { '', '' }
 if owner.revision ~= ctl.known then config = redis.call('HMGET', consumer_key(f.owner), 'sink', 'secrets') end
 return { 'ok', now, f.owner, owner.revision, owner.ordered == '1' and 1 or 0, owner.slots, f.failures or 0,
-  f.failingSince or 0, f.pace or '0', f.queue or 'deliveries', f.probation or 0, waiting(f),
+  f.failingSince or 0, f.pace or '0', f.queue or FAST, f.probation or 0, waiting(f),
   redis.call('SMEMBERS', consumer_key(f.id, 'ahead')), got.items, got.position, got.more, config[1], config[2] }

@@ -1,7 +1,7 @@
 #!lua
 -- Create: a consumer, and whatever else belongs to it, or nothing.
 --
--- ARGV[1] {id, ordered, slots, topics: [[topic, [name…]], …], start: {topic: sequence}, also: [[n, …], …], messages, seed, …}
+-- ARGV[1] {id, ordered, slots, topics: [[topic, [name…]], …], start: {topic: sequence}, also: [[n, …], …], seed}
 -- ARGV[2] topics as JSON, [3] sink, [4] secrets; ARGV[5…] arguments of the commands of `also`, which `n` counts from 1
 -- Result  1, or 0 where there is one of this id
 -- Without allow-oom on purpose: a full server takes on no new work.
@@ -9,9 +9,8 @@
 
 if redis.call('HEXISTS', consumer_key(ctl.id), 'state') == 1 then return 0 end
 
-for queue, template in pairs(ctl.messages) do redis.call('HSET', P .. 'feeds:messages', queue, template) end
 redis.call('ZADD', P .. 'feeds', int(now), ctl.id)
-redis.call('HSET', consumer_key(ctl.id), 'schema', '1', 'owner', ctl.id, 'revision', '1', 'queue', 'deliveries', 'createdAt', int(now))
+redis.call('HSET', consumer_key(ctl.id), 'schema', '1', 'owner', ctl.id, 'revision', '1', 'queue', FAST, 'createdAt', int(now))
 configure({ id = ctl.id })
 run_also()
 -- Only now it is there: should the script break off before, the same create may be tried again.

@@ -1,7 +1,7 @@
 #!lua
 -- Replay: a second consumer that delivers once more what the subscription has handled since a place in the log.
 --
--- ARGV[1] {id, replay, start: {topic: sequence}, since (ms), messages}
+-- ARGV[1] {id, replay, start: {topic: sequence}, since (ms)}
 -- Result  an error where a newer release made it; "ok" | "busy": one is under way | "stopped": the subscription is paused or disabled | nothing: there is none
 -- include: _consumers.lua
 

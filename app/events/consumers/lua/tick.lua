@@ -1,15 +1,9 @@
 #!lua flags=allow-oom
 -- Tick: look after the consumers whose time has come: rest over, something to be tried again, wake-up lost, worker dead.
 --
--- ARGV[1] {limit, lease_ms, messages: {queue: template}}
+-- ARGV[1] {limit, lease_ms}
 -- Result  how many were looked at; `limit`: there may be more
 -- include: _consumers.lua
-
-for queue, template in pairs(ctl.messages) do
-  if redis.call('HGET', P .. 'feeds:messages', queue) ~= template then
-    redis.call('HSET', P .. 'feeds:messages', queue, template)
-  end
-end
 
 -- Where the server's clock was set back, times that were noted before lie too far ahead: all are looked at.
 local before = tonumber(redis.call('GET', P .. 'feeds:clock') or 0)
@@ -17,8 +11,8 @@ local back = now < before - 1000
 redis.call('SET', P .. 'feeds:clock', int(now))
 
 local function is_queued(f)
-  local template = redis.call('HGET', P .. 'feeds:messages', f.queue or 'deliveries')
-  return template and redis.call('LPOS', P .. (f.queue or 'deliveries'), wake_message(template, f.id, int(f.wakes)))
+  local queue = f.queue or FAST
+  return TEMPLATES[queue] and redis.call('LPOS', P .. queue, wake_message(queue, f.id, int(f.wakes)))
 end
 
 local function look_after(f)
@@ -35,19 +29,19 @@ local function look_after(f)
     if is_queued(f) then
       redis.call('ZADD', P .. 'feeds:due', int(now + WAKE_MS), f.id)
     else
-      wake_consumer(f.id, f.queue or 'deliveries')
+      wake_consumer(f.id, f.queue or FAST)
     end
   else
     settle(f)
   end
 end
 
--- The message that was to have a topic's listeners woken may be lost: then another may be sent.
+-- The message for a topic's listeners may be lost: then another may be sent.
 local called = redis.call('HGETALL', P .. 'feeds:called')
 for i = 1, #called, 2 do
   local topic, at = called[i], tonumber(called[i + 1])
   if (at + WAKE_MS < now or at > now)
-    and not redis.call('LPOS', P .. 'deliveries', fan_out_message(ctl.messages.fan_out, topic, int(at))) then
+    and not redis.call('LPOS', P .. FAST, fan_out_message(topic, int(at))) then
     redis.call('HDEL', P .. 'feeds:called', topic)
   end
 end

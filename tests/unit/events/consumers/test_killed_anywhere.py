@@ -44,9 +44,9 @@ class Killed(BaseException):
 class Mortal:
     """A worker's side of the store, on which the worker dies at its n-th word: just before it, or just after."""
 
-    def __init__(self, machine: ConsumerClaims) -> None:
-        self._machine = machine
-        self.lease_s = machine.lease_s
+    def __init__(self, claims: ConsumerClaims) -> None:
+        self._claims = claims
+        self.lease_s = claims.lease_s
         self.words = -1  # left to live; negative: for ever
         self.after = False
 
@@ -60,22 +60,22 @@ class Mortal:
         return answer
 
     def claim(self, consumer_id: str, known: int, read: Read) -> Claimed | None:
-        answer: Claimed | None = self._say(lambda: self._machine.claim(consumer_id, known, read))
+        answer: Claimed | None = self._say(lambda: self._claims.claim(consumer_id, known, read))
         return answer
 
     def ack(self, claimed: Claimed, turn: int, ack: Ack) -> Acked:
-        answer: Acked = self._say(lambda: self._machine.ack(claimed, turn, ack))
+        answer: Acked = self._say(lambda: self._claims.ack(claimed, turn, ack))
         return answer
 
     def renew(self, held: Any) -> list[bool]:
-        return self._machine.renew(held)
+        return self._claims.renew(held)
 
 
 class Consumers(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.bench = ConsumerBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
-        self.mortal = Mortal(self.bench.machine)
+        self.mortal = Mortal(self.bench.claims)
         self.bench.runner._claims = self.mortal  # type: ignore[assignment]
         self.answers: list[Outcome] = []
         for name, more in CONSUMERS.items():
@@ -168,7 +168,7 @@ class Consumers(RuleBasedStateMachine):
             self.bench.store.resume(name)
         for _ in range(12):
             self.bench.tick(400)
-            self.bench.machine.audit()
+            self.bench.ticks.audit()
             self.bench.work()
         for name in CONSUMERS:
             self._judge(name)

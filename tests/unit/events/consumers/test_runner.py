@@ -42,7 +42,7 @@ def test_a_lost_answer_of_the_store_is_asked_for_again_and_nothing_comes_twice(
 ) -> None:
     sink = consumers.consumer()
     consumers.publish(3)
-    machine, sent = consumers.machine, consumers.machine.ack
+    claims, sent = consumers.claims, consumers.claims.ack
     lost = [1, 2]
 
     def ack(claimed: Claimed, turn: int, word: Ack) -> Acked:
@@ -52,7 +52,7 @@ def test_a_lost_answer_of_the_store_is_asked_for_again_and_nothing_comes_twice(
             raise Unavailable("time-out")
         return answer
 
-    monkeypatch.setattr(machine, "ack", ack)
+    monkeypatch.setattr(claims, "ack", ack)
     consumers.work()
     assert sink.sequences == [1, 2, 3]
     assert consumers.status().counters["delivered"] == 3
@@ -167,8 +167,8 @@ def test_the_keeper_renews_what_is_held_and_notices_what_is_lost(consumers: Cons
 
 
 def test_a_lease_that_wasnt_renewed_in_time_isnt_valid(consumers: ConsumerBench) -> None:
-    with LeaseKeeper(consumers.machine).hold("a", "1", since=-1e9) as hold:
-        assert not hold.valid
+    with LeaseKeeper(consumers.claims).renewing("a", "1", since=-1e9) as lease:
+        assert not lease.valid
 
 
 def test_calls_of_an_unordered_consumer_run_at_once_and_no_more_than_it_may(consumers: ConsumerBench) -> None:
