@@ -11,16 +11,19 @@ from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
 from app.outgoing.records import RecordReader
 from app.outgoing.store import OutgoingScripts, OutgoingStore, Policy
-from app.platform.dispatch import TEMPLATES
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
+from tests.support.consumers import MESSAGES
 from tests.support.published import fitting
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 # They only say what they are about.
-PLAIN_MESSAGES: Final = {name: f"{name} @@ARG@@ @@ID1@@" for name in TEMPLATES}
+PLAIN_MESSAGES: Final = {
+    **{name: f"{name} @@ARG@@ @@ID1@@" for name in ("promote", "patch", "send")},
+    **MESSAGES,
+}
 
 
 @dataclass

@@ -69,7 +69,7 @@ def test_the_body_is_the_event_and_the_headers_say_where_it_stands(receiver: Rec
 def test_the_standards_library_verifies_with_every_valid_secret(receiver: Receiver, build: Build) -> None:
     old = signatures.first()
     rotated = signatures.rotate(old, to_ms(utcnow()))
-    send(build(signatures=rotated))
+    send(build(signing=rotated))
     (got,) = receiver.got
     assert got.headers["webhook-id"] == "guid-7"
     for secret in (old[0]["secret"], rotated[0]["secret"]):
@@ -78,7 +78,7 @@ def test_the_standards_library_verifies_with_every_valid_secret(receiver: Receiv
 
 def test_an_overlap_that_ends_while_the_sink_lives_is_noticed(receiver: Receiver, build: Build) -> None:
     ended = signatures.rotate(signatures.first(), to_ms(utcnow()) - 10_000, overlap_ms=5_000)
-    send(build(signatures=ended))
+    send(build(signing=ended))
     assert len(receiver.got[0].headers["webhook-signature"].split(" ")) == 1
 
 
@@ -257,7 +257,7 @@ def test_a_receiver_that_repeats_what_we_sent_does_not_bring_secrets_into_the_lo
     receiver.answer = lambda got: Reply(500, body=repr(dict(got.headers)).encode() + b"\n\x00end")
     secrets = signatures.first()
     headers = {"Authorization": "Bearer abc/def+ghi", "X-Key": 'quo"ted', "X-Short": "1"}
-    (outcome,) = send(build(signatures=secrets, headers=headers))
+    (outcome,) = send(build(signing=secrets, headers=headers))
     assert "webhook-signature" in outcome.answer
     for hidden in ("abc/def+ghi", 'quo"ted', secrets[0]["secret"], "\n", "\x00"):
         assert hidden not in outcome.answer
