@@ -64,7 +64,7 @@ def test_arguments_and_results_name_the_match_and_what_is_sent(
 ) -> None:
     match = Match(deployment.api).in_step()
     title = match.event()["name"]
-    eventually(lambda: len(ended(events, title, "succeeded")) == 4, what="two chains to be told of")
+    eventually(lambda: len(ended(events, title, "succeeded")) == 4, what="the events of two chains")
     lines = {f"{kind} of {title} (PATCH {match.media})" for kind in ("booking", "source")}
     shown = {(task["name"], task["args"], task["result"]) for task in about(events, title)}
     assert shown == {
@@ -121,7 +121,7 @@ def test_one_that_is_superseded_says_so(deployment: Deployment, events: EventLog
         lambda: [
             t for t in about(events, title) if t.get("result") == f"superseded by a newer request: {line}"
         ],
-        what="the superseded one to be told of",
+        what="the events of the superseded one",
     )
 
 
@@ -139,7 +139,7 @@ def test_a_tick_without_work_is_not_a_task_and_the_retry_is(deployment: Deployme
     assert one["result"] == "0 expired, 0 due again, 0 promoted"
 
 
-def test_nothing_is_told_of_a_task_that_did_not_run(deployment: Deployment, events: EventLog) -> None:
+def test_no_event_is_sent_for_a_task_that_did_not_run(deployment: Deployment, events: EventLog) -> None:
     matches = [Match(deployment.api, kick_off=soon(hours=6)).in_step() for _ in range(4)]
     deployment.avos.control(latencyMs={"get": 100, "patch": 100})
     for number in range(6):
