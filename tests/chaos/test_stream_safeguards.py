@@ -27,10 +27,10 @@ SAFEGUARDS: Final = {
         "if f.token and f.leaseUntil and f.leaseUntil > now then return { 'no' } end",
         "",
     ),
-    "reclaim": ("tick", "'reclaims', 1)\n      settle(f)", "'reclaims', 1)"),
+    "reclaim": ("tick", "'reclaims', 1)\n      reschedule(f)", "'reclaims', 1)"),
     "left behind": (
         "claim",
-        "'ZRANGEBYSCORE', consumer_key(f.id, 'open'), int(NEVER), '+inf')",
+        "'ZRANGEBYSCORE', consumer_key(f.id, 'open'), int(HELD), '+inf')",
         "'ZRANGEBYSCORE', consumer_key(f.id, 'open'), '+inf', '+inf')",
     ),
     "previous": ("claim", "way.previous = sequence\n", "\n"),

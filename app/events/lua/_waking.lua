@@ -15,6 +15,7 @@ local WAKE_MS = 5000 -- the tick looks for a wake-up that nobody has taken for s
 local AT_MOST = 24 -- consumers that one script wakes (45 to 70 microseconds each)
 local ALL = '*'
 local FAST = 'deliveries' -- queue of the consumers that keep up
+local SLOW = 'deliveries-slow' -- of those that fail, are slow, or have a backlog to work off
 local wakes_left = AT_MOST
 
 -- The message of a consumer's n-th wake-up: the same bytes each time, so that it can be looked for in its queue.

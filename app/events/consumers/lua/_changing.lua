@@ -1,5 +1,8 @@
 -- What creating and changing a consumer have in common.
--- include: _consumers.lua
+-- include: _base.lua
+-- include: _clock.lua
+-- include: _consumer.lua
+-- include: _entries.lua
 
 -- Nothing is left that belongs to a topic's place: should it be put back, it begins anew.
 local function forget_topics(f, kept)

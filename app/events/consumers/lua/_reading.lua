@@ -1,10 +1,15 @@
--- What a worker gets of the log: bounded in events, bytes and entries looked at.
--- include: _consumers.lua
+-- What a worker gets of the log, bounded in events, bytes and entries looked at.
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _entries.lua
+-- include: _happenings.lua
+-- include: _listening.lua
+-- include: _open.lua
 
 local LOOKED = 1000 -- entries looked at in one call, where most are of other names
 local LONGEST_CHUNK = 128
 local MOST_READ = 500 -- events in one call: it may not hold the server for long (3 to 4 ms, on a busy machine more)
-local FAILING = 5 -- failures in a row, and one event finds out whether it is over
+local FAILING = 5 -- failures in a row: one event finds out whether it is over
 
 -- The tries of an event so far, `n|first failed at`, or nothing.
 local function tries_of(f, topic, sequence)
@@ -17,19 +22,19 @@ local function add(f, got, topic, sequence, previous, member, event, name, guid,
   got.bytes = got.bytes + #event
 end
 
--- Held from now on, by whoever has the consumer.
-local function hold(f, members)
+-- Note that a worker has these events.
+local function note_held(f, members)
   for i = 1, #members, 500 do
     local pairs_ = {}
     for n = i, math.min(i + 499, #members) do
-      pairs_[#pairs_ + 1] = int(NEVER)
+      pairs_[#pairs_ + 1] = int(HELD)
       pairs_[#pairs_ + 1] = members[n]
     end
     redis.call('ZADD', consumer_key(f.id, 'open'), unpack(pairs_))
   end
 end
 
--- What is to be tried again and due, each held by this worker from now on. Half of the bytes are left to what is new.
+-- Events that are due to be tried again; this worker has them from now on. Half of the bytes are left to new events.
 local function read_open(f, want, got)
   if want.open_limit <= 0 or (f.retryFrom or 0) > now then return end
   local key = consumer_key(f.id, 'open')
@@ -38,7 +43,7 @@ local function read_open(f, want, got)
     local topic, sequence, previous = string.match(member, '^([^|]+)|(%d+)|(%d+)|')
     local entry = redis.call('XRANGE', P .. 'log:' .. topic, sequence .. '-0', sequence .. '-0')[1]
     if entry then
-      redis.call('ZADD', key, int(NEVER), member)
+      redis.call('ZADD', key, int(HELD), member)
       add(f, got, topic, tonumber(sequence), tonumber(previous), member, values_of(entry))
     else
       redis.call('ZREM', key, member)
@@ -124,7 +129,7 @@ local function ways_of(f, want)
   return all, busy
 end
 
--- New events. Without `want.position` everything before was handled, and what is passed over counts as handled at once.
+-- New events. Without `want.position` everything before was handled, and what the filter lets by counts as handled at once.
 local function read_new(f, want, got)
   if want.limit <= 0 then return end
   want.max_bytes = got.bytes + math.max(want.max_bytes - got.bytes, want.max_bytes / 2)
@@ -132,7 +137,7 @@ local function read_new(f, want, got)
   for _, way in ipairs(busy) do
     local before = #got.items
     local from = way.at
-    hold(f, read_topic(f, want, got, way)) -- in the same step that moves the cursor
+    note_held(f, read_topic(f, want, got, way)) -- in the same step that moves the cursor
     if way.at < way.goal then got.more = 1 end
     local own = f.ordered ~= '1' or (not want.position and #got.items == before)
     if own and way.at ~= from then
@@ -159,9 +164,4 @@ local function read(f, want)
   read_open(f, want, got)
   read_new(f, want, got)
   return got
-end
-
-local function take_lease(f)
-  redis.call('HSET', consumer_key(f.id), 'leaseUntil', int(now + ctl.lease_ms), 'leasedAt', int(now))
-  redis.call('ZADD', P .. 'feeds:due', int(now + ctl.lease_ms), f.id)
 end

@@ -8,7 +8,13 @@
 -- ARGV[2…] payloads, which `n` counts from 1
 -- Result  {"lost"}: another worker has it | {"repeated" | "listening" | "awake" | "resting" | "stopped" | "done"}: let go
 --         | {"ok", items, position, more, waiting} as claim has them
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _happenings.lua
+-- include: _lease.lua
+-- include: _open.lua
 -- include: _reading.lua
+-- include: _scheduling.lua
 
 local FAILING_AFTER = 5 -- failures in a row, or
 local FAILING_MS = 60000 -- so long, until it is told; where only retries were made since the first,
@@ -20,7 +26,7 @@ local f = load(ctl.id)
 if not f or f.token ~= ctl.token then return { 'lost' } end
 if (f.turn or 0) >= ctl.turn then
   -- The answer to this very word was lost; what it gave to read lies in `open`, or after the cursor.
-  settle(f)
+  reschedule(f)
   return { 'repeated' }
 end
 local key = consumer_key(f.id)
@@ -146,10 +152,10 @@ if f.state == 'active' and ctl.rest_ms then
   redis.call('HSET', key, 'notBefore', int(f.notBefore), 'notBeforeAt', int(now))
 end
 -- A new configuration counts from the next call on.
-if f.state ~= 'active' or changed or ctl.rest_ms or not ctl.read then return { settle(f) } end
+if f.state ~= 'active' or changed or ctl.rest_ms or not ctl.read then return { reschedule(f) } end
 
 f.ordered, f.slots = owner.ordered, owner.slots
 take_lease(f)
 local got = read(f, ctl.read)
-if #got.items == 0 and got.more == 0 and not ctl.read.keep then return { settle(f) } end
+if #got.items == 0 and got.more == 0 and not ctl.read.keep then return { reschedule(f) } end
 return { 'ok', got.items, got.position, got.more, waiting(f) }

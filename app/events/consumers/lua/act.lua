@@ -3,7 +3,11 @@
 --
 -- ARGV[1] {id, verb: pause | resume | cancel, reason, replay?}
 -- Result  an error where a newer release made it; 1 where that changed anything, 0 where not; nothing: no such consumer (cancel: replay)
--- include: _consumers.lua
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _hash.lua
+-- include: _scheduling.lua
+-- include: _waking.lua
 
 local f, why = load(ctl.id)
 if why == 'newer' then return refuse_newer() end
@@ -28,15 +32,15 @@ end
 -- Also out of disabled, with a clean sheet.
 local function resume(one)
   if one.state == 'active' then return 0 end
-  one.state, one.notBefore, one.retryFrom, one.failures, one.queue = 'active', nil, nil, 0, 'deliveries'
-  if one.replaying then one.queue = 'deliveries-slow' end
+  one.state, one.notBefore, one.retryFrom, one.failures, one.queue = 'active', nil, nil, 0, FAST
+  if one.replaying then one.queue = SLOW end
   redis.call('HSET', consumer_key(one.id), 'state', 'active', 'reason', '', 'failures', '0', 'failingSince', '', 'told', '',
     'notBefore', '', 'retryFrom', '', 'probation', '', 'pace', '0', 'queue', one.queue)
   if one.token then
     -- A worker has it still, or died with it: either way the tick will see.
     redis.call('ZADD', P .. 'feeds:due', int(one.leaseUntil or now), one.id)
   else
-    settle(one)
+    reschedule(one)
   end
   return 1
 end

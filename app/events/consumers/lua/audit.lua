@@ -3,7 +3,13 @@
 --
 -- ARGV[1] {from: place in `feeds`, limit, passed: entries that a listening consumer may lag behind}
 -- Result  {mended, looked at}: fewer than `limit` at the end
--- include: _consumers.lua
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _entries.lua
+-- include: _listening.lua
+-- include: _open.lua
+-- include: _scheduling.lua
+-- include: _set_back.lua
 
 local function is_listening(f, topics)
   for _, one in ipairs(topics) do
@@ -55,7 +61,7 @@ local function audit(f)
     well = is_listening(f, topics) and not lags(f, topics) and (due or not open_due(f))
   end
   if not well then
-    settle(f)
+    reschedule(f)
     mended = mended + 1
   end
 end

@@ -6,7 +6,13 @@
 --         | {"ok", now, owner, revision, ordered, slots, failures, failingSince, pace, queue, probation, waiting, ahead, items,
 --            position, more, sink, secrets} with the last two empty where `known` is right; `waiting`: how many, for a retry
 --         items: {topic, sequence, previous, name, guid, at, member, tries, event}; position: {topic, at, previous}
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _lease.lua
+-- include: _open.lua
 -- include: _reading.lua
+-- include: _scheduling.lua
+-- include: _waking.lua
 
 local f = load(ctl.id)
 if not f or f.state ~= 'active' then return { 'no' } end
@@ -26,13 +32,13 @@ f.wake, f.notBefore = nil, nil
 f.ordered, f.slots = owner.ordered, owner.slots
 take_lease(f)
 -- What the one before has left behind may have been delivered or not: it is delivered (again).
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', consumer_key(f.id, 'open'), int(NEVER), '+inf')) do
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', consumer_key(f.id, 'open'), int(HELD), '+inf')) do
   redis.call('ZADD', consumer_key(f.id, 'open'), AT_ONCE, member)
 end
 
 local got = read(f, ctl.read)
 if #got.items == 0 and got.more == 0 then
-  settle(f)
+  reschedule(f)
   return { 'idle' }
 end
 local config = { '', '' }

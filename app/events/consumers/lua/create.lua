@@ -5,7 +5,11 @@
 -- ARGV[2] topics as JSON, [3] sink, [4] secrets; ARGV[5…] arguments of the commands of `also`, which `n` counts from 1
 -- Result  1, or 0 where there is one of this id
 -- Without allow-oom on purpose: a full server takes on no new work.
+-- include: _base.lua
 -- include: _changing.lua
+-- include: _consumer.lua
+-- include: _scheduling.lua
+-- include: _waking.lua
 
 if redis.call('HEXISTS', consumer_key(ctl.id), 'state') == 1 then return 0 end
 
@@ -15,5 +19,5 @@ configure({ id = ctl.id })
 run_also()
 -- Only now it is there: should the script break off before, the same create may be tried again.
 redis.call('HSET', consumer_key(ctl.id), 'state', 'active')
-settle(load(ctl.id))
+reschedule(load(ctl.id))
 return 1

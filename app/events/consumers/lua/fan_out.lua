@@ -3,7 +3,8 @@
 --
 -- ARGV[1] {topic, called: true where its message has come, seed}
 -- Result  {how many were woken, 1 where more are to be}
--- include: _consumers.lua
+-- include: _base.lua
+-- include: _waking.lua
 
 if ctl.called then redis.call('HDEL', P .. 'feeds:called', ctl.topic) end
 

@@ -4,7 +4,9 @@
 -- ARGV[1] {from: place in `feeds`, limit}
 -- Result  for each {id, state, behind, open, parked}: `failing` is an active one that has told so, `behind` events of its
 --         topics that aren't handled yet; fewer than `limit` at the end. One that only a newer release knows is left out ('').
--- include: _consumers.lua
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _entries.lua
 
 local last = {} -- topic → its newest sequence
 

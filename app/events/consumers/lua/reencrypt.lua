@@ -3,7 +3,9 @@
 --
 -- ARGV[1] {id, seed, …}, [2] as they were, [3] as they are to be
 -- Result  an error where a newer release made it; 1, or 0 where they are others by now or there is no such consumer
--- include: _consumers.lua
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _hash.lua
 
 local f, why = load(ctl.id)
 if why == 'newer' then return refuse_newer() end

@@ -3,7 +3,9 @@
 --
 -- ARGV[1] {held: [[id, token], …], lease_ms}
 -- Result  for each 1, or 0 where it isn't this worker's any more
--- include: _reading.lua
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _lease.lua
 
 local result = {}
 for i, one in ipairs(ctl.held) do

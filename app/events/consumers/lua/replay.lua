@@ -3,7 +3,12 @@
 --
 -- ARGV[1] {id, replay, start: {topic: sequence}, since (ms)}
 -- Result  an error where a newer release made it; "ok" | "busy": one is under way | "stopped": the subscription is paused or disabled | nothing: there is none
--- include: _consumers.lua
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _entries.lua
+-- include: _hash.lua
+-- include: _scheduling.lua
+-- include: _waking.lua
 
 local f, why = load(ctl.id)
 if why == 'newer' then return refuse_newer() end
@@ -27,9 +32,9 @@ for topic, at in pairs(cursor) do
     redis.call('HSET', consumer_key(id, 'cursor'), topic, int(from[topic]))
   end
 end
-redis.call('HSET', consumer_key(id), 'schema', '1', 'state', 'active', 'owner', f.id, 'revision', '0', 'queue', 'deliveries-slow',
+redis.call('HSET', consumer_key(id), 'schema', '1', 'state', 'active', 'owner', f.id, 'revision', '0', 'queue', SLOW,
   'from', cjson.encode(from), 'until', cjson.encode(bound), 'since', int(ctl.since), 'createdAt', int(now),
   'reaches', reaches and int(reaches) or '')
 redis.call('HSET', consumer_key(f.id), 'replay', id)
-settle(load(id))
+reschedule(load(id))
 return 'ok'

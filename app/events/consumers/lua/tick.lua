@@ -3,7 +3,12 @@
 --
 -- ARGV[1] {limit, lease_ms}
 -- Result  how many were looked at; `limit`: there may be more
--- include: _consumers.lua
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _hash.lua
+-- include: _scheduling.lua
+-- include: _set_back.lua
+-- include: _waking.lua
 
 -- Where the server's clock was set back, times that were noted before lie too far ahead: all are looked at.
 local before = tonumber(redis.call('GET', P .. 'feeds:clock') or 0)
@@ -23,7 +28,7 @@ local function look_after(f)
       redis.call('ZADD', P .. 'feeds:due', int(f.leaseUntil), f.id)
     else
       count(f, 'reclaims', 1)
-      settle(f)
+      reschedule(f)
     end
   elseif f.wake then
     if is_queued(f) then
@@ -32,7 +37,7 @@ local function look_after(f)
       wake_consumer(f.id, f.queue or FAST)
     end
   else
-    settle(f)
+    reschedule(f)
   end
 end
 

@@ -3,7 +3,11 @@
 --
 -- ARGV[1] {id, verb: retry | discard, keys: [topic|sequence, …] (empty: the oldest `limit`), limit, before (ms)}
 -- Result  an error where a newer release made it; how many
--- include: _consumers.lua
+-- include: _base.lua
+-- include: _consumer.lua
+-- include: _hash.lua
+-- include: _open.lua
+-- include: _scheduling.lua
 
 local f, why = load(ctl.id)
 if why == 'newer' then return refuse_newer() end
@@ -25,5 +29,5 @@ for _, key in ipairs(keys) do
   end
 end
 -- One that listens or rests doesn't know of them yet; a worker that has it finds them when it reads on.
-if changed > 0 and ctl.verb == 'retry' and f.state == 'active' and not f.token and not f.wake then settle(f) end
+if changed > 0 and ctl.verb == 'retry' and f.state == 'active' and not f.token and not f.wake then reschedule(f) end
 return changed

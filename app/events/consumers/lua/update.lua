@@ -3,7 +3,13 @@
 --
 -- ARGV    as create has them
 -- Result  an error where a newer release made it; 1, or 0 where there is no such consumer
+-- include: _base.lua
 -- include: _changing.lua
+-- include: _consumer.lua
+-- include: _hash.lua
+-- include: _listening.lua
+-- include: _scheduling.lua
+-- include: _waking.lua
 
 local f, why = load(ctl.id)
 if why == 'newer' then return refuse_newer() end
@@ -31,7 +37,7 @@ for _, one in ipairs({ f, replay }) do
   if one.state == 'active' and not one.token and not one.wake then
     one.notBefore, one.retryFrom = nil, nil
     redis.call('HSET', consumer_key(one.id), 'notBefore', '', 'retryFrom', '')
-    settle(one)
+    reschedule(one)
   end
 end
 return 1
