@@ -9,8 +9,8 @@ from typing import Any
 
 from kombu import Queue
 
-from app.packages import PACKAGES
-from app.platform.dispatch import QUEUES, Envelope
+from app.packages import PACKAGES, QUEUES
+from app.platform.dispatch import Envelope
 from app.settings import Settings
 
 _settings = Settings.load()
@@ -44,8 +44,8 @@ broker_pool_limit = 10  # the default; 0 or None makes publishing five times slo
 inline_chain = _settings.inline_chain
 
 # Queues and routes ----------------------------------------------------------------------------------------------------
-task_queues = [Queue(name, routing_key=name) for name in QUEUES]
-task_routes = {f"{name}.*": {"queue": name, "routing_key": name} for name in QUEUES}
+task_queues = [Queue(one.name, routing_key=one.name) for one in QUEUES]
+task_routes = {f"{one.name}.*": {"queue": one.name, "routing_key": one.name} for one in QUEUES}
 task_default_queue = "ticks"
 # A queue of each process's own, for the canary that shows whether this very process works (app/watch).
 worker_direct = True
@@ -65,7 +65,7 @@ result_backend = None
 task_ignore_result = True
 
 # Workers --------------------------------------------------------------------------------------------------------------
-include = ["workers.pending", "workers.live", "workers.deliveries", "workers.ticks", "workers.watch"]
+include = [*dict.fromkeys(one.tasks for one in QUEUES), "workers.watch"]
 # The work consists of waiting for the far side: threads keep 100 calls open in a process, at 2.1 ms of CPU an update.
 worker_pool = "threads"
 worker_concurrency = _settings.live_slots  # of the live workers; the others are started with -c

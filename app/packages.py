@@ -33,6 +33,7 @@ def declared(name: str) -> Package:
 
 
 PACKAGES: Final = tuple(declared(name) for name in NAMES)
+QUEUES: Final = tuple(queue for package in PACKAGES for queue in package.queues)
 
 
 def build(settings: Settings, *, redis: Redis | None = None, script_flags: bool = True) -> Container:

@@ -21,6 +21,7 @@ from typing import Final
 from celery import Celery
 
 from app.client import ApiClient, ApiRefused, Unreachable
+from app.packages import QUEUES
 from app.platform.errors import Unavailable
 from app.platform.redis import connect
 from app.settings import Settings
@@ -118,7 +119,7 @@ def beat(settings: Settings) -> str | None:
 def _canaries(settings: Settings) -> Iterator[Canaries]:
     client = connect(settings.redis_url)
     try:
-        yield watch(settings, client)
+        yield watch(settings, client, QUEUES)
     finally:
         client.close()
 

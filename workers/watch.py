@@ -9,8 +9,9 @@ from typing import Any, Final
 from celery import Task, bootsteps, shared_task, signals
 from celery.worker.consumer.tasks import Tasks
 
+from app.packages import QUEUES
 from app.platform import log
-from app.platform.dispatch import CANARY, QUEUES
+from app.platform.dispatch import CANARY
 from app.platform.errors import Unavailable
 from app.watch.canaries import Canaries
 from app.watch.durability import warn_at_start
@@ -37,7 +38,7 @@ class Enrolment(bootsteps.StartStopStep):
         """Runs after every reconnection too: a server that has lost its data then knows the worker
         again."""
         warn_at_start(system().redis)
-        queues = tuple(name for name in QUEUES if name in consumer.app.amqp.queues.consume_from)
+        queues = tuple(one.name for one in QUEUES if one.name in consumer.app.amqp.queues.consume_from)
         try:
             system()[Canaries].enrol(consumer.hostname, os.getpid(), queues)
         except Unavailable as error:

@@ -12,9 +12,10 @@ from celery import Celery
 from redis import Redis
 
 from app.client import ApiClient, ApiRefused, Unreachable
+from app.packages import QUEUES
 from app.platform.clock import utcnow
 from app.platform.container import Container
-from app.platform.dispatch import QUEUES, Envelope
+from app.platform.dispatch import Envelope
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.platform.redis import RedisError, connect, store_errors
@@ -95,7 +96,7 @@ def check_queues(settings: Settings) -> Iterator[WatchFinding]:
     finally:
         celery.close()
     consumed = Counter(str(queue["name"]) for queues in answers.values() for queue in queues)
-    for queue in QUEUES:
+    for queue in (one.name for one in QUEUES):
         workers = consumed[queue]
         if workers:
             yield WatchFinding(f"queue {queue}", "ok", f"consumed by {workers} worker process(es)")
@@ -110,7 +111,7 @@ def check_work(settings: Settings) -> Iterator[WatchFinding]:
     """Is work that is queued run, by every process, and does beat send ticks that somebody works on?"""
     client = connect(settings.redis_url)
     try:
-        yield from findings(watch(settings, client).report())
+        yield from findings(watch(settings, client, QUEUES).report())
         yield _ticks(client, Keys(settings.tenant).tick("promote"))
     except Unavailable as error:
         yield WatchFinding("ticks", "bad", str(error), "Is Redis overloaded?")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.platform.packages import Package, Tick
+from app.platform.dispatch import EVENTS
+from app.platform.packages import Package, Queue, Tick
 
+TURN_S: Final = 17.0  # with a consumer, at most: its slice, and a call that was begun at its end
 _SUBSCRIPTIONS: Final = "app.events.subscriptions"
 
 PACKAGE: Final = Package(
@@ -26,6 +28,7 @@ PACKAGE: Final = Package(
             for name in ("pause", "resume", "test", "replay", "parked", "reencrypt")
         },
     },
+    queues=tuple(Queue(name=name, tasks="workers.deliveries", turn_s=TURN_S) for name in EVENTS),
     ticks=(
         Tick(
             name="consumers",

@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from app.client import ApiClient, ApiRefused, Unreachable
 from app.local.layout import Layout
 from app.local.programs import SERVER, STAND_IN, Stage
-from app.platform.dispatch import QUEUES
+from app.packages import QUEUES
 from app.platform.embedded import ServerUnavailable, wait_ready
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
@@ -95,7 +95,7 @@ def _consumed(layout: Layout) -> bool:
         celery.close()
     consumed = [queue["name"] for queues in answers.values() for queue in queues]
     wanted = {"live": settings.live_workers, "deliveries": settings.events_workers}
-    return all(consumed.count(name) >= wanted.get(name, 1) for name in QUEUES)
+    return all(consumed.count(one.name) >= wanted.get(one.name, 1) for one in QUEUES)
 
 
 def _api(layout: Layout) -> bool:

@@ -9,6 +9,7 @@ from typing import Final
 from app.local.layout import Layout
 from app.local.programs import BEAT, Stage
 from app.local.supervisor import Process
+from app.packages import QUEUES
 from app.platform.errors import Unavailable
 from app.platform.redis import connect
 from app.watch.canaries import Canaries, watch
@@ -32,7 +33,7 @@ class Stalls:
         canaries: Canaries | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._canaries = canaries or watch(layout.settings, connect(layout.settings.redis_url))
+        self._canaries = canaries or watch(layout.settings, connect(layout.settings.redis_url), QUEUES)
         self._clock = clock
         self._watched = {
             program.name for stage in stages for program in stage.programs if stage.name in ("workers", BEAT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.platform.packages import Package, Tick
+from app.platform.packages import Package, Queue, Tick
 
 _TICKS: Final = "app.outgoing.ticks:Ticks"
 
@@ -14,6 +14,7 @@ PACKAGE: Final = Package(
     blueprints=("app.outgoing.routes:requests_blueprint",),
     collectors=("app.outgoing.request_metrics:collector", "app.outgoing.metrics:collector"),
     commands={"requests": "app.outgoing.cli:requests", "destinations": "app.outgoing.cli:destinations"},
+    queues=(Queue(name="pending", tasks="workers.pending"), Queue(name="live", tasks="workers.live")),
     ticks=(
         Tick(
             name="retry_failed",

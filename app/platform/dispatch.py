@@ -33,7 +33,6 @@ CANARY: Final = "watch.canary"  # goes to any queue
 # Both take `deliveries.deliver`: of consumers that keep up, and of the others.
 # Not "events": queues share the prefix of all keys, and `{tenant}:events` is the listing of planning's events.
 EVENTS: Final = ("deliveries", "deliveries-slow")
-QUEUES: Final = ("pending", "live", *EVENTS, "ticks")
 
 
 class Envelope:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.platform.packages import Package
+from app.platform.packages import Package, Queue
 
 PACKAGE: Final = Package(
     name="platform",
     providers=("app.platform.providers",),
+    queues=(Queue(name="ticks", tasks="workers.ticks"),),
     trims=("app.platform.walk:Walk.tick",),
     keys=(
         "sequence",
@@ -17,12 +18,7 @@ PACKAGE: Final = Package(
         "store:full",
         "tick:*",
         "walk:cursor",
-        # Celery's queues, and what kombu and our transport keep beside them.
-        "pending",
-        "live",
-        "ticks",
-        "deliveries",
-        "deliveries-slow",
+        # What kombu and our transport keep beside the queues.
         "*@*.dq2",
         "unblock:*",
         "_kombu.*",

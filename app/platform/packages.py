@@ -42,6 +42,19 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """A queue of Celery, which takes the tasks that are named after it: `live.send` goes to `live`.
+
+    `tasks`: the module that makes them. `turn_s`: how long a task may keep its thread, where that isn't bounded by the time-out
+    of an attempt.
+    """
+
+    name: str
+    tasks: str
+    turn_s: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """A folder under `app` and what it brings. Import strings, but where said otherwise."""
 
@@ -57,6 +70,7 @@ class Package:
     checks: tuple[str, ...] = ()
     # Commands of click by their names; "contentmedia preview" is one of the group `contentmedia`.
     commands: Mapping[str, str] = field(default_factory=dict)
+    queues: tuple[Queue, ...] = ()
     ticks: tuple[Tick, ...] = ()
     # By the name of a destination, a function that takes the container and returns its `FarSide` (`outgoing.engine`).
     far_sides: Mapping[str, str] = field(default_factory=dict)
@@ -66,3 +80,8 @@ class Package:
     trims: tuple[str, ...] = ()
     # Patterns, not import strings: the Redis keys that belong to it, behind the tenant's prefix. `*` stands for anything.
     keys: tuple[str, ...] = ()
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """Its keys, and its queues, which are keys too."""
+        return (*self.keys, *(queue.name for queue in self.queues))

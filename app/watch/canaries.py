@@ -10,13 +10,14 @@ is in its queue.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from redis import Redis
 
-from app.platform.dispatch import QUEUES, Envelope, direct_queue
+from app.platform.dispatch import Envelope, direct_queue
 from app.platform.keys import Keys
+from app.platform.packages import Queue
 from app.platform.redis import store_errors, typed
 from app.platform.ticks import TickLease
 from app.settings import Settings
@@ -42,6 +43,7 @@ class Canaries:
         client: Redis,
         keys: Keys,
         envelope: Envelope,
+        queues: Sequence[Queue],
         *,
         attempt_s: float = 10,
         most_live: int = 200,
@@ -49,6 +51,7 @@ class Canaries:
         self._client = typed(client)
         self._keys = keys
         self._envelope = envelope
+        self._queues = queues
         self._lease = TickLease(client, keys)
         self._rounds = worker_rounds(attempt_s)
         self._most_live = most_live
@@ -88,7 +91,9 @@ class Canaries:
 
     def _round(self) -> None:
         found = self.read()
-        targets = {name: name for name in QUEUES} | {name: direct_queue(name) for name in found.workers}
+        targets = {queue.name: queue.name for queue in self._queues} | {
+            name: direct_queue(name) for name in found.workers
+        }
         waiting = {target: sent for target in targets if (sent := found.outstanding(target))}
         queued = self._queued(targets, waiting)
         full = self._full()
@@ -149,7 +154,7 @@ class Canaries:
 
     def report(self) -> Report:
         """What it means."""
-        return judge(self.read(), rounds=self._rounds)
+        return judge(self.read(), self._queues, rounds=self._rounds)
 
     def check_writes(self) -> None:
         """Raises `Unavailable` where the store takes no writes: then a silent process may be well."""
@@ -175,12 +180,13 @@ class Canaries:
         return answers
 
 
-def watch(settings: Settings, client: Redis) -> Canaries:
+def watch(settings: Settings, client: Redis, queues: Sequence[Queue]) -> Canaries:
     """The watch of the installation that these settings are of."""
     return Canaries(
         client,
         Keys(settings.tenant),
         Envelope(settings.tenant),
+        queues,
         attempt_s=settings.avos_timeout_s,
         most_live=settings.avos_max_in_flight,
     )

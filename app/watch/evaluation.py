@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.platform.dispatch import EVENTS, QUEUES
+from app.platform.packages import Queue
 from app.settings import own_command
 from app.watch.model import ROUND_S, Pulse, WatchReading, Worker
 
 QUEUE_ROUNDS: Final = 3  # so many rounds without a run, and a queue counts as stalled
-TURN_S: Final = 17.0  # with a consumer, at most: its slice, and a call that was begun at its end
 BEAT_S: Final = 15.0  # without sending anything; something is due every second
 
 
@@ -83,11 +82,15 @@ def worker_rounds(attempt_s: float) -> int:
     return math.ceil((BEAT_S + 3 * attempt_s) / ROUND_S)
 
 
-def judge(found: WatchReading, *, rounds: int) -> Report:
-    """`rounds`: see `worker_rounds`."""
-    workers = {name: _worker(found, worker, rounds) for name, worker in found.workers.items()}
+def judge(found: WatchReading, queues: Sequence[Queue], *, rounds: int) -> Report:
+    """`rounds`: see `worker_rounds`, of attempts."""
+    own = {queue.name: max(rounds, worker_rounds(queue.turn_s)) for queue in queues}
+    workers = {
+        name: _worker(found, worker, max((own.get(queue, rounds) for queue in worker.queues), default=rounds))
+        for name, worker in found.workers.items()
+    }
     return Report(
-        queues={name: _queue(found, name, workers) for name in QUEUES},
+        queues={queue.name: _queue(found, queue.name, workers) for queue in queues},
         workers=workers,
         beats={name: _beat(found, pulse) for name, pulse in found.beats.items()},
     )
@@ -108,8 +111,6 @@ def _queue(found: WatchReading, name: str, workers: Mapping[str, WorkerState]) -
 
 def _worker(found: WatchReading, worker: Worker, rounds: int) -> WorkerState:
     ran, waiting = found.ran.get(worker.name), found.outstanding(worker.name)
-    if set(worker.queues) & set(EVENTS):
-        rounds = max(rounds, worker_rounds(TURN_S))
     last = worker.since_ms if ran is None else ran.at_ms
     return WorkerState(worker, _seconds(last, found.now_ms), waiting is not None and waiting.missed >= rounds)
 

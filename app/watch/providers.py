@@ -7,4 +7,5 @@ from app.watch.canaries import Canaries, watch
 
 
 def canaries(container: Container) -> Canaries:
-    return watch(container.settings, container.redis)
+    queues = [queue for package in container.packages for queue in package.queues]
+    return watch(container.settings, container.redis, queues)

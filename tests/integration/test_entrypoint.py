@@ -23,6 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.cli.root import main
 from app.local.layout import free_port
+from app.packages import QUEUES
 from app.platform.embedded import find_server
 from app.platform.redis import connect
 from app.settings import Settings
@@ -115,7 +116,7 @@ def test_two_workers_of_a_role_have_names_of_their_own_and_one_check(
 ) -> None:
     host = socket.gethostname()
     environ |= {"XDG_RUNTIME_DIR": str(tmp_path)}
-    canaries = watch(Settings.load(environ), connect(environ["MEDIAOPS_REDIS_URL"]))
+    canaries = watch(Settings.load(environ), connect(environ["MEDIAOPS_REDIS_URL"]), QUEUES)
     started = []
 
     def start(**more: str) -> None:

@@ -13,7 +13,7 @@ def claims_of(key: str) -> list[str]:
     return [
         f"{package.name}: {pattern}"
         for package in PACKAGES
-        for pattern in package.keys
+        for pattern in package.claims
         if fnmatchcase(key, pattern)
     ]
 

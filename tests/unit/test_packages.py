@@ -188,7 +188,7 @@ def samples(pattern: str) -> list[str]:
 
 
 def test_no_two_packages_claim_one_key() -> None:
-    patterns = each("keys")
+    patterns = each("claims")
     assert len(patterns) == len(set(patterns))
     doubled = {key: claims_of(key) for pattern in patterns for key in samples(pattern)}
     assert {key: claims for key, claims in doubled.items() if len(claims) != 1} == {}
@@ -213,7 +213,7 @@ def test_every_documented_key_is_claimed_and_every_claim_is_documented() -> None
     assert len(keys) > 80
     assert {key: claims_of(key) for key in keys if len(claims_of(key)) != 1} == {}
     claimed = {claim.partition(": ")[2] for key in keys for claim in claims_of(key)}
-    assert sorted(set(each("keys")) - claimed) == []
+    assert sorted(set(each("claims")) - claimed) == []
 
 
 def test_every_key_that_a_running_system_leaves_is_claimed(redis_client: Redis, tenant: str) -> None:

@@ -13,6 +13,7 @@ from app.local.layout import lay_out
 from app.local.programs import stages
 from app.local.stalls import PATIENCE_S, UNKNOWN_PATIENCE_S, Stalls
 from app.local.supervisor import Process
+from app.packages import QUEUES
 from app.platform.dispatch import Envelope
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
@@ -25,7 +26,7 @@ class Machine:
 
     def __init__(self, tmp_path: Path) -> None:
         self.client: Any = fakeredis.FakeRedis()
-        self.canaries = Canaries(self.client, Keys("t"), Envelope("t"))
+        self.canaries = Canaries(self.client, Keys("t"), Envelope("t"), QUEUES)
         self.now = 0.0
         layout = lay_out({"PATH": os.environ["PATH"], "MEDIAOPS_DATA_DIR": str(tmp_path)})
         found = stages(layout)

@@ -11,7 +11,8 @@ from celery.utils.nodenames import worker_direct
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
-from app.platform.dispatch import CANARY, QUEUES, Envelope, direct_queue
+from app import packages
+from app.platform.dispatch import CANARY, Envelope, direct_queue
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.watch.canaries import FORGET_S, Canaries
@@ -19,6 +20,7 @@ from app.watch.evaluation import BEAT_S, QUEUE_ROUNDS, findings, judge, worker_r
 from app.watch.model import ROUND_S, Pulse, Ran, Sent, WatchReading, Worker
 
 WORKER = "live1@host"
+QUEUES = [queue.name for queue in packages.QUEUES]
 ROUNDS = 4
 
 
@@ -27,7 +29,7 @@ class Deployment:
 
     def __init__(self, client: Redis) -> None:
         self.client: Any = client
-        self.canaries = Canaries(client, Keys("t"), Envelope("t"))
+        self.canaries = Canaries(client, Keys("t"), Envelope("t"), packages.QUEUES)
 
     def round(self) -> None:
         self.client.delete("t:tick:watch")  # the next interval
@@ -172,7 +174,7 @@ def reading(**given: Any) -> WatchReading:
 
 
 def states(found: WatchReading) -> dict[str, str]:
-    report = judge(found, rounds=ROUNDS)
+    report = judge(found, packages.QUEUES, rounds=ROUNDS)
     return {one.what: one.state for one in findings(report) if one.state != "ok"}
 
 
@@ -211,12 +213,12 @@ def test_what_a_reading_means(given: dict[str, Any], expected: dict[str, str]) -
 
 
 def test_how_long_things_took() -> None:
-    report = judge(reading(sent=LATE | {"live": Sent(99_500)}), rounds=ROUNDS)
+    report = judge(reading(sent=LATE | {"live": Sent(99_500)}), packages.QUEUES, rounds=ROUNDS)
     live = report.queues["live"]
     assert (live.latency_s, live.age_s, live.waiting_s) == (0.04, 1.96, 0.5)
     assert report.queues["ticks"].waiting_s is None
     assert report.beat_age_s == 1
-    assert judge(reading(now_ms=10), rounds=ROUNDS).beat_age_s == 0
+    assert judge(reading(now_ms=10), packages.QUEUES, rounds=ROUNDS).beat_age_s == 0
 
 
 def test_silence_lasts_longer_than_a_pool_full_of_attempts_that_time_out() -> None:

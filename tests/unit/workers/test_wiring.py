@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
+from app import packages
 from app.platform.dispatch import (
     DELIVER,
     EVENTS,
     GET_LAST_MODIFIED,
     PROMOTE,
-    QUEUES,
     SEND,
     SEND_PATCH,
 )
 from tests.support.worker import ROOT
+
+QUEUES = [queue.name for queue in packages.QUEUES]
 
 _LOOK = """
 import json
