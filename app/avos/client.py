@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.avos.comparison import last_modified_of
-from app.avos.errors import CONNECT, MALFORMED, UNKNOWN, of_exception, of_status
+from app.avos.errors import UNKNOWN, of_exception, of_status
 from app.avos.paths import live_path
 from app.outgoing.attempts import CallFailed, Exchange, Reading, Send, Written
 from app.outgoing.decision import AttemptError
+from app.platform.failures import CONNECT, MALFORMED
 from app.platform.http_client import Answer, CallError, HttpTransport
 
 EXCERPT: Final = 1024  # bytes of an answer that an attempt shows

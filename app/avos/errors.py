@@ -14,9 +14,7 @@ from typing import Final
 
 from app.outgoing.decision import AttemptError
 from app.platform.clock import utcnow
-from app.platform.failures import CONNECT, MALFORMED, PROXY_AUTH, UNREACHABLE, describe, retry_after
-
-__all__ = ["CONNECT", "MALFORMED", "UNKNOWN", "of_exception", "of_status"]
+from app.platform.failures import MALFORMED, PROXY_AUTH, UNREACHABLE, describe, retry_after
 
 _BY_STATUS: Final[Mapping[int, str]] = {
     401: "unauthorized",
