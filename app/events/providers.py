@@ -8,15 +8,15 @@ from app.events.consumers.runner import Runner
 from app.events.consumers.store import ConsumerStore
 from app.events.consumers.ticks import ConsumerTicks
 from app.events.consumers.turn import DeliveryPolicy
-from app.events.followers import Following
 from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.events.log import EventLog
 from app.events.memory import EventMemory
 from app.events.sinks.aws_settings import AwsSettings
 from app.events.sinks.factory import Sinks
+from app.events.streams import EventStreams
 from app.events.subscriptions.service import SubscriptionService
 from app.events.subscriptions.store import SubscriptionStore
-from app.events.tail import Tail
+from app.events.watcher import LogWatcher
 from app.platform.audit import AuditTrail
 from app.platform.container import Container
 from app.platform.encryption import Encryption
@@ -36,9 +36,9 @@ def event_memory(container: Container) -> EventMemory:
     return EventMemory(container.client, container.keys)
 
 
-def following(container: Container) -> Following:
+def event_streams(container: Container) -> EventStreams:
     log = container[EventLog]
-    made = Following(log, tail=Tail(log, places=container.settings.max_streams))
+    made = EventStreams(log, watcher=LogWatcher(log, places=container.settings.max_streams))
     made.end_when(container[Lifetime].is_ending)
     return made
 

@@ -11,7 +11,6 @@ from app.events.catalogue import TOPICS, Topic, check_names, publishable, topic_
 from app.events.descriptions import described
 from app.events.envelope import RefusedEvent, split
 from app.events.families import SCHEMAS
-from app.events.followers import Cursor, Following, Wanted
 from app.events.log import Entry, EventLog, LogPage, Published, Repeatable
 from app.events.schemas import (
     CatalogueSchema,
@@ -21,6 +20,7 @@ from app.events.schemas import (
     ResultListSchema,
     StreamQuerySchema,
 )
+from app.events.streams import Cursor, EventStreams, StreamRequest
 from app.http.authentication import principal, requires, service, still_allowed
 from app.http.blueprints import Blueprint, json_body
 from app.http.idempotency import idempotency
@@ -57,7 +57,7 @@ def catalogue() -> Response:
 @events_blueprint.response(200, EpochSchema)
 def begin_epoch() -> Response:
     """Say that the store was restored from a copy: sequences that were given out since the copy are given out again, so
-    that whoever follows the log is told to look back."""
+    that those who follow the log learn that they have to look back."""
     epoch = service(EventLog).begin_epoch()
     service(AuditTrail).write_down(principal().name, "begin epoch", epoch)
     return jsonify(epoch=epoch)
@@ -156,15 +156,15 @@ def stream(query: dict[str, Any]) -> Response:
     stream goes on (`Last-Event-ID`); `event: gap` says that something was missed."""
     resume = request.headers.get("Last-Event-ID")
     since = query.get("since")
-    wanted = Wanted(
+    wanted = StreamRequest(
         _chosen(query["topic"], query["eventName"]),
         Cursor.read(resume) if resume else None,
         to_ms(since) if since else None,
     )
-    follower = service(Following).begin(wanted, hold_little(request.environ))
-    response = Response(follower.blocks(still_allowed()), mimetype="text/event-stream")
+    started = service(EventStreams).begin(wanted, hold_little(request.environ))
+    response = Response(started.blocks(still_allowed()), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # proxies that hold answers back until they are whole
-    response.call_on_close(follower.close)
+    response.call_on_close(started.close)
     return response
 
 

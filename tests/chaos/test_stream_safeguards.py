@@ -13,7 +13,7 @@ import pytest
 
 from app.events import log
 from app.events.consumers import claims
-from app.events.consumers.model import Read
+from app.events.consumers.model import ReadLimits
 from app.events.log import Published as Answered
 from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder, templates
@@ -91,7 +91,7 @@ class Scene:
     def die(self) -> None:
         """A worker takes the consumer, with the first four events, and is never heard of again."""
         self.bench.messages()
-        assert self.bench.claims.claim("s1", 0, Read(4, 1 << 20, 4)) is not None
+        assert self.bench.claims.claim("s1", 0, ReadLimits(4, 1 << 20, 4)) is not None
         self.bench.tick(10)
 
     def wrong(self) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.events.consumers.acknowledgement import Ack
-from app.events.consumers.model import ConsumerState, Read
+from app.events.consumers.model import ConsumerState, ReadLimits
 from app.events.sinks.base import Delivery, Kind, Limits, Outcome, SinkError
 from tests.support.consumers import DOWN, GONE, OK, REFUSED, TOPIC, ConsumerBench, FakeSink
 
@@ -190,7 +190,7 @@ def test_what_was_delivered_and_not_written_down_comes_twice(consumers: Consumer
     sink = consumers.consumer(sink=FakeSink(MANY))
     consumers.publish(3, about=[1, 2, 3])
     consumers.messages()
-    dead = consumers.claims.claim("s1", 0, Read(10, 1 << 20, 10))
+    dead = consumers.claims.claim("s1", 0, ReadLimits(10, 1 << 20, 10))
     assert dead is not None
     sink.send([item.delivery for item in dead.items], 0)
     consumers.tick(10)
@@ -222,11 +222,11 @@ def test_without_order_a_dead_workers_events_are_sent_again(consumers: ConsumerB
     sink = consumers.consumer(ordered=False, in_flight=3)
     consumers.publish(5)
     consumers.messages()
-    dead = consumers.claims.claim("s1", 0, Read(4, 1 << 20, 4))
+    dead = consumers.claims.claim("s1", 0, ReadLimits(4, 1 << 20, 4))
     assert dead is not None
     assert len(dead.items) == 4
     done = [item.member for item in dead.items[:2]]
-    assert consumers.claims.ack(dead, 1, Ack(done=done, read=Read(0, 0, 0, keep=True))).going_on
+    assert consumers.claims.ack(dead, 1, Ack(done=done, read=ReadLimits(0, 0, 0, keep=True))).going_on
     consumers.tick(10)
     assert consumers.work() == ["listening"]
     assert sorted(sink.sequences) == [3, 4, 5]

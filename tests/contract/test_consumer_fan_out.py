@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.events.consumers.model import Read
+from app.events.consumers.model import ReadLimits
 from app.outgoing.decision import AttemptResult
 from app.platform.scripts import Scripts
 from tests.support.consumers import OTHER, TOPIC, ConsumerBench
@@ -15,7 +15,7 @@ from tests.support.outgoing import Bench
 
 AT_MOST = 24  # that one script wakes
 MANY = 3 * AT_MOST + 4
-READ = Read(50, 1 << 20, 50)
+READ = ReadLimits(50, 1 << 20, 50)
 
 
 def many(consumers: ConsumerBench, count: int = MANY, **spec: Any) -> list[str]:

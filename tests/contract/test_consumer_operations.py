@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from app.events.consumers.acknowledgement import Ack
-from app.events.consumers.model import Acked, Claimed, ConsumerState, Read
+from app.events.consumers.model import Acked, Claimed, ConsumerState, ReadLimits
 from app.local.layout import new_key
 from app.platform.encryption import Encryption
 from app.platform.errors import Conflict, NotFound
 from tests.support.consumers import DOWN, GONE, OK, OTHER, REFUSED, TOPIC, ConsumerBench
 
-READ = Read(50, 1 << 20, 50)
+READ = ReadLimits(50, 1 << 20, 50)
 
 
 @pytest.mark.parametrize("moment", ["listening", "awake", "taken", "resting"])

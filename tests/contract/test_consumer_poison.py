@@ -6,11 +6,11 @@ import pytest
 
 from app.events.consumers.acknowledgement import Ack
 from app.events.consumers.decision import MOST_TRIES
-from app.events.consumers.model import ConsumerState, Read
+from app.events.consumers.model import ConsumerState, ReadLimits
 from app.events.sinks.base import Kind, Outcome, SinkError
 from tests.support.consumers import DOWN, OK, OTHER, TOPIC, ConsumerBench
 
-PLENTY = Read(50, 1 << 20, 50)
+PLENTY = ReadLimits(50, 1 << 20, 50)
 
 
 def let_wait(consumers: ConsumerBench, count: int, seconds: float) -> list[int]:
@@ -129,7 +129,7 @@ def test_what_is_due_takes_half_of_what_is_read_at_most(consumers: ConsumerBench
     consumers.tick(400)
     consumers.store.resume("s1")
     consumers.messages()
-    claimed = consumers.claims.claim("s1", 0, Read(50, 1 << 20, 10))
+    claimed = consumers.claims.claim("s1", 0, ReadLimits(50, 1 << 20, 10))
     assert claimed is not None
     again = [item for item in claimed.items if item.again]
     assert (len(again), len(claimed.items) - len(again)) == (10, 10)
@@ -146,7 +146,7 @@ def test_large_events_that_wait_for_a_retry_leave_room_for_a_large_new_one(consu
     consumers.store.resume("s1")
     consumers.client.hset(consumers.keys.consumer("s1"), "failures", "0")
     consumers.messages("deliveries-slow")
-    claimed = consumers.claims.claim("s1", 0, Read(50, 500_000, 50))
+    claimed = consumers.claims.claim("s1", 0, ReadLimits(50, 500_000, 50))
     assert claimed is not None
     assert [item.delivery.sequence for item in claimed.items if not item.again] == [new]
     assert len(claimed.items) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.events.consumers.model import Read
+from app.events.consumers.model import ReadLimits
 from app.events.sinks.base import Limits
 from tests.support.consumers import DOWN, OK, OTHER, TOPIC, ConsumerBench, FakeSink
 
@@ -173,7 +173,7 @@ def test_large_events_are_read_a_few_at_a_time_and_one_always_goes(consumers: Co
     sink = consumers.consumer(sink=FakeSink(MANY))
     consumers.publish(30, pad=100_000, about=[*range(30)])
     consumers.messages()
-    claimed = consumers.claims.claim("s1", 0, Read(500, 1 << 20, 0))
+    claimed = consumers.claims.claim("s1", 0, ReadLimits(500, 1 << 20, 0))
     assert claimed is not None
     assert len(claimed.items) == 10
     assert claimed.more
@@ -182,7 +182,7 @@ def test_large_events_are_read_a_few_at_a_time_and_one_always_goes(consumers: Co
     assert sink.sequences == [*range(1, 31)]
     consumers.publish(2, pad=900_000)
     consumers.messages()
-    alone = consumers.claims.claim("s1", 0, Read(500, 1000, 0))
+    alone = consumers.claims.claim("s1", 0, ReadLimits(500, 1000, 0))
     assert alone is not None
     assert [item.delivery.sequence for item in alone.items] == [31]
 
@@ -193,7 +193,7 @@ def test_a_filter_that_lets_little_through_is_read_in_bounded_pieces(consumers: 
     consumers.publish(name="asset-deleted")
     sink = consumers.consumer(topics={TOPIC: ["asset-deleted"]}, start={TOPIC: 0})
     consumers.messages()
-    claimed = consumers.claims.claim("s1", 0, Read(500, 1 << 20, 0))
+    claimed = consumers.claims.claim("s1", 0, ReadLimits(500, 1 << 20, 0))
     assert claimed is not None
     assert (claimed.items, claimed.more) == ((), True)
     assert 1000 <= claimed.position[TOPIC][0] < 1200
@@ -209,7 +209,7 @@ def test_a_filter_that_listens_goes_straight_to_what_it_wants(consumers: Consume
         consumers.publish(1000)
     consumers.publish(name="asset-deleted")
     consumers.messages()
-    claimed = consumers.claims.claim("s1", 0, Read(1, 1 << 20, 0))
+    claimed = consumers.claims.claim("s1", 0, ReadLimits(1, 1 << 20, 0))
     assert claimed is not None
     assert [item.delivery.sequence for item in claimed.items] == [3001]
     consumers.tick(20)
@@ -241,7 +241,7 @@ def test_no_topic_waits_for_the_backlog_of_another(consumers: ConsumerBench) -> 
     consumers.pass_time(1)
     consumers.publish(600, topic=OTHER)
     consumers.messages()
-    claimed = consumers.claims.claim("s1", 0, Read(100, 1 << 20, 0))
+    claimed = consumers.claims.claim("s1", 0, ReadLimits(100, 1 << 20, 0))
     assert claimed is not None
     counts = {topic: sum(item.delivery.topic == topic for item in claimed.items) for topic in (TOPIC, OTHER)}
     assert counts == {TOPIC: 50, OTHER: 50}

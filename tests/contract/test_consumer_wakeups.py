@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from app.events.consumers.acknowledgement import Ack
-from app.events.consumers.model import Read
+from app.events.consumers.model import ReadLimits
 from tests.support.consumers import OTHER, TOPIC, ConsumerBench
 
-READ = Read(50, 1 << 20, 50)
+READ = ReadLimits(50, 1 << 20, 50)
 
 
 def test_many_entries_make_one_wake_up_and_the_worker_takes_them_all(consumers: ConsumerBench) -> None:

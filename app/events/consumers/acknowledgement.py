@@ -12,9 +12,9 @@ from itertools import chain
 from typing import TypeVar
 
 from app.events.consumers.decision import Retries
-from app.events.consumers.model import Item, Position, Read
+from app.events.consumers.health import ReceiverHealth
+from app.events.consumers.model import Item, Position, ReadLimits
 from app.events.consumers.outcomes import DELAY_BOUNDS_MS, CallResult, FailedItem
-from app.events.consumers.standing import Standing
 
 T = TypeVar("T")
 Retry = tuple[str, int]  # place in the consumer's `open` set, ms until the next try
@@ -71,7 +71,7 @@ GOING_ON = Stop()
 @dataclass(frozen=True, slots=True)
 class Ack(CallReport):
     """The reports of a worker's calls since its last acknowledgement, and how to go on: `read` more, `rest_ms`, or neither:
-    let the consumer go. The others as in `Place`, `Stop` and `Standing`; None: unchanged."""
+    let the consumer go. The others as in `Place`, `Stop` and `ReceiverHealth`; None: unchanged."""
 
     cursor: Position = field(default_factory=dict)
     ahead: Sequence[str] | None = None
@@ -79,7 +79,7 @@ class Ack(CallReport):
     pace_ms: float | None = None
     probation: int | None = None
     queue: str | None = None
-    read: Read | None = None
+    read: ReadLimits | None = None
     rest_ms: int | None = None
 
 
@@ -139,12 +139,12 @@ def _parked(one: FailedItem) -> tuple[str, str]:
 
 def joined(
     reports: Sequence[CallReport],
-    before: Standing,
-    after: Standing,
+    before: ReceiverHealth,
+    after: ReceiverHealth,
     *,
     place: Place | None = None,
     stop: Stop = GOING_ON,
-    read: Read | None = None,
+    read: ReadLimits | None = None,
     given_back: Iterable[Item] = (),
 ) -> Ack:
     """One acknowledgement of the calls since the last one. `before`, `after`: how the receiver was and is seen;

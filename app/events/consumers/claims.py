@@ -15,7 +15,7 @@ from redis import Redis
 
 from app.events.catalogue import entity_of
 from app.events.consumers.acknowledgement import Ack
-from app.events.consumers.model import Acked, Claimed, Item, Position, Read
+from app.events.consumers.model import Acked, Claimed, Item, Position, ReadLimits
 from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.events.sinks.base import Config, Delivery
 from app.platform.dispatch import TEMPLATES
@@ -64,7 +64,7 @@ class ConsumerClaims:
         """The secrets of a claimed consumer. Raises Unreadable."""
         return opened(self._encryption, secrets)
 
-    def claim(self, consumer_id: str, known: int, read: Read) -> Claimed | None:
+    def claim(self, consumer_id: str, known: int, read: ReadLimits) -> Claimed | None:
         """Take a consumer that is awake, with the first of what there is; None: there is nothing, or it isn't to be had.
 
         `known`: the revision whose configuration the caller has, 0 for none.
@@ -142,7 +142,7 @@ def opened(encryption: Encryption, secrets: bytes) -> Config:
     return found
 
 
-def _reading(read: Read) -> Control:
+def _reading(read: ReadLimits) -> Control:
     where = {} if read.position is None else {"position": _listed(read.position)}
     keep = {"keep": True} if read.keep else {}
     limits = {"limit": read.limit, "max_bytes": read.max_bytes, "open_limit": read.open_limit}

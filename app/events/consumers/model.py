@@ -85,7 +85,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReplayProgress:
     """How far a replay is: sequences handled so far, and in all. `state`: active, paused, disabled, done or cancelled.
 
     Retention removed `missed` (the newest of them) and `missed_events` (how many) before the replay came to them.
@@ -141,7 +141,7 @@ class ConsumerStatus:
     last_error: Failure | None
     next_try_ms: int | None  # while it rests after a failure
     last_delivered_ms: int | None
-    replay: Progress | None  # the newest one
+    replay: ReplayProgress | None  # the newest one
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadLimits:
     """How much to read. `position`: topic → (sequence, the one wanted before), where to go on; None: at the cursor.
     `keep`: keep the consumer though there is nothing more, since calls are still under way."""
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from app.events.consumers.acknowledgement import GOING_ON, CallReport, Place, Stop
 from app.events.consumers.decision import NO_RETRIES
-from app.events.consumers.model import Acked, Item, Position, Read
+from app.events.consumers.model import Acked, Item, Position, ReadLimits
 from app.events.consumers.turn import JudgedCall, Turn
 from app.events.consumers.window import Window
 
@@ -89,12 +89,12 @@ class Ordered:
             return self._turn.acknowledge(reports, place=place, stop=stop, given_back=self._aside)
         return self._turn.acknowledge(reports, place=place, read=self._wanted())
 
-    def _wanted(self) -> Read:
+    def _wanted(self) -> ReadLimits:
         """More, once half of the window is free."""
         window = self._window
         room = window.size - window.held
         budget = self._turn.policy.window_bytes - window.bytes
-        return Read(
+        return ReadLimits(
             limit=room if room * 2 >= window.size and budget > 0 else 0,
             max_bytes=max(budget, 0),
             open_limit=0 if self._aside else self._turn.sink.limits.events,

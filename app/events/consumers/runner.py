@@ -10,10 +10,10 @@ from typing import Any, Final
 from app.events.consumers.acknowledgement import Ack, Stop
 from app.events.consumers.claims import ConsumerClaims
 from app.events.consumers.decision import decide_consumer
+from app.events.consumers.health import of_claimed
 from app.events.consumers.leases import LeaseKeeper
-from app.events.consumers.model import Claimed, Read
+from app.events.consumers.model import Claimed, ReadLimits
 from app.events.consumers.ordered import Ordered
-from app.events.consumers.standing import of_claimed
 from app.events.consumers.turn import DeliveryPolicy, Turn
 from app.events.consumers.unordered import Unordered
 from app.events.sinks.base import Kind, Sink, SinkError, SinkFactory
@@ -119,8 +119,8 @@ class Runner:
         return self._claims.ack(claimed, 1, ack).word
 
 
-def _first(known: tuple[int, Sink] | None) -> Read:
+def _first(known: tuple[int, Sink] | None) -> ReadLimits:
     if known is None:
-        return Read(_FIRST_LIMIT, _FIRST_BYTES, _FIRST_LIMIT)
+        return ReadLimits(_FIRST_LIMIT, _FIRST_BYTES, _FIRST_LIMIT)
     events = known[1].limits.events
-    return Read(max(_FIRST_LIMIT, events), _FIRST_BYTES, max(_FIRST_LIMIT, events))
+    return ReadLimits(max(_FIRST_LIMIT, events), _FIRST_BYTES, max(_FIRST_LIMIT, events))

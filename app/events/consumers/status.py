@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.events.consumers.model import ConsumerState, ConsumerStatus, Failure, Missed, Progress
+from app.events.consumers.model import ConsumerState, ConsumerStatus, Failure, Missed, ReplayProgress
 from app.platform.keys import Keys
 from app.platform.redis import RedisClient, store_errors
 
@@ -59,11 +59,11 @@ class StatusReader:
             for consumer_id, row in rows.items()
         }
 
-    def progress(self, replay_id: str) -> Progress | None:
+    def progress(self, replay_id: str) -> ReplayProgress | None:
         """Of the replay that is this consumer."""
         return self._progresses([replay_id])[replay_id]
 
-    def _progresses(self, ids: Sequence[str]) -> dict[str, Progress | None]:
+    def _progresses(self, ids: Sequence[str]) -> dict[str, ReplayProgress | None]:
         if not ids:
             return {}
         pipe = self._client.pipeline(transaction=False)
@@ -117,7 +117,9 @@ class StatusReader:
         }
 
 
-def _status(consumer_id: str, row: _Row, ways: Ways, replay: Progress | None, now_ms: int) -> ConsumerStatus:
+def _status(
+    consumer_id: str, row: _Row, ways: Ways, replay: ReplayProgress | None, now_ms: int
+) -> ConsumerStatus:
     fields = row.fields
     behind, age_ms = _lag(consumer_id, row, ways, now_ms)
     failing = fields["told"] and fields["state"] == "active"
@@ -157,7 +159,9 @@ def _lag(consumer_id: str, row: _Row, ways: Ways, now_ms: int) -> tuple[int, int
     return behind, max(ages) if behind else 0
 
 
-def _progress(replay_id: str, fields: Fields, cursor: Mapping[str, int], missed: int) -> Progress | None:
+def _progress(
+    replay_id: str, fields: Fields, cursor: Mapping[str, int], missed: int
+) -> ReplayProgress | None:
     if not fields["state"]:
         return None
     start, end = json.loads(fields["from"] or "{}"), json.loads(fields["until"] or "{}")
@@ -165,7 +169,7 @@ def _progress(replay_id: str, fields: Fields, cursor: Mapping[str, int], missed:
     gone_through = sum(
         min(cursor.get(topic, int(end[topic])), int(end[topic])) - int(start[topic]) for topic in end
     )
-    return Progress(
+    return ReplayProgress(
         id=replay_id.rpartition(".")[2],
         state=ConsumerState(fields["state"]),
         done=max(0, gone_through - missed),

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.events.consumers.claims import ConsumerScripts, opened
-from app.events.consumers.model import Command, ConsumerSpec, ConsumerStatus, Parked, Progress
+from app.events.consumers.model import Command, ConsumerSpec, ConsumerStatus, Parked, ReplayProgress
 from app.events.consumers.status import StatusReader
 from app.events.consumers.summary import FIELDS, Trouble, trouble
 from app.events.log import EventLog
@@ -110,7 +110,7 @@ class ConsumerStore:
             raise _not_found()
         return bool(changed)
 
-    def replay(self, consumer_id: str, since_ms: int) -> Progress:
+    def replay(self, consumer_id: str, since_ms: int) -> ReplayProgress:
         """Deliver once more what was published since, up to what the live delivery has handled. Raises Conflict while
         another replay of it is under way or it stands still."""
         with store_errors():
@@ -133,7 +133,7 @@ class ConsumerStore:
             raise _not_found()
         return progress
 
-    def replay_progress(self, consumer_id: str, replay_id: str) -> Progress | None:
+    def replay_progress(self, consumer_id: str, replay_id: str) -> ReplayProgress | None:
         """How far the replay is; None: there is none of this id any more."""
         return self._reader.progress(f"{consumer_id}.replay.{replay_id}")
 

@@ -1,7 +1,7 @@
 """One worker's turn with one consumer, from the claim to the last acknowledgement: what turns have in common, whether order
 matters (`ordered`) or not (`unordered`).
 
-What follows from an answer is decided by pure functions (`decision`, `standing`); a turn keeps what lives through it.
+What follows from an answer is decided by pure functions (`decision`, `health`); a turn keeps what lives through it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from app.events.consumers.decision import (
     retries_of,
     retry_rest_s,
 )
+from app.events.consumers.health import ReceiverHealth, after_call, after_stop, of_claimed, queued
 from app.events.consumers.journal import entries
 from app.events.consumers.leases import ConsumerLease
-from app.events.consumers.model import FAST, Acked, Claimed, Item, Read
+from app.events.consumers.model import FAST, Acked, Claimed, Item, ReadLimits
 from app.events.consumers.outcomes import CallResult, sort
-from app.events.consumers.standing import Standing, after_call, after_stop, of_claimed, queued
 from app.events.sinks.base import HANDED_OVER, Kind, Outcome, Sink, SinkError
 from app.platform import log
 from app.platform.errors import Unavailable
@@ -57,8 +57,8 @@ class JudgedCall:
     items: Sequence[Item]
     outcomes: Sequence[Outcome]
     result: CallResult
-    before: Standing
-    after: Standing
+    before: ReceiverHealth
+    after: ReceiverHealth
 
     @property
     def failed_calls(self) -> int:
@@ -87,9 +87,9 @@ class Turn:
         self.sink = sink
         self.lease = lease
         self.policy = policy
-        self.standing = of_claimed(claimed)
+        self.health = of_claimed(claimed)
         self._claims = claims
-        self._stored = self.standing  # as it was acknowledged last
+        self._stored = self.health  # as it was acknowledged last
         self._waiting = claimed.waiting
         self._acks = 0
         self._began = self._acknowledged = began
@@ -120,7 +120,7 @@ class Turn:
 
     def send(self, items: Sequence[Item]) -> list[Outcome]:
         """One call of the sink. Where it had the short time only and got no answer, it is handed over to other workers."""
-        short = self.standing.has_short_time(tried=any(item.first_failed_ms is not None for item in items))
+        short = self.health.has_short_time(tried=any(item.first_failed_ms is not None for item in items))
         limit_s = self.policy.first_try_s if short else self.policy.send_s
         began = self.policy.clock()
         outcomes = self.sink.send([item.delivery for item in items], began + limit_s)
@@ -129,10 +129,10 @@ class Turn:
         return outcomes
 
     def judge(self, items: Sequence[Item], outcomes: Sequence[Outcome], *, tells: bool = True) -> JudgedCall:
-        """What a call came to, and what it says of the receiver; `tells`: see `standing.after_call`."""
-        result, before = sort(items, outcomes), self.standing
-        self.standing = after_call(before, result, self.now_ms, tells=tells)
-        return JudgedCall(items, outcomes, result, before, self.standing)
+        """What a call came to, and what it says of the receiver; `tells`: see `health.after_call`."""
+        result, before = sort(items, outcomes), self.health
+        self.health = after_call(before, result, self.now_ms, tells=tells)
+        return JudgedCall(items, outcomes, result, before, self.health)
 
     def retries(self, call: JudgedCall) -> Retries:
         """Each event that failed is tried again for itself, out of any order, or parked."""
@@ -147,7 +147,7 @@ class Turn:
 
     def retry_rest_ms(self) -> int:
         """How long retries rest after one has failed while first tries fail too."""
-        return int(retry_rest_s(self.standing.failing_s(self.now_ms), self.policy.rand) * 1000)
+        return int(retry_rest_s(self.health.failing_s(self.now_ms), self.policy.rand) * 1000)
 
     def stop(self, call: JudgedCall) -> Stop:
         """After a call with failures: the consumer rests, or is disabled."""
@@ -156,13 +156,13 @@ class Turn:
             error = replace(error, retry_after_s=call.result.retry_after_s)
         decision = decide_consumer(
             error,
-            self.standing.failures,
-            self.standing.failing_s(self.now_ms),
+            self.health.failures,
+            self.health.failing_s(self.now_ms),
             self.policy.disable_after_s,
             self.policy.rand,
             call.result.latency_ms / 1000,
         )
-        self.standing = after_stop(self.standing)
+        self.health = after_stop(self.health)
         if decision.action is Action.DISABLE:
             return Stop(disable=decision.code)
         return call.stop.merge(Stop(rest_ms=int(decision.wait_s * 1000)))
@@ -186,14 +186,14 @@ class Turn:
         *,
         place: Place | None = None,
         stop: Stop = GOING_ON,
-        read: Read | None = None,
+        read: ReadLimits | None = None,
         given_back: Iterable[Item] = (),
     ) -> Acked:
         """Write down what became of calls, and go on with `read` or let the consumer go. Repeated while the lease lasts
         and the store is away: what was delivered and isn't written down comes twice."""
-        self.standing = queued(self.standing, backlog=read is None and not stop.stops)
+        self.health = queued(self.health, backlog=read is None and not stop.stops)
         ack = joined(
-            reports, self._stored, self.standing, place=place, stop=stop, read=read, given_back=given_back
+            reports, self._stored, self.health, place=place, stop=stop, read=read, given_back=given_back
         )
         self._acks += 1
         while True:
@@ -206,7 +206,7 @@ class Turn:
                 time.sleep(_AGAIN_S)
                 continue
             self.lease.renewed(began + self._claims.lease_s)
-            self._stored, self._acknowledged = self.standing, self.policy.clock()
+            self._stored, self._acknowledged = self.health, self.policy.clock()
             self._waiting = acked.waiting
             return acked
 

@@ -14,9 +14,9 @@ from typing import Final
 
 from app.events.consumers.acknowledgement import GOING_ON, CallReport, at_once
 from app.events.consumers.decision import Retries
-from app.events.consumers.model import Acked, Item, Read
+from app.events.consumers.health import FAILING
+from app.events.consumers.model import Acked, Item, ReadLimits
 from app.events.consumers.outcomes import CallResult
-from app.events.consumers.standing import FAILING
 from app.events.consumers.turn import JudgedCall, Turn
 from app.events.sinks.base import Outcome
 
@@ -24,7 +24,7 @@ _LOOK_S: Final = 0.2  # between two looks for new events while calls are under w
 # A turn lasts longer than its slice where one call hangs and others go through: letting go has to wait for all of them.
 _LONGEST_S: Final = 30.0
 _HANGING_S: Final = 1.0
-_NOTHING: Final = Read(limit=0, max_bytes=0, open_limit=0, keep=True)
+_NOTHING: Final = ReadLimits(limit=0, max_bytes=0, open_limit=0, keep=True)
 
 Answer = Future[list[Outcome]]
 
@@ -47,7 +47,7 @@ class Unordered:
         self._again: list[Item] = []
         self._next_again = False  # whether the next call is one of retries, where both wait
         self._running: dict[Answer, RunningCall] = {}
-        self._in_vain = turn.standing.failures  # first tries in a row, as they ended
+        self._in_vain = turn.health.failures  # first tries in a row, as they ended
         self._stopping = False
         self._stop = GOING_ON  # what the failures come to, once no call is under way any more
         self._add(turn.claimed.items)
@@ -66,7 +66,7 @@ class Unordered:
 
     @property
     def _slots(self) -> int:
-        return 1 if self._turn.standing.alone else self._turn.claimed.slots
+        return 1 if self._turn.health.alone else self._turn.claimed.slots
 
     def _add(self, items: Sequence[Item]) -> None:
         self._first += [item for item in items if not item.again]
@@ -134,7 +134,7 @@ class Unordered:
         self._count_in_vain(call.result, again=running.again)
         retries = self._turn.retries(call)
         next_ms = retries.next_ms
-        if call.result.failed and running.again and self._turn.standing.failures:
+        if call.result.failed and running.again and self._turn.health.failures:
             retries = self._rest(retries)
         self._note_stop(call, again=running.again)
         return self._turn.report(call, retries, next_ms)
@@ -159,7 +159,7 @@ class Unordered:
         handed_over = bool(result.handed_over) and self._turn.is_fast  # to another worker
         self._stopping = self._stopping or handed_over or stop.stops
 
-    def _wanted(self) -> Read:
+    def _wanted(self) -> ReadLimits:
         """Enough for every slot, while there is time; of retries enough for half of them."""
         if self._stopping:
             return _NOTHING
@@ -168,10 +168,10 @@ class Unordered:
         first, again = (sum(len(item.delivery.event) for item in some) for some in (self._first, self._again))
         budget = max(window - first - again, window // 2 - first)
         if budget <= 0:
-            return Read(limit=0, max_bytes=0, open_limit=0, keep=keep)
+            return ReadLimits(limit=0, max_bytes=0, open_limit=0, keep=keep)
         room = self._slots * self._turn.sink.limits.events
         retries = max(1, room // 2) - len(self._again)
-        return Read(
+        return ReadLimits(
             limit=max(0, room - len(self._first)),
             max_bytes=budget,
             open_limit=max(0, retries) if again * 2 < window else 0,

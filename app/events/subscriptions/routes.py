@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, jsonify, request
 
-from app.events.consumers.model import Progress
+from app.events.consumers.model import ReplayProgress
 from app.events.subscriptions.answers import (
     ChangedSchema,
     CreatedSchema,
@@ -137,7 +137,7 @@ def test_subscription(subscription_id: str) -> SinkTest:
 @requires("operate")
 @subscriptions_blueprint.arguments(ReplaySchema)
 @subscriptions_blueprint.response(202, ReplayProgressSchema)
-def replay_subscription(body: Given, subscription_id: str) -> tuple[Progress, dict[str, str]]:
+def replay_subscription(body: Given, subscription_id: str) -> tuple[ReplayProgress, dict[str, str]]:
     """Deliver once more what was published since a time, marked as redelivery, beside the live delivery. One replay of a
     subscription at a time; progress at `Location`."""
     progress = service(SubscriptionService).replay(subscription_id, body["since"], principal().name)
@@ -147,7 +147,7 @@ def replay_subscription(body: Given, subscription_id: str) -> tuple[Progress, di
 @subscriptions_blueprint.route(f"{_ONE}/replay/<replay_id>", methods=["GET"])
 @requires("read")
 @subscriptions_blueprint.response(200, ReplayProgressSchema)
-def get_replay(subscription_id: str, replay_id: str) -> Progress:
+def get_replay(subscription_id: str, replay_id: str) -> ReplayProgress:
     """How far a replay is."""
     return service(SubscriptionService).replay_progress(subscription_id, replay_id)
 
@@ -155,7 +155,7 @@ def get_replay(subscription_id: str, replay_id: str) -> Progress:
 @subscriptions_blueprint.route(f"{_ONE}/replay/<replay_id>", methods=["DELETE"])
 @requires("operate")
 @subscriptions_blueprint.response(200, ReplayProgressSchema)
-def cancel_replay(subscription_id: str, replay_id: str) -> Progress:
+def cancel_replay(subscription_id: str, replay_id: str) -> ReplayProgress:
     """End a replay; what it has delivered stays delivered."""
     return service(SubscriptionService).cancel_replay(subscription_id, replay_id, principal().name)
 

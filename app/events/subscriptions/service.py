@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from app.events.consumers.model import ConsumerStatus, Progress
+from app.events.consumers.model import ConsumerStatus, ReplayProgress
 from app.events.consumers.store import ConsumerStore
 from app.events.log import EventLog
 from app.events.sinks import signatures
@@ -232,7 +232,7 @@ class SubscriptionService:
         self._audit.write_down(actor, f"{verb} parked", f"{subscription_id} {which or 'all'}")
         return changed
 
-    def replay(self, subscription_id: str, since: datetime, actor: str) -> Progress:
+    def replay(self, subscription_id: str, since: datetime, actor: str) -> ReplayProgress:
         """Deliver once more what was published since, beside the live delivery. Raises Conflict while another replay of it
         runs."""
         self._known(subscription_id)
@@ -240,7 +240,7 @@ class SubscriptionService:
         self._audit.write_down(actor, "replay subscription", f"{subscription_id} since {start_text(since)}")
         return progress
 
-    def replay_progress(self, subscription_id: str, replay_id: str) -> Progress:
+    def replay_progress(self, subscription_id: str, replay_id: str) -> ReplayProgress:
         """How far a replay is; raises NotFound."""
         self._known(subscription_id)
         known = _REPLAY.match(replay_id)
@@ -249,7 +249,7 @@ class SubscriptionService:
             raise _no_replay()
         return progress
 
-    def cancel_replay(self, subscription_id: str, replay_id: str, actor: str) -> Progress:
+    def cancel_replay(self, subscription_id: str, replay_id: str, actor: str) -> ReplayProgress:
         """End a replay; what it has delivered stays delivered."""
         self._known(subscription_id)
         if not _REPLAY.match(replay_id) or not self._consumers.cancel_replay(subscription_id, replay_id):

@@ -9,10 +9,10 @@ import pytest
 
 from app.events.consumers.acknowledgement import GOING_ON, CallReport, Place, Stop, joined, report
 from app.events.consumers.decision import NO_RETRIES, Retries
+from app.events.consumers.health import ReceiverHealth
 from app.events.consumers.journal import entries
-from app.events.consumers.model import Item, Read
+from app.events.consumers.model import Item, ReadLimits
 from app.events.consumers.outcomes import CallResult, sort
-from app.events.consumers.standing import Standing
 from app.events.sinks.base import HANDED_OVER, NOT_SENT, Delivery, Kind, Outcome, SinkError
 
 NOW = 10_000
@@ -22,7 +22,7 @@ REFUSED = Outcome(SinkError("refused", "400", Kind.REFUSED), 400, 5)
 GONE = Outcome(SinkError("gone", "410", Kind.GONE), 410, 5)
 WAITED = Outcome(SinkError(NOT_SENT, "not sent", Kind.RETRY))
 SLOW = Outcome(SinkError(HANDED_OVER, "no answer", Kind.RETRY), latency_ms=1000)
-WELL = Standing(0, None, 5.0, 0, "deliveries")
+WELL = ReceiverHealth(0, None, 5.0, 0, "deliveries")
 
 
 def item(sequence: int, *, attempt: int = 1, first_failed_ms: int | None = None, place: bool = True) -> Item:
@@ -96,9 +96,9 @@ def test_reports_are_joined_in_their_order() -> None:
     assert (ack.read, ack.rest_ms, ack.disable) == (None, None, None)
 
 
-def test_only_what_changed_of_a_standing_is_written() -> None:
+def test_only_what_changed_of_a_receivers_health_is_written() -> None:
     after = replace(WELL, pace_ms=7.0, queue="deliveries-slow")
-    read = Read(1, 1, 1)
+    read = ReadLimits(1, 1, 1)
     ack = joined([], WELL, after, place=Place({"t": (3, 2)}, ("t|5",)), stop=Stop(4, "gone"), read=read)
     assert (ack.pace_ms, ack.probation, ack.queue) == (7.0, None, "deliveries-slow")
     assert (ack.cursor, ack.ahead) == ({"t": (3, 2)}, ("t|5",))

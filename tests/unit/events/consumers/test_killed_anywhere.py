@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from app.events.consumers.acknowledgement import Ack
 from app.events.consumers.claims import ConsumerClaims
-from app.events.consumers.model import Acked, Claimed, Read
+from app.events.consumers.model import Acked, Claimed, ReadLimits
 from app.events.sinks.base import HANDED_OVER, Delivery, Kind, Limits, Outcome, SinkError
 from app.platform.errors import Conflict
 from app.platform.keys import Keys
@@ -59,7 +59,7 @@ class Mortal:
             raise Killed
         return answer
 
-    def claim(self, consumer_id: str, known: int, read: Read) -> Claimed | None:
+    def claim(self, consumer_id: str, known: int, read: ReadLimits) -> Claimed | None:
         answer: Claimed | None = self._say(lambda: self._claims.claim(consumer_id, known, read))
         return answer
 

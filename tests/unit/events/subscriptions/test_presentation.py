@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.events.consumers.model import ConsumerState, ConsumerStatus, Failure, Missed, Progress
+from app.events.consumers.model import ConsumerState, ConsumerStatus, Failure, Missed, ReplayProgress
 from app.events.subscriptions.destinations import as_destination
 from app.events.subscriptions.model import Subscription, SubscriptionView, TopicFilter
 from app.events.subscriptions.presentation import lost, sentences
@@ -34,8 +34,8 @@ def view(**changes: Any) -> SubscriptionView:
     return SubscriptionView(config, ConsumerStatus(**values | changes))
 
 
-def replay(state: ConsumerState, **more: Any) -> Progress:
-    return Progress("r", state, 1, 8, AT_MS, AT_MS, None, None, **more)
+def replay(state: ConsumerState, **more: Any) -> ReplayProgress:
+    return ReplayProgress("r", state, 1, 8, AT_MS, AT_MS, None, None, **more)
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from app.events.consumers.decision import PROBATION, RETURN
+from app.events.consumers.health import FAILING, ReceiverHealth, after_call, after_stop, queued
 from app.events.consumers.model import Item
 from app.events.consumers.outcomes import CallResult
-from app.events.consumers.standing import FAILING, Standing, after_call, after_stop, queued
 from app.events.sinks.base import Delivery, Kind, SinkError
 
 NOW = 50_000
 ONE = Item(Delivery("t", 1, 0, "n", "g", "e", "tenant", b"{}", 0))
 DOWN = (ONE, SinkError("unavailable", "503", Kind.RETRY))
-WELL = Standing(0, None, 100.0, 0, "deliveries")
-FAILED = Standing(3, 20_000, 900.0, PROBATION, "deliveries-slow")
+WELL = ReceiverHealth(0, None, 100.0, 0, "deliveries")
+FAILED = ReceiverHealth(3, 20_000, 900.0, PROBATION, "deliveries-slow")
 NOTHING = CallResult((), (), (), (), (), tried=False, latency_ms=0)
 DELIVERED = replace(NOTHING, done=(ONE,), tried=True, latency_ms=100)
 FAILURE = replace(NOTHING, failed=(DOWN,), tried=True, latency_ms=100)
@@ -37,7 +37,7 @@ BOTH = replace(DELIVERED, failed=(DOWN,))
     ],
 )
 def test_failures_in_a_row(
-    before: Standing, result: CallResult, tells: bool, failures: int, since: int | None
+    before: ReceiverHealth, result: CallResult, tells: bool, failures: int, since: int | None
 ) -> None:
     after = after_call(before, result, NOW, tells=tells)
     assert (after.failures, after.failing_since_ms) == (failures, since)
@@ -55,7 +55,7 @@ def test_failures_in_a_row(
     ],
 )
 def test_the_pace_is_that_of_calls_that_were_made(
-    before: Standing, result: CallResult, pace_ms: float
+    before: ReceiverHealth, result: CallResult, pace_ms: float
 ) -> None:
     assert after_call(before, result, NOW, tells=True).pace_ms == pytest.approx(pace_ms)
 
@@ -83,7 +83,7 @@ def test_a_stop_begins_probation_and_probation_means_the_slow_queue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "alone"),
+    ("health", "alone"),
     [
         (WELL, False),
         (replace(WELL, failures=FAILING - 1), False),
@@ -92,8 +92,8 @@ def test_a_stop_begins_probation_and_probation_means_the_slow_queue() -> None:
         (replace(WELL, probation=RETURN + 1), True),
     ],
 )
-def test_one_call_at_a_time_shows_whether_a_receiver_is_well(standing: Standing, alone: bool) -> None:
-    assert standing.alone == alone
+def test_one_call_at_a_time_shows_whether_a_receiver_is_well(health: ReceiverHealth, alone: bool) -> None:
+    assert health.alone == alone
 
 
 def test_how_long_nothing_went_through_is_in_seconds_of_the_servers_clock() -> None:

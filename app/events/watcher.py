@@ -1,7 +1,7 @@
-"""What the followers of one process share: the newest sequences, pages of the log, and somebody who cuts off whoever doesn't read.
+"""What the event streams of one process share: the newest sequences, pages of the log, and an end for callers who don't read.
 
-One thread looks for something new while anybody follows. A page that several followers want is read once and held once, so
-that neither the store nor this process pays for each of them.
+One thread looks for something new while there is any stream. A page that several streams want is read once and held once, so that
+neither the store nor this process pays for each of them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from app.platform.errors import Unavailable
 from app.platform.log import get_logger
 
 POLL_S: Final = 0.05
-PLACES: Final = 100  # followers of one process: more would leave too few connections for calls
-WRITE_S: Final = 10.0  # how long a follower may take for one slice
+PLACES: Final = 100  # streams of one process: more would leave too few connections for calls
+WRITE_S: Final = 10.0  # how long a caller may take for one slice
 PAGE: Final = 100
 PAGE_BYTES: Final = 256 * 1024  # or one event
 _KEPT_PAGES: Final = 8
@@ -31,8 +31,8 @@ _LINES: Final = re.compile(rb"\r\n|\r|\n")
 _log = get_logger()
 
 
-class LogReader(Protocol):
-    """A follower, as the tail sees it."""
+class WatchedStream(Protocol):
+    """`streams.EventStream`."""
 
     writing_since: float | None  # by the monotonic clock, while its caller is taking a slice
 
@@ -42,15 +42,15 @@ class LogReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SharedPage:
-    """A page of the log with its events as a stream shows them. Of `next` and `missed` see `log.Page`."""
+    """A page of the log with its events as a stream shows them. `next` and `missed` as in `log.LogPage`."""
 
     events: tuple[tuple[int, bytes], ...]
     next: int
     missed: tuple[int, int] | None
 
 
-class Tail:
-    """See the module. `places`: how many may follow at once."""
+class LogWatcher:
+    """See the module. `places`: how many streams there may be at once."""
 
     def __init__(
         self, log: EventLog, *, poll_s: float = POLL_S, places: int = PLACES, write_s: float = WRITE_S
@@ -60,30 +60,30 @@ class Tail:
         self._places = places
         self._write_s = write_s
         self._changed = threading.Condition()
-        self._followers: set[LogReader] = set()
+        self._streams: set[WatchedStream] = set()
         self._running = False
         self._last: Mapping[str, int] = {}
         self._reading = threading.Lock()
         self._pages: OrderedDict[tuple[str, int, frozenset[str]], tuple[SharedPage, float]] = OrderedDict()
 
-    def enter(self, follower: LogReader) -> None:
+    def enter(self, stream: WatchedStream) -> None:
         """Take a place. Raises Unavailable where all are taken."""
         with self._changed:
-            if len(self._followers) >= self._places:
+            if len(self._streams) >= self._places:
                 raise Unavailable(
                     f"This process serves {self._places} streams already; try again later.",
                     code="too_many_followers",
                     retry_after=10,
                 )
-            self._followers.add(follower)
+            self._streams.add(stream)
             if not self._running:
                 self._running = True
-                threading.Thread(target=self._look, name="event-tail", daemon=True).start()
+                threading.Thread(target=self._look, name="event-watcher", daemon=True).start()
 
-    def leave(self, follower: LogReader) -> None:
+    def leave(self, stream: WatchedStream) -> None:
         """Give the place free; more than once does no harm."""
         with self._changed:
-            self._followers.discard(follower)
+            self._streams.discard(stream)
 
     def news(self, places: Mapping[str, int], timeout_s: float) -> list[str]:
         """Topics among these that have gone on from these places; waits so long for one."""
@@ -127,32 +127,32 @@ class Tail:
     def _look(self) -> None:
         while True:
             with self._changed:
-                if not self._followers:
+                if not self._streams:
                     self._running = False
                     self._last = {}
                     self.forget_pages()
                     return
-                followers = tuple(self._followers)
-            self._cut_off_slow(followers)
+                streams = tuple(self._streams)
+            self._cut_off_slow(streams)
             try:
                 last = self._log.last(tuple(TOPICS))
             except Unavailable:
-                last = dict(self._last)  # followers keep their place and their heartbeat
+                last = dict(self._last)  # streams keep their place and their heartbeat
             with self._changed:
                 if last != self._last:
                     self._last = last
                     self._changed.notify_all()
             time.sleep(self._poll_s)
 
-    def _cut_off_slow(self, followers: tuple[LogReader, ...]) -> None:
-        """Else whoever doesn't read would keep its place, and the page that it is sent."""
+    def _cut_off_slow(self, streams: tuple[WatchedStream, ...]) -> None:
+        """A caller who doesn't read would keep its place, and the page that it is sent."""
         late = time.monotonic() - self._write_s
-        for follower in followers:
-            since = follower.writing_since
+        for stream in streams:
+            since = stream.writing_since
             if since is not None and since < late:
                 _log.warning("stream cut off: its reader takes nothing", seconds=self._write_s)
-                self.leave(follower)
-                follower.cut_off()
+                self.leave(stream)
+                stream.cut_off()
 
 
 def _shown(entry: Entry) -> bytes:

@@ -1,7 +1,7 @@
-"""Following the log as server-sent events: a stream that goes on where the caller's `Last-Event-ID` left it.
+"""The log as server-sent events: a stream goes on where the caller's `Last-Event-ID` left it.
 
-Each follower is at a place of its own and is sent a bounded page at a time, in slices; whoever takes none for some seconds is
-cut off. What all of them share is in `tail`.
+Each stream is at a place of its own and sends a bounded page at a time, in slices; a caller who takes none for some seconds is
+cut off. `watcher` has what all streams share.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.events.log import EventLog
-from app.events.tail import Tail
+from app.events.watcher import LogWatcher
 from app.platform.errors import BadRequest, Unavailable
 
 HEARTBEAT_S: Final = 15.0
-ASK_S: Final = 1.0  # how often whether the caller may still read is asked
+ASK_S: Final = 1.0  # between two questions whether the caller may still read
 SLICE: Final = 64 * 1024  # what a slow reader holds of this process's memory, beside a page that all share
 _RETRY_MS: Final = 2000  # how long an EventSource waits before it connects again
 _CURSOR: Final = re.compile(
@@ -28,7 +28,7 @@ _CURSOR: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far each topic was followed, in which life of the log: the `id:` of every event sent."""
+    """How far each topic was sent, in which life of the log: the `id:` of every event."""
 
     epoch: str
     places: Mapping[str, int]
@@ -47,29 +47,31 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a follower asks for: topics with the event names wanted of each (none: all)."""
+class StreamRequest:
+    """What a caller asks for: topics with the event names wanted of each (none: all)."""
 
     topics: Mapping[str, frozenset[str]]
     resume: Cursor | None = None
     since_ms: int | None = None
 
 
-class Following:
-    """Streams of events."""
+class EventStreams:
+    """Begins the streams of this process."""
 
-    def __init__(self, log: EventLog, *, heartbeat_s: float = HEARTBEAT_S, tail: Tail | None = None) -> None:
+    def __init__(
+        self, log: EventLog, *, heartbeat_s: float = HEARTBEAT_S, watcher: LogWatcher | None = None
+    ) -> None:
         self.log = log
-        self.tail = tail or Tail(log)
+        self.watcher = watcher or LogWatcher(log)
         self.stopping: Callable[[], bool] = lambda: False
         self.heartbeat_s = heartbeat_s
 
     def end_when(self, stopping: Callable[[], bool]) -> None:
-        """How streams learn that their process is to end: they end then too, and clients go on at another."""
+        """`stopping`: whether the process is to end. Then its streams end, and clients go on at another process."""
         self.stopping = stopping
 
-    def begin(self, wanted: Wanted, cut_off: Callable[[], None] = lambda: None) -> Follower:
-        """A follower at its place, who must be closed; `cut_off` ends its connection. Raises Unavailable where the store is
+    def begin(self, wanted: StreamRequest, cut_off: Callable[[], None] = lambda: None) -> EventStream:
+        """A stream at its place, which must be closed; `cut_off` ends its connection. Raises Unavailable where the store is
         away or no place is left."""
         epoch = self.log.epoch()
         last = self.log.last(tuple(wanted.topics))
@@ -79,38 +81,38 @@ class Following:
             places = {topic: self.log.first_after(topic, wanted.since_ms) for topic in wanted.topics}
         else:
             places = last
-        follower = Follower(self, wanted, epoch, places, cut_off)
+        stream = EventStream(self, wanted, epoch, places, cut_off)
         if wanted.resume is not None and wanted.resume.epoch != epoch:
-            follower.restored(epoch, last)
-        self.tail.enter(follower)
-        return follower
+            stream.restored(epoch, last)
+        self.watcher.enter(stream)
+        return stream
 
 
-class Follower:
+class EventStream:
     """One caller's stream: text blocks as `text/event-stream` has them."""
 
     def __init__(
         self,
-        following: Following,
-        wanted: Wanted,
+        streams: EventStreams,
+        wanted: StreamRequest,
         epoch: str,
         places: Mapping[str, int],
         cut_off: Callable[[], None],
     ) -> None:
-        self._log = following.log
-        self._tail = following.tail
-        self._stopping = following.stopping
+        self._log = streams.log
+        self._watcher = streams.watcher
+        self._stopping = streams.stopping
         self._names = wanted.topics
         self._epoch = epoch
         self._places = dict(places)
-        self._heartbeat_s = following.heartbeat_s
+        self._heartbeat_s = streams.heartbeat_s
         self._gaps: list[bytes] = []
         self.cut_off = cut_off
         self.writing_since: float | None = None
 
     def close(self) -> None:
         """Give the place free; more than once does no harm."""
-        self._tail.leave(self)
+        self._watcher.leave(self)
 
     def blocks(self, allowed: Callable[[], bool]) -> Iterator[bytes]:
         """Until the caller goes, the process is to end, or the caller is no longer `allowed`. While the store is away there
@@ -138,7 +140,7 @@ class Follower:
                 if unsure:
                     self._look_at_epoch()
                     unsure = False
-                for topic in self._tail.news(self._places, min(1.0, self._heartbeat_s)):
+                for topic in self._watcher.news(self._places, min(1.0, self._heartbeat_s)):
                     yield from self._page(topic)
                 unsure = time.monotonic() >= beat
             except Unavailable:
@@ -151,9 +153,9 @@ class Follower:
             yield b""
 
     def _page(self, topic: str) -> Iterator[bytes]:
-        page = self._tail.page(topic, self._places[topic], self._names[topic])
+        page = self._watcher.page(topic, self._places[topic], self._names[topic])
         if page.missed is not None:
-            self._tell_gap(topic, page.missed, "fell_behind")
+            self._note_gap(topic, page.missed, "fell_behind")
             yield from self._take_gaps()
         for sequence, shown in page.events:
             self._places[topic] = sequence
@@ -168,20 +170,20 @@ class Follower:
     def restored(self, epoch: str, last: Mapping[str, int]) -> None:
         """Another life of the log has begun: what was published in it so far may have been missed."""
         self._epoch = epoch
-        self._tail.forget_pages()
+        self._watcher.forget_pages()
         for topic, place in self._places.items():
             self._places[topic] = min(place, last[topic])
-            self._tell_gap(topic, None, "restored")
+            self._note_gap(topic, None, "restored")
 
     def _look_at_epoch(self) -> None:
         epoch = self._log.epoch()
         if epoch != self._epoch:
             self.restored(epoch, self._log.last(tuple(self._places)))
 
-    def _tell_gap(self, topic: str, missed: Sequence[int] | None, reason: str) -> None:
-        told = {"topic": topic, "reason": reason}
+    def _note_gap(self, topic: str, missed: Sequence[int] | None, reason: str) -> None:
+        what = {"topic": topic, "reason": reason}
         span = {"from": missed[0], "to": missed[1]} if missed else {}
-        self._gaps.append(b"event: gap\ndata: " + json.dumps({**told, **span}).encode() + b"\n\n")
+        self._gaps.append(b"event: gap\ndata: " + json.dumps({**what, **span}).encode() + b"\n\n")
 
     def _take_gaps(self) -> Iterator[bytes]:
         while self._gaps:

@@ -15,9 +15,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.cli.event_stream import Message, messages
 from app.events.catalogue import TOPICS
-from app.events.followers import SLICE, Cursor, Follower, Following, Wanted
 from app.events.log import SCRIPTS, EventLog
-from app.events.tail import Tail
+from app.events.streams import SLICE, Cursor, EventStream, EventStreams, StreamRequest
+from app.events.watcher import LogWatcher
 from app.platform.clock import to_ms, utcnow
 from app.platform.errors import BadRequest, Unavailable
 from app.platform.keys import Keys
@@ -33,15 +33,17 @@ ALL: Mapping[str, frozenset[str]] = {ASSETS: frozenset(), CATEGORIES: frozenset(
 
 
 class Stage:
-    """A log and its followers. Heartbeats come as often as nothing else does, so that no test waits long."""
+    """A log and its streams. Heartbeats come as often as nothing else does, so that no test waits long."""
 
     def __init__(self) -> None:
         self.redis = fakeredis.FakeRedis()
         self.keys = Keys("t")
         self.log = EventLog(self.redis, self.keys, scripts=ScriptFolder(SCRIPTS, flags=False))
-        self.following = Following(self.log, heartbeat_s=0.05, tail=Tail(self.log, poll_s=0.005, places=3))
+        self.streams = EventStreams(
+            self.log, heartbeat_s=0.05, watcher=LogWatcher(self.log, poll_s=0.005, places=3)
+        )
         self.allowed = True
-        self._followers: list[Follower] = []
+        self._started: list[EventStream] = []
 
     def publish(self, *names: str, topic: str = ASSETS) -> None:
         member = "assetId" if topic == ASSETS else "categoryId"
@@ -50,13 +52,13 @@ class Stage:
         )
 
     def follow(self, topics: Mapping[str, frozenset[str]] = ALL, **options: Any) -> Reading:
-        follower = self.following.begin(Wanted(topics, **options))
-        self._followers.append(follower)
-        return Reading(follower.blocks(lambda: self.allowed))
+        stream = self.streams.begin(StreamRequest(topics, **options))
+        self._started.append(stream)
+        return Reading(stream.blocks(lambda: self.allowed))
 
     def end(self) -> None:
-        for follower in self._followers:
-            follower.close()
+        for stream in self._started:
+            stream.close()
 
 
 class Reading:
@@ -106,8 +108,8 @@ def stage() -> Iterator[Stage]:
     yield made
     made.end()
     until(
-        lambda: not any(thread.name == "event-tail" for thread in threading.enumerate()),
-        what="the tail to rest",
+        lambda: not any(thread.name == "event-watcher" for thread in threading.enumerate()),
+        what="the watcher to rest",
     )
 
 
@@ -232,7 +234,7 @@ def test_a_caller_who_may_no_longer_read_is_left(stage: Stage) -> None:
 
 def test_a_process_that_is_to_end_ends_its_streams(stage: Stage) -> None:
     stopping = threading.Event()
-    stage.following.end_when(stopping.is_set)
+    stage.streams.end_when(stopping.is_set)
     reading = stage.follow()
     reading.block()
     stopping.set()
@@ -245,8 +247,8 @@ def test_there_are_only_so_many_places(stage: Stage) -> None:
     with pytest.raises(Unavailable) as refused:
         stage.follow()
     assert refused.value.code == "too_many_followers"
-    stage._followers[0].close()
-    stage._followers[0].close()
+    stage._started[0].close()
+    stage._started[0].close()
     stage.follow()
     with pytest.raises(Unavailable):
         stage.follow()
@@ -279,7 +281,7 @@ def test_followers_at_one_place_share_what_is_read(stage: Stage, monkeypatch: py
         return read(*args, **more)
 
     monkeypatch.setattr(stage.log, "read", counting)
-    monkeypatch.setattr("app.events.tail._KEPT_S", 60)
+    monkeypatch.setattr("app.events.watcher._KEPT_S", 60)
     stage.publish(*["asset-created"] * 3, "asset-deleted")
     assert first.places(4) == second.places(4)
     assert other.places(1) == [(ASSETS, 4)]
@@ -287,18 +289,18 @@ def test_followers_at_one_place_share_what_is_read(stage: Stage, monkeypatch: py
 
 
 def test_a_caller_who_takes_nothing_is_cut_off(stage: Stage) -> None:
-    stage.following.tail = Tail(stage.log, poll_s=0.005, places=2, write_s=0.2)
+    stage.streams.watcher = LogWatcher(stage.log, poll_s=0.005, places=2, write_s=0.2)
     cut: list[str] = []
-    idle = stage.following.begin(Wanted(ALL), lambda: cut.append("idle"))
-    follower = stage.following.begin(Wanted(ALL), lambda: cut.append("reading"))
+    idle = stage.streams.begin(StreamRequest(ALL), lambda: cut.append("idle"))
+    stream = stage.streams.begin(StreamRequest(ALL), lambda: cut.append("reading"))
     next(idle.blocks(lambda: True))  # and the next is never asked for
-    reading = Reading(follower.blocks(lambda: True))
+    reading = Reading(stream.blocks(lambda: True))
     until(lambda: (reading.block(), cut)[1], what="the idle one to be cut off")
-    stage.following.begin(Wanted(ALL)).close()  # its place is free
+    stage.streams.begin(StreamRequest(ALL)).close()  # its place is free
     for _ in range(5):
         reading.block()
     assert cut == ["idle"]
-    follower.close()
+    stream.close()
     idle.close()
 
 
@@ -307,26 +309,26 @@ def test_a_large_event_is_sent_in_slices(stage: Stage) -> None:
     reading.block()
     large = {"eventName": "asset-created", "assetId": 1, "properties": {"text": "x" * (3 * SLICE)}}
     stage.log.publish(ASSETS, [json.dumps(large).encode()], "tests")
-    follower = stage.following.begin(Wanted({ASSETS: frozenset()}, since_ms=0))
-    blocks = follower.blocks(lambda: True)
+    stream = stage.streams.begin(StreamRequest({ASSETS: frozenset()}, since_ms=0))
+    blocks = stream.blocks(lambda: True)
     got = b""
     while not got.endswith(b"}\n\n"):
         block = next(blocks)
         assert len(block) <= SLICE
         got += block
-    follower.close()
+    stream.close()
     [event] = [json.loads(one.data) for one in messages(got.decode().split("\n")) if one.data]
     assert event["event"]["properties"] == large["properties"]
 
 
 def test_no_look_at_the_store_without_a_follower(stage: Stage) -> None:
     stage.follow()
-    assert any(thread.name == "event-tail" for thread in threading.enumerate())
+    assert any(thread.name == "event-watcher" for thread in threading.enumerate())
     stage.end()
-    stage._followers.clear()
+    stage._started.clear()
     until(
-        lambda: not any(thread.name == "event-tail" for thread in threading.enumerate()),
-        what="the tail to end",
+        lambda: not any(thread.name == "event-watcher" for thread in threading.enumerate()),
+        what="the watcher to end",
     )
     reading = stage.follow()
     stage.publish("asset-created")

@@ -13,7 +13,7 @@ FAILING: Final = 5  # failures in a row: one call at a time finds out whether it
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ReceiverHealth:
     """`failures` in a row and since when, `pace_ms`: how long calls take, smoothed; `probation`: quick calls until the
     receiver is trusted again. `counted`: whether the failures since the turn's last success were counted already."""
 
@@ -38,14 +38,14 @@ class Standing:
         return is_short(self.queue, on_probation=self.probation > 0, pace_ms=self.pace_ms, tried=tried)
 
 
-def of_claimed(claimed: Claimed) -> Standing:
+def of_claimed(claimed: Claimed) -> ReceiverHealth:
     """How the receiver did until now, as it is stored."""
-    return Standing(
+    return ReceiverHealth(
         claimed.failures, claimed.failing_since_ms, claimed.pace_ms, claimed.probation, claimed.queue
     )
 
 
-def after_call(before: Standing, result: CallResult, now_ms: int, *, tells: bool) -> Standing:
+def after_call(before: ReceiverHealth, result: CallResult, now_ms: int, *, tells: bool) -> ReceiverHealth:
     """A turn's failures in a row count as one, or fifty calls at once would make a second's trouble one of minutes.
     `tells`: whether a failure says something about the receiver, and not only about an event that failed before."""
     after = before
@@ -71,14 +71,14 @@ def after_call(before: Standing, result: CallResult, now_ms: int, *, tells: bool
     )
 
 
-def after_stop(before: Standing) -> Standing:
+def after_stop(before: ReceiverHealth) -> ReceiverHealth:
     """It has to rest, or is disabled: it has to show anew that it is well."""
     return replace(
         before, probation=probation(before.probation, stopped=True, handed_over=False, quick=False)
     )
 
 
-def queued(before: Standing, *, backlog: bool) -> Standing:
+def queued(before: ReceiverHealth, *, backlog: bool) -> ReceiverHealth:
     """With the queue of its next wake-up; `backlog`: its time was up and there is more."""
     on_probation = before.probation > 0
     queue = queue_of(before.queue, on_probation=on_probation, pace_ms=before.pace_ms, backlog=backlog)
