@@ -13,6 +13,7 @@ from benchmarks.events_load import texts
 from benchmarks.load import Connection, request
 from benchmarks.ours import Ours
 from benchmarks.processes import Broken, cpu_s, wait_until
+from tests.support.keys import AllKeys
 
 NOWHERE: Final = "http://127.0.0.1:9"  # of AVOS: nothing is sent there in these measurements
 WORKERS: Final = ("events", "events-slow")  # that deliver
@@ -62,7 +63,7 @@ class Stream(Ours):
         """Events that a consumer has delivered."""
         if consumer is None:
             return super().delivered()
-        key = self.system.keys.consumer_part(consumer, "counters")
+        key = AllKeys.of(self.system.keys).consumer_part(consumer, "counters")
         return int(self.system.redis.hget(key, "delivered") or 0)
 
     def wait_delivered(self, consumer: str, count: int, timeout_s: float) -> float:

@@ -16,11 +16,11 @@ from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS, Acceptance, encode
 from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS, OutgoingStore, Policy
 from app.platform.embedded import stop
-from app.platform.keys import Keys
 from app.platform.redis import connect, typed
 from app.platform.scripts import Script, ScriptFolder
 from benchmarks.processes import stolen_s, wait_until
 from benchmarks.sides import patch, server
+from tests.support.keys import AllKeys
 
 DUE: Final = 1000
 _BATCH: Final = 500  # records made by one script
@@ -104,7 +104,7 @@ class FailedTable:
         self._process = self._embedded.start()
         self._redis = connect(self._embedded.url, timeout_s=120)
         self._reader = typed(self._redis)
-        self._keys = Keys("default")
+        self._keys = AllKeys("default")
         self._store = self._open(Policy())
         self._script = Script((Path(__file__).parent / "failed_table.lua").read_text())
         self._redis.config_set("auto-aof-rewrite-percentage", 0)

@@ -18,10 +18,10 @@ from app.events.log import SCRIPTS, EventLog
 from app.events.sinks.base import Sink
 from app.platform.embedded import stop
 from app.platform.encryption import Encryption
-from app.platform.keys import Keys
 from app.platform.redis import connect
 from benchmarks.failed_table import Weighed
 from benchmarks.sides import server
+from tests.support.keys import AllKeys
 
 TOPIC: Final = "asset-operations"
 _WARM: Final = 3  # publishings to a topic that nobody follows
@@ -58,7 +58,7 @@ class Listeners:
         """One event to so many listeners."""
         self._rounds += 1
         tenant = f"round{self._rounds}"
-        keys = Keys(tenant)
+        keys = AllKeys(tenant)
         of_log, of_consumers = (
             Weighed(SCRIPTS, self._process.pid),
             Weighed(CONSUMER_SCRIPTS, self._process.pid),

@@ -18,6 +18,7 @@ from redis import Redis
 
 from app.events.catalogue import topic_of
 from app.events.envelope import Checked, Filling, RefusedEvent, complete
+from app.events.keys import EventKeys
 from app.platform.errors import MediaopsError, Unavailable, Unprocessable
 from app.platform.keys import Keys
 from app.platform.redis import store_errors
@@ -97,7 +98,7 @@ class EventLog:
         common = {"log_length": length}
         self._scripts = Scripts(client, keys, scripts or ScriptFolder(SCRIPTS), common=common, now_ms=now_ms)
         self.client = self._scripts.client
-        self.keys = keys
+        self.keys = EventKeys.of(keys)
 
     # Writing --------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.events.catalogue import TOPICS
+from app.events.keys import EventKeys
 from app.events.log import GUID_SPANS, GUIDS_KNOWN
 from app.events.retention import CHUNK
 from app.platform import log
@@ -76,7 +77,7 @@ class EventMemory:
 
     def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
-        self._keys = keys
+        self._keys = EventKeys.of(keys)
 
     def look_after(self, now_ms: int) -> bool:
         """Cut what is too much and note the room that is left; whether anything may be published."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from app.events.catalogue import TOPICS
+from app.events.keys import EventKeys
 from app.platform.keys import Keys
 from app.platform.redis import RedisClient, store_errors
 
@@ -15,7 +16,8 @@ STEPS: Final = 250  # of a tick and topic; what is left waits for the next
 
 def trim_logs(client: RedisClient, keys: Keys, before_ms: int, topics: Iterable[str] = TOPICS) -> int:
     """Remove the entries of every topic's log that are older; how many those were. Raises Unavailable."""
-    return sum(_trim(client, keys.log(topic), before_ms) for topic in topics)
+    own = EventKeys.of(keys)
+    return sum(_trim(client, own.log(topic), before_ms) for topic in topics)
 
 
 def _trim(client: RedisClient, log: str, before_ms: int) -> int:

@@ -7,6 +7,7 @@ case of their id, so keys of a content media use `fold`.
 
 from __future__ import annotations
 
+from typing import Self
 from urllib.parse import quote
 
 
@@ -32,6 +33,11 @@ class Keys:
 
     def __init__(self, tenant: str) -> None:
         self.prefix = f"{tenant}:"
+
+    @classmethod
+    def of(cls, keys: Keys) -> Self:
+        """The names of one package, under the same prefix as these."""
+        return cls(keys.prefix.removesuffix(":"))
 
     # planning
     def event(self, event_id: str) -> str:
@@ -160,72 +166,6 @@ class Keys:
     def timeline(self, content_media_id: str) -> str:
         return f"{self.prefix}media:{quoted(fold(content_media_id))}:timeline"
 
-    def log(self, topic: str) -> str:
-        return f"{self.prefix}log:{topic}"
-
-    def log_sequence(self, topic: str) -> str:
-        return f"{self.log(topic)}:sequence"
-
-    def log_guids(self, topic: str, span: int) -> str:
-        return f"{self.log(topic)}:guids:{span}"
-
-    @property
-    def events_room(self) -> str:
-        return f"{self.prefix}store:events-room"
-
-    @property
-    def events_memory(self) -> str:
-        return f"{self.prefix}store:events"
-
-    @property
-    def log_epoch(self) -> str:
-        return f"{self.prefix}log:epoch"
-
-    # consumers and subscriptions: ids are ours, of letters, digits, '-' and '.'
-    def listening(self, topic: str, name: str | None = None) -> str:
-        """Consumers that listen to all of a topic, or to events of this name."""
-        return f"{self.log(topic)}:listeners" + (f":{name}" if name else "")
-
-    def log_news(self, topic: str) -> str:
-        return f"{self.log(topic)}:news"
-
-    def consumer(self, consumer_id: str) -> str:
-        return f"{self.prefix}feed:{consumer_id}"
-
-    def consumer_part(self, consumer_id: str, part: str) -> str:
-        """`part`: cursor, previous, open, ahead, attempts, parked, parked:why, counters."""
-        return f"{self.consumer(consumer_id)}:{part}"
-
-    @property
-    def consumers(self) -> str:
-        return f"{self.prefix}feeds"
-
-    @property
-    def consumers_due(self) -> str:
-        return f"{self.prefix}feeds:due"
-
-    @property
-    def consumers_news(self) -> str:
-        return f"{self.prefix}feeds:news"
-
-    @property
-    def consumers_totals(self) -> str:
-        return f"{self.prefix}feeds:totals"
-
-    @property
-    def consumer_messages(self) -> str:
-        return f"{self.prefix}feeds:messages"
-
-    def subscription(self, subscription_id: str) -> str:
-        return f"{self.prefix}subscription:{subscription_id}"
-
-    @property
-    def subscriptions(self) -> str:
-        return f"{self.prefix}subscriptions"
-
-    def deliveries(self, subscription_id: str) -> str:
-        return f"{self.subscription(subscription_id)}:deliveries"
-
     def operation(self, operation_id: str) -> str:
         return f"{self.prefix}operation:{operation_id}"
 
@@ -241,6 +181,3 @@ class Keys:
 
     def tick(self, name: str) -> str:
         return f"{self.prefix}tick:{name}"
-
-    def watch(self, part: str) -> str:
-        return f"{self.prefix}watch:{part}"

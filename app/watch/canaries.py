@@ -22,6 +22,7 @@ from app.platform.redis import store_errors, typed
 from app.platform.ticks import TickLease
 from app.settings import Settings
 from app.watch.evaluation import Report, judge, worker_rounds
+from app.watch.keys import WatchKeys
 from app.watch.model import ROUND_S, Pulse, Ran, Sent, WatchReading, Worker
 
 # A canary that was popped by a process that then died is gone: after so many rounds another one is sent.
@@ -49,7 +50,7 @@ class Canaries:
         most_live: int = 200,
     ) -> None:
         self._client = typed(client)
-        self._keys = keys
+        self._keys = WatchKeys.of(keys)
         self._envelope = envelope
         self._queues = queues
         self._lease = TickLease(client, keys)

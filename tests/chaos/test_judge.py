@@ -16,11 +16,11 @@ from app.avos.client import AvosClient, Credentials
 from app.outgoing.model import AVOS, NewRequest
 from app.outgoing.store import OutgoingScripts
 from app.platform.http_client import HttpTransport
-from app.platform.keys import Keys
 from deploy.simulators.avos import AvosStandIn
 from tests.chaos import judge
 from tests.chaos.judge import Staged, Verdict, Wish
 from tests.support.attempts import avos_engine
+from tests.support.keys import AllKeys
 from tests.support.outgoing import PLAIN_MESSAGES, Bench
 from tests.support.wait import until
 
@@ -59,7 +59,7 @@ class Scene:
     def __init__(self, avos: AvosStandIn, safeguard: str, tenant: str) -> None:
         self.avos = avos
         scripts = Without(safeguard)
-        self.bench = Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False, scripts=scripts)
+        self.bench = Bench(fakeredis.FakeRedis(), AllKeys(tenant), flags=False, scripts=scripts)
         self._transport = HttpTransport(avos.url, pool_size=4)
         self.client = AvosClient(self._transport, Credentials())
         self.engine = avos_engine(self.bench.store, self.client)

@@ -17,10 +17,10 @@ from redis import Redis
 from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS, Acceptance, NewRequest
 from app.outgoing.store import OutgoingStore, Policy
-from app.platform.keys import Keys
 from app.platform.redis import connect
 from app.platform.scripts import Script
 from tests.support.deployment import QUICK, TENANT, Deployment
+from tests.support.keys import AllKeys
 from tests.support.outgoing import Bench
 from tests.support.processes import ROOT
 from tests.support.server import RealServer
@@ -39,7 +39,7 @@ DOWN: Final = AttemptError("connect_failed", "No connection could be made.", des
 def queue_up(deployment: Deployment, count: int) -> None:
     """As the API would queue them, five hundred to a call."""
     client = connect(deployment.server.url, timeout_s=20)
-    store = OutgoingStore(client, Keys(TENANT), Policy())
+    store = OutgoingStore(client, AllKeys(TENANT), Policy())
     try:
         for first in range(0, count, 500):
             requests = tuple(one_of_many(number) for number in range(first, min(first + 500, count)))
@@ -194,7 +194,7 @@ def test_a_hundred_thousand_failed_requests_behind_an_open_breaker_cost_a_tick_n
     _, client = server_of_its_own
     cost = {}
     for size in (100, FAILED):
-        bench = Bench(client, Keys(f"failed{size}"))
+        bench = Bench(client, AllKeys(f"failed{size}"))
         kick_offs: dict[str, int] = {}
         fill(bench, size, kick_offs)
         open_breaker(bench)

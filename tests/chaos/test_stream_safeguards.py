@@ -15,10 +15,10 @@ from app.events import log
 from app.events.consumers import claims
 from app.events.consumers.model import ReadLimits
 from app.events.log import Published as Answered
-from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder, templates
 from tests.chaos.stream_judge import ANY, BY_TOPIC, Published, Receipt, Subscribed, judge
 from tests.support.consumers import MESSAGES, OK, TOPIC, ConsumerBench
+from tests.support.keys import AllKeys
 
 # What each safeguard is in the scripts, and the scripts without it.
 SAFEGUARDS: Final = {
@@ -61,7 +61,7 @@ class Scene:
     def __init__(self, safeguard: str, tenant: str) -> None:
         self.bench = ConsumerBench(
             fakeredis.FakeRedis(),
-            Keys(tenant),
+            AllKeys(tenant),
             flags=False,
             scripts=Without(safeguard, claims.SCRIPTS, log.SCRIPTS),
             log_scripts=Without(safeguard, log.SCRIPTS),

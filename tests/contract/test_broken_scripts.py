@@ -16,8 +16,8 @@ from redis.exceptions import ResponseError
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS, OPEN
 from app.outgoing.store import OutgoingScripts
-from app.platform.keys import Keys
 from app.platform.scripts import Script
+from tests.support.keys import AllKeys
 from tests.support.outgoing import PLAIN_MESSAGES, Bench
 
 REFUSED = AttemptError("refused", "400", retryable=False)
@@ -123,7 +123,7 @@ class Story:
 @pytest.fixture
 def bench(redis_client: Redis, tenant: str) -> Bench:
     """The real server only: what fakeredis does with a broken script is its own affair."""
-    return Bench(redis_client, Keys(tenant))
+    return Bench(redis_client, AllKeys(tenant))
 
 
 @pytest.mark.parametrize(

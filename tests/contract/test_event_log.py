@@ -24,8 +24,8 @@ from app.events.log import (
 )
 from app.platform.clock import to_ms
 from app.platform.errors import BadRequest, InvalidInput, Unavailable, Unprocessable
-from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
+from tests.support.keys import AllKeys
 from tests.support.published import SAMPLES, changed, with_type
 
 ASSETS = "asset-operations"
@@ -36,7 +36,7 @@ START_MS = to_ms(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
 class Desk:
     """A log, its clock, and short ways to say what these tests say often."""
 
-    def __init__(self, client: Any, keys: Keys, *, flags: bool) -> None:
+    def __init__(self, client: Any, keys: AllKeys, *, flags: bool) -> None:
         self.client = client
         self.keys = keys
         self.now_ms = START_MS
@@ -78,8 +78,8 @@ def event(name: str, number: int, **more: Any) -> bytes:
 @pytest.fixture(params=["fakeredis", "valkey"])
 def desk(request: pytest.FixtureRequest, tenant: str) -> Desk:
     if request.param == "fakeredis":
-        return Desk(fakeredis.FakeRedis(), Keys(tenant), flags=False)
-    return Desk(request.getfixturevalue("redis_client"), Keys(tenant), flags=True)
+        return Desk(fakeredis.FakeRedis(), AllKeys(tenant), flags=False)
+    return Desk(request.getfixturevalue("redis_client"), AllKeys(tenant), flags=True)
 
 
 # Publishing ---------------------------------------------------------------------------------------
@@ -373,9 +373,9 @@ def test_the_epoch_stays_until_whoever_restores_a_copy_removes_it(desk: Desk) ->
 
 
 def test_the_log_is_kept_to_its_length(redis_client: Redis, tenant: str) -> None:
-    log = EventLog(redis_client, Keys(tenant), length=500)
+    log = EventLog(redis_client, AllKeys(tenant), length=500)
     for _ in range(12):
         log.publish(ASSETS, [event("asset-created", n) for n in range(100)], "tests")
-    assert 500 <= int(redis_client.xlen(Keys(tenant).log(ASSETS))) < 800
+    assert 500 <= int(redis_client.xlen(AllKeys(tenant).log(ASSETS))) < 800
     page = log.read(ASSETS, 0, limit=1)
     assert page.missed == (1, page.entries[0].sequence - 1)

@@ -18,8 +18,8 @@ from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService
 from app.outgoing.ticks import FULL_SHARE, Ticks
 from app.platform.errors import Unavailable
-from app.platform.keys import Keys
 from app.platform.redis import connect, typed
+from tests.support.keys import AllKeys
 from tests.support.outgoing import Bench
 from tests.support.server import RealServer
 
@@ -36,7 +36,7 @@ def own_client(own_server: RealServer) -> Iterator[Redis]:
 @pytest.fixture
 def full(own_client: Redis) -> Bench:
     """One request has failed, two are in the hands of workers that die, one waits behind one of these; then memory ends."""
-    bench = Bench(own_client, Keys("full"))
+    bench = Bench(own_client, AllKeys("full"))
     [bench_failed] = bench.accept(bench.patch("failed"))
     bench.run(CRASH)
     assert bench.state(bench_failed) == "failed"
@@ -103,7 +103,7 @@ class Shared:
 
     def __init__(self, client: Redis) -> None:
         self.client = client
-        self.bench = Bench(client, Keys("shared"))
+        self.bench = Bench(client, AllKeys("shared"))
         self.log = EventLog(client, self.bench.keys)
         self.ticks = Ticks(self.bench.store, Operations(self.bench.store, RequestService(self.bench.store)))
         client.config_set("maxmemory", LIMIT)

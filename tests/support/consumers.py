@@ -20,8 +20,8 @@ from app.events.consumers.turn import DeliveryPolicy
 from app.events.log import SCRIPTS, EventLog
 from app.events.sinks.base import Delivery, Kind, Limits, Outcome, SinkError
 from app.platform.encryption import Encryption
-from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder, templates
+from tests.support.keys import AllKeys
 from tests.support.published import fitting
 
 TOPIC = "asset-operations"
@@ -90,7 +90,7 @@ class ConsumerBench:
     """A log, consumers, a runner without a thread, and short ways to say what tests say often."""
 
     client: Any  # a Redis that answers with bytes
-    keys: Keys
+    keys: AllKeys
     flags: bool = True
     scripts: ScriptFolder | None = None
     log_scripts: ScriptFolder | None = None

@@ -11,9 +11,9 @@ from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
 from app.outgoing.records import RecordReader
 from app.outgoing.store import OutgoingScripts, OutgoingStore, Policy
-from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder
 from tests.support.consumers import MESSAGES
+from tests.support.keys import AllKeys
 from tests.support.published import fitting
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -31,7 +31,7 @@ class Bench:
     """A store, its clock, and short ways to say what tests say often."""
 
     client: Any  # a Redis that answers with bytes
-    keys: Keys
+    keys: AllKeys
     policy: Policy = field(default_factory=Policy)
     flags: bool = True
     scripts: ScriptFolder | None = None

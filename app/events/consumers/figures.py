@@ -13,6 +13,7 @@ from typing import Final
 
 from app.events.consumers.claims import ConsumerScripts
 from app.events.consumers.status import StatusReader
+from app.events.keys import EventKeys
 from app.platform.redis import store_errors
 
 EVERY_MS: Final = 10_000  # between two looks at all consumers
@@ -54,7 +55,7 @@ class FiguresReader:
     def __init__(self, scripts: ConsumerScripts) -> None:
         self._scripts = scripts
         self._client = scripts.client
-        self._keys = scripts.keys
+        self._keys = EventKeys.of(scripts.keys)
         self._statuses = StatusReader(scripts.client, scripts.keys)
 
     def read(self) -> Figures:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.events.consumers.model import ConsumerState, ConsumerStatus, Failure, Missed, ReplayProgress
+from app.events.keys import EventKeys
 from app.platform.keys import Keys
 from app.platform.redis import RedisClient, store_errors
 
@@ -47,7 +48,7 @@ class StatusReader:
 
     def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
-        self._keys = keys
+        self._keys = EventKeys.of(keys)
 
     def statuses(self, ids: Sequence[str]) -> dict[str, ConsumerStatus]:
         """Those that there are, by id."""

@@ -16,6 +16,7 @@ from app.events.consumers.claims import ConsumerScripts, opened
 from app.events.consumers.model import Command, ConsumerSpec, ConsumerStatus, Parked, ReplayProgress
 from app.events.consumers.status import StatusReader
 from app.events.consumers.summary import FIELDS, Trouble, trouble
+from app.events.keys import EventKeys
 from app.events.log import EventLog
 from app.events.sinks.base import Config, Delivery, Kind, Outcome, SinkError, SinkFactory
 from app.platform.clock import from_ms
@@ -39,7 +40,7 @@ class ConsumerStore:
         self._scripts = scripts
         self._encryption = encryption
         self._client = scripts.client
-        self._keys = scripts.keys
+        self._keys = EventKeys.of(scripts.keys)
         self._log = log
         self._sinks = sinks
         self._reader = StatusReader(scripts.client, scripts.keys)

@@ -9,6 +9,7 @@ from typing import Final
 
 from app.events.catalogue import TOPICS
 from app.events.consumers.claims import ConsumerScripts
+from app.events.keys import EventKeys
 from app.platform.redis import store_errors
 
 # Consumers of one script call, so that nothing holds the server for long (quiet: 40 microseconds each).
@@ -24,7 +25,7 @@ class ConsumerTicks:
     def __init__(self, scripts: ConsumerScripts) -> None:
         self._scripts = scripts
         self._client = scripts.client
-        self._keys = scripts.keys
+        self._keys = EventKeys.of(scripts.keys)
 
     def look_after(self) -> int:
         """Wake what has rested long enough, take back what a dead worker had, replace lost wake-ups, and wake the listeners of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from app.events.keys import EventKeys
 from app.platform.container import Container
 from app.platform.encryption import Encryption, Standing
-from app.platform.keys import Keys
 from app.platform.redis import RedisClient, store_errors
 from app.settings import own_command
 from app.watch.evaluation import WatchFinding
@@ -17,10 +17,10 @@ _NOTHING = b"{}"  # SNS and Kinesis are called as this process's AWS account
 
 def check_secrets(container: Container) -> Iterator[WatchFinding]:
     """Are the secrets of subscriptions encrypted, under a key that is there? Raises Unavailable."""
-    yield from findings_of(_stored(container.client, container.keys), container[Encryption])
+    yield from findings_of(_stored(container.client, EventKeys.of(container.keys)), container[Encryption])
 
 
-def _stored(client: RedisClient, keys: Keys) -> list[str]:
+def _stored(client: RedisClient, keys: EventKeys) -> list[str]:
     """The secrets of the subscriptions that have some, as they are stored."""
     with store_errors():
         ids = client.zrange(keys.subscriptions, 0, -1)

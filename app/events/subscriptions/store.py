@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.events.consumers.model import Command
+from app.events.keys import EventKeys
 from app.events.subscriptions.model import LoggedDelivery, Subscription, decode, encode
 from app.platform.cursors import decode_text, encode_text, no_cursor
 from app.platform.keys import Keys
@@ -39,7 +40,7 @@ class SubscriptionStore:
 
     def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
-        self._keys = keys
+        self._keys = EventKeys.of(keys)
 
     # Writing --------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from standardwebhooks import Webhook
 from app.events.catalogue import entity_of
 from app.events.log import EventLog, Published
 from app.events.sinks.base import Delivery
-from app.platform.keys import Keys
+from tests.support.keys import AllKeys
 from tests.support.published import SAMPLES, with_type
 from tests.support.sinks import FarSide, KinesisSide, SnsSide, WebhookSide, published
 
@@ -26,7 +26,7 @@ EVENTS = [
 @pytest.fixture
 def logged(redis_client: Redis, tenant: str) -> list[Delivery]:
     """Every example, accepted by the log and read from it again."""
-    log = EventLog(redis_client, Keys(tenant))
+    log = EventLog(redis_client, AllKeys(tenant))
     for topic, raw in EVENTS:
         (answer,) = log.publish(topic, [raw], "a-publisher")
         assert isinstance(answer, Published), answer

@@ -14,9 +14,9 @@ from app.avos.client import AvosClient, Credentials
 from app.outgoing.engine import Engine
 from app.outgoing.model import AVOS
 from app.platform.http_client import HttpTransport
-from app.platform.keys import Keys
 from deploy.simulators.avos import AvosStandIn
 from tests.support.attempts import avos_engine
+from tests.support.keys import AllKeys
 from tests.support.outgoing import Bench
 
 
@@ -28,7 +28,7 @@ def avos() -> Iterator[AvosStandIn]:
 
 @pytest.fixture
 def bench(tenant: str) -> Bench:
-    return Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
+    return Bench(fakeredis.FakeRedis(), AllKeys(tenant), flags=False)
 
 
 @pytest.fixture

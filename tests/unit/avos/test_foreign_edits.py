@@ -14,9 +14,9 @@ from app.avos.foreign_edits import SHOWN_VALUE, brief
 from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS
 from app.platform.http_client import HttpTransport
-from app.platform.keys import Keys
 from deploy.simulators.avos import AvosStandIn
 from tests.support.attempts import avos_engine
+from tests.support.keys import AllKeys
 from tests.support.outgoing import Bench
 
 END, LATER, THEIRS = "2026-11-21T21:45:00Z", "2026-11-21T22:15:00Z", "2026-11-21T23:00:00Z"
@@ -30,7 +30,7 @@ def avos() -> Iterator[AvosStandIn]:
 
 @pytest.fixture
 def bench(tenant: str) -> Bench:
-    return Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
+    return Bench(fakeredis.FakeRedis(), AllKeys(tenant), flags=False)
 
 
 @pytest.fixture

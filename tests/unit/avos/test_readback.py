@@ -17,9 +17,9 @@ from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS
 from app.outgoing.service import RequestService
 from app.platform.http_client import HttpTransport
-from app.platform.keys import Keys
 from deploy.simulators.avos import AvosStandIn
 from tests.support.attempts import avos_engine
+from tests.support.keys import AllKeys
 from tests.support.outgoing import Bench
 
 OLD, NEW, NEWER = "2026-11-21T21:00:00Z", "2026-11-21T22:00:00Z", "2026-11-21T23:00:00Z"
@@ -37,7 +37,7 @@ class Lane:
 
     def __init__(self, avos: AvosStandIn, tenant: str) -> None:
         self.avos = avos
-        self.bench = Bench(fakeredis.FakeRedis(), Keys(tenant), flags=False)
+        self.bench = Bench(fakeredis.FakeRedis(), AllKeys(tenant), flags=False)
         self.transport = HttpTransport(avos.url, pool_size=2)
         client = AvosClient(self.transport, Credentials())
         store = self.bench.store

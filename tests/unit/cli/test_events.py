@@ -20,6 +20,7 @@ from app.events.log import EventLog
 from app.packages import build
 from app.platform.container import Container
 from app.settings import Settings
+from tests.support.keys import AllKeys
 from tests.support.published import SAMPLES
 from tests.unit.cli.conftest import TOKEN
 from tests.unit.cli.test_against_the_api import run, url
@@ -97,7 +98,7 @@ def test_reading_shows_a_page_and_how_to_go_on(run: Run, system: Container) -> N
     )
     assert [one["sequence"] for one in found] == [3, 4, 5]
     assert json.loads(run("events", "read", ASSETS, "--event", "asset-deleted", "--json").stdout) == []
-    system.redis.xtrim(system.keys.log(ASSETS), minid="4-0", approximate=False)
+    system.redis.xtrim(AllKeys.of(system.keys).log(ASSETS), minid="4-0", approximate=False)
     assert "No longer kept: 1 to 3" in run("events", "read", ASSETS, "--after", "0").stderr
     run("events", "read", "nope", exits=1)
 

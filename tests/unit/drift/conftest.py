@@ -19,6 +19,7 @@ from app.outgoing.store import OutgoingStore
 from app.platform.container import Container
 from app.registrations.service import RegistrationService
 from deploy.simulators.avos import AvosStandIn
+from tests.support.keys import AllKeys
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 from tests.unit.http.plan import event, job
 
@@ -89,7 +90,7 @@ class Near:
         return [entry["what"] for entry in reversed(self.caller.get(path).json["timeline"])]
 
     def told(self) -> int:
-        rows: Any = self.system.redis.xrange(self.system.keys.log("sync-operations"))
+        rows: Any = self.system.redis.xrange(AllKeys.of(self.system.keys).log("sync-operations"))
         return sum(fields[b"name"] == b"sync-drifted" for _, fields in rows)
 
     def gets(self) -> int:

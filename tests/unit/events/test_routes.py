@@ -14,6 +14,7 @@ from app.events.families import SCHEMAS
 from app.events.log import EventLog
 from app.outgoing.service import RequestService
 from app.platform.container import Container
+from tests.support.keys import AllKeys
 from tests.support.published import SAMPLES
 from tests.unit.http.conftest import Caller
 
@@ -175,7 +176,7 @@ def test_a_page_says_where_to_go_on_and_what_is_no_longer_kept(caller: Caller, s
     page = caller.get(f"{ASSETS}?after=2&eventName=asset-created&eventName=asset-deleted").json
     assert ([one["sequence"] for one in page["events"]], page["next"]) == ([3, 5], 6)
     assert caller.get(f"{ASSETS}?after=6").json["events"] == []
-    system.redis.xtrim(system.keys.log("asset-operations"), minid="4-0", approximate=False)
+    system.redis.xtrim(AllKeys.of(system.keys).log("asset-operations"), minid="4-0", approximate=False)
     page = caller.get(f"{ASSETS}?after=1&limit=1").json
     assert (page["missed"], page["events"][0]["sequence"]) == ({"from": 2, "to": 3}, 4)
     assert page["epoch"] == system[EventLog].epoch()

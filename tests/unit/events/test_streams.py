@@ -20,9 +20,9 @@ from app.events.streams import SLICE, Cursor, EventStream, EventStreams, StreamR
 from app.events.watcher import LogWatcher
 from app.platform.clock import to_ms, utcnow
 from app.platform.errors import BadRequest, Unavailable
-from app.platform.keys import Keys
 from app.platform.lifetime import Lifetime
 from app.platform.scripts import ScriptFolder
+from tests.support.keys import AllKeys
 from tests.support.published import SAMPLES
 from tests.support.wait import until
 from tests.unit.http.conftest import BOOTSTRAP, Caller
@@ -37,7 +37,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.redis = fakeredis.FakeRedis()
-        self.keys = Keys("t")
+        self.keys = AllKeys("t")
         self.log = EventLog(self.redis, self.keys, scripts=ScriptFolder(SCRIPTS, flags=False))
         self.streams = EventStreams(
             self.log, heartbeat_s=0.05, watcher=LogWatcher(self.log, poll_s=0.005, places=3)

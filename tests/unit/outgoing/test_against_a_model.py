@@ -19,7 +19,7 @@ from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS, Claim, NewRequest
 from app.outgoing.service import RequestService
 from app.outgoing.store import Policy
-from app.platform.keys import Keys
+from tests.support.keys import AllKeys
 from tests.support.outgoing import START, Bench
 from tests.unit.outgoing.plain_model import HOUR, OPEN, Model, Request
 
@@ -68,7 +68,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @initialize()
     def begin_anew(self) -> None:
-        self.bench = Bench(fakeredis.FakeRedis(), Keys(uuid.uuid4().hex), policy=POLICY, flags=False)
+        self.bench = Bench(fakeredis.FakeRedis(), AllKeys(uuid.uuid4().hex), policy=POLICY, flags=False)
         self.model = Model(
             in_flight=2,
             lease=15,

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import ABSENT, AVOS, Claim, Sending
-from app.platform.keys import Keys
+from tests.support.keys import AllKeys
 from tests.support.outgoing import Bench
 
 STEPS = 80
@@ -57,7 +57,7 @@ class Walk:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.bench = Bench(fakeredis.FakeRedis(), Keys(uuid.uuid4().hex), flags=False)
+        self.bench = Bench(fakeredis.FakeRedis(), AllKeys(uuid.uuid4().hex), flags=False)
         self.far = FarSide()
         self.value = 0
         self.newest: dict[tuple[str, str], str] = {}  # field → the request that set it last

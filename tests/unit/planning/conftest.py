@@ -22,7 +22,6 @@ from app.planning.routes import planning_blueprint
 from app.planning.service import PlanningService
 from app.planning.store import PlanningStore
 from app.platform.container import Container
-from app.platform.keys import Keys
 from app.platform.redis import typed
 from app.platform.tokens import TokenStore
 from app.registrations.records import Pair
@@ -30,6 +29,7 @@ from app.registrations.routes import registrations_blueprint
 from app.registrations.service import RegistrationService
 from app.registrations.store import RegistrationStore
 from app.settings import Settings
+from tests.support.keys import AllKeys
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Watched:
 
 @dataclass
 class Services:
-    keys: Keys
+    keys: AllKeys
     client: Redis
     outgoing: Watched
     planning: PlanningService
@@ -106,7 +106,7 @@ def job_body(
 
 
 def services_on(client: Redis, tenant: str, *, sync_on_register: bool = True) -> Services:
-    keys = Keys(tenant)
+    keys = AllKeys(tenant)
     outgoing = Watched(OutgoingStore(client, keys, Policy()))
     planning_store = PlanningStore(typed(client), keys)
     names = PropertyNames()

@@ -14,10 +14,10 @@ from redis.exceptions import OutOfMemoryError
 from app import packages
 from app.platform.dispatch import CANARY, Envelope, direct_queue
 from app.platform.errors import Unavailable
-from app.platform.keys import Keys
 from app.watch.canaries import FORGET_S, Canaries
 from app.watch.evaluation import BEAT_S, QUEUE_ROUNDS, findings, judge, worker_rounds
 from app.watch.model import ROUND_S, Pulse, Ran, Sent, WatchReading, Worker
+from tests.support.keys import AllKeys
 
 WORKER = "live1@host"
 QUEUES = [queue.name for queue in packages.QUEUES]
@@ -29,7 +29,7 @@ class Deployment:
 
     def __init__(self, client: Redis) -> None:
         self.client: Any = client
-        self.canaries = Canaries(client, Keys("t"), Envelope("t"), packages.QUEUES)
+        self.canaries = Canaries(client, AllKeys("t"), Envelope("t"), packages.QUEUES)
 
     def round(self) -> None:
         self.client.delete("t:tick:watch")  # the next interval

@@ -21,8 +21,8 @@ from app.events.consumers.claims import ConsumerClaims
 from app.events.consumers.model import Acked, Claimed, ReadLimits
 from app.events.sinks.base import HANDED_OVER, Delivery, Kind, Limits, Outcome, SinkError
 from app.platform.errors import Conflict
-from app.platform.keys import Keys
 from tests.support.consumers import DOWN, OK, OTHER, REFUSED, TOPIC, ConsumerBench, FakeSink
+from tests.support.keys import AllKeys
 
 MANY = Limits(events=4, bytes=1 << 20, event_bytes=1 << 20, one_per_key=True)
 CONSUMERS: dict[str, dict[str, Any]] = {
@@ -74,7 +74,7 @@ class Mortal:
 class Consumers(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
-        self.bench = ConsumerBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
+        self.bench = ConsumerBench(fakeredis.FakeRedis(), AllKeys("t"), flags=False)
         self.mortal = Mortal(self.bench.claims)
         self.bench.runner._claims = self.mortal  # type: ignore[assignment]
         self.answers: list[Outcome] = []

@@ -16,13 +16,13 @@ from app.events.consumers.model import Acked, Claimed
 from app.events.consumers.runner import SinkCache
 from app.events.sinks.base import Kind, Outcome, SinkError
 from app.platform.errors import InvalidInput, Unavailable
-from app.platform.keys import Keys
 from tests.support.consumers import DOWN, OK, TOPIC, ConsumerBench, FakeSink
+from tests.support.keys import AllKeys
 
 
 @pytest.fixture
 def consumers() -> ConsumerBench:
-    return ConsumerBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
+    return ConsumerBench(fakeredis.FakeRedis(), AllKeys("t"), flags=False)
 
 
 def test_a_sink_is_built_once_for_many_wake_ups_and_anew_for_a_new_revision(consumers: ConsumerBench) -> None:

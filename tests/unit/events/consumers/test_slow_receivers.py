@@ -12,8 +12,8 @@ import pytest
 
 from app.events.consumers.decision import PROBATION, RETURN
 from app.events.sinks.base import Delivery, Kind, Outcome, SinkError
-from app.platform.keys import Keys
 from tests.support.consumers import DOWN, OK, ConsumerBench, FakeSink
+from tests.support.keys import AllKeys
 from tests.support.wait import until
 
 FAST, SLOW = "deliveries", "deliveries-slow"
@@ -66,7 +66,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def consumers(clock: Clock) -> ConsumerBench:
-    return ConsumerBench(fakeredis.FakeRedis(), Keys("t"), flags=False, clock=clock)
+    return ConsumerBench(fakeredis.FakeRedis(), AllKeys("t"), flags=False, clock=clock)
 
 
 def on(consumers: ConsumerBench, queue: str) -> list[str]:
@@ -173,7 +173,7 @@ def test_a_relapse_on_probation_costs_a_second(consumers: ConsumerBench, clock: 
 
 
 def test_after_it_failed_a_receiver_gets_one_call_at_a_time_until_it_is_trusted() -> None:
-    consumers = ConsumerBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
+    consumers = ConsumerBench(fakeredis.FakeRedis(), AllKeys("t"), flags=False)
     sink = consumers.consumer(ordered=False, in_flight=4)
     sink.say = lambda _: DOWN
     consumers.publish(8)
@@ -234,7 +234,7 @@ def test_an_answer_is_an_answer_however_late(consumers: ConsumerBench, clock: Cl
 
 
 def test_retries_that_hang_leave_half_of_the_calls_to_what_is_new() -> None:
-    consumers = ConsumerBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
+    consumers = ConsumerBench(fakeredis.FakeRedis(), AllKeys("t"), flags=False)
     sink = consumers.consumer(ordered=False, in_flight=4)
     sink.say = lambda _: DOWN
     consumers.publish(4)
@@ -266,7 +266,7 @@ def test_retries_that_hang_leave_half_of_the_calls_to_what_is_new() -> None:
 
 
 def test_with_one_call_at_a_time_first_tries_and_retries_take_turns() -> None:
-    consumers = ConsumerBench(fakeredis.FakeRedis(), Keys("t"), flags=False)
+    consumers = ConsumerBench(fakeredis.FakeRedis(), AllKeys("t"), flags=False)
     sink = consumers.consumer(ordered=False, in_flight=1)
     sink.say = lambda one: DOWN if one.attempt == 1 and one.sequence <= 4 else OK
     consumers.publish(4)

@@ -12,6 +12,7 @@ from app.events.sinks.factory import Sinks
 from app.http.factory import create_app
 from app.outgoing.service import RequestService
 from app.platform.container import Container
+from tests.support.keys import AllKeys
 from tests.unit.events.subscriptions.conftest import API, Desk
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 
@@ -258,7 +259,7 @@ def test_without_an_allowance_this_machine_is_refused_under_every_name(desk: Des
 
 def test_two_changes_never_meet(desk: Desk, caller: Caller, system: Container) -> None:
     made = desk.create()
-    lock = f"{system.keys.subscription(made['id'])}:changing"
+    lock = f"{AllKeys.of(system.keys).subscription(made['id'])}:changing"
     system.redis.set(lock, "somebody else")
     path = f"{API}/{made['id']}"
     for answer in (

@@ -15,6 +15,7 @@ from app.http.factory import create_app
 from app.local.layout import new_key
 from app.outgoing.service import RequestService
 from app.platform.container import Container
+from tests.support.keys import AllKeys
 from tests.unit.events.subscriptions.conftest import API, Desk
 from tests.unit.http.conftest import BOOTSTRAP, Caller, build_system
 
@@ -40,7 +41,7 @@ class Deployment:
         return self.desk.create(sink={"type": "webhook", "url": self._url, "headers": {"X-Key": VALUE}})
 
     def stored(self, subscription_id: str) -> str:
-        stored: bytes = self.redis.hget(self.system.keys.consumer(subscription_id), "secrets")
+        stored: bytes = self.redis.hget(AllKeys.of(self.system.keys).consumer(subscription_id), "secrets")
         return stored.decode()
 
     def everything(self) -> str:
@@ -149,7 +150,7 @@ def test_a_missing_key_is_said_wherever_it_matters_and_breaks_nothing_else(
         assert deployment.desk.post("reencrypt") == {"changed": 0, "unchanged": 0, "unreadable": [made["id"]]}
     assert len(httpserver.log) == 0
     deployment.start(NEW)
-    deployment.redis.hset(deployment.system.keys.consumer(made["id"]), "notBefore", "0")
+    deployment.redis.hset(AllKeys.of(deployment.system.keys).consumer(made["id"]), "notBefore", "0")
     assert deployment.caller.post(f"{path}/pause").status_code == 200
     assert deployment.caller.post(f"{path}/resume").status_code == 200
     deployment.system[Runner].run(made["id"])

@@ -14,6 +14,7 @@ from app.events.consumers.runner import Runner
 from app.events.consumers.store import ConsumerStore
 from app.outgoing.service import RequestService
 from app.platform.container import Container
+from tests.support.keys import AllKeys
 from tests.unit.events.subscriptions.conftest import API, Desk
 from tests.unit.http.conftest import Caller
 
@@ -181,7 +182,7 @@ def test_a_replay_of_what_is_gone_says_so(desk: Desk, system: Container, receive
     deliver(system, made["id"])
     operation = desk.post(made["id"], "replay", status=202, json={"since": "2000-01-01T00:00:00Z"})
     topic = next(iter(made["cursor"]))
-    system.redis.xtrim(system.keys.log(topic), minid="6-0", approximate=False)
+    system.redis.xtrim(AllKeys.of(system.keys).log(topic), minid="6-0", approximate=False)
     deliver(system, f"{made['id']}.replay.{operation['id']}")
     done = desk.caller.get(f"{API}/{made['id']}/replay/{operation['id']}").json
     assert (done["state"], done["done"], done["total"], done["missedEvents"]) == ("done", 0, 5, 5)
