@@ -74,6 +74,16 @@ def test_files_that_are_named_are_there(page: Path) -> None:
             assert (ROOT / name).exists(), name
 
 
+def test_the_ways_name_functions_that_are_there() -> None:
+    text = "\n".join(prose(ROOT / "docs" / "architecture.md"))
+    steps = re.findall(r"^\d+\. `([\w./-]+)`((?:, `[\w.]+`)*):", text, re.MULTILINE)
+    assert len(steps) == len(re.findall(r"^\d+\. `", text, re.MULTILINE)) > 0
+    for file, names in steps:
+        code = (ROOT / file).read_text()
+        for name in re.findall(r"`(?:\w+\.)?(\w+)`", names):
+            assert re.search(rf"\b(?:def|class|function) {name}\b", code), f"{file}: {name}"
+
+
 @page
 def test_settings_and_metrics_that_are_named_are_there(page: Path) -> None:
     text = page.read_text()
