@@ -18,6 +18,7 @@ from app.events.consumers.outcomes import DELAY_BOUNDS_MS, CallResult, FailedIte
 
 T = TypeVar("T")
 Retry = tuple[str, int]  # place in the consumer's `open` set, ms until the next try
+Journal = Sequence[tuple[str, str]]  # (outcome, entry of the delivery log as JSON)
 Attempts = tuple[str, int, int]  # key of an event, how often it was tried, when it failed first (ms)
 
 
@@ -25,7 +26,7 @@ Attempts = tuple[str, int, int]  # key of an event, how often it was tried, when
 class CallReport:
     """What became of one call's events. `done`: places in `open` that are over; `forget`: keys whose attempts are over;
     `park`: (key, why as JSON); `failure`: (code, detail) of the last that failed; `failed_calls`: 1 where it is one more
-    failure in a row; `journal`: (outcome, entry of the delivery log as JSON); `retry_rest_ms`: of all retries."""
+    failure in a row; `retry_rest_ms`: of all retries."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     done: Sequence[str] = ()
@@ -36,7 +37,7 @@ class CallReport:
     delivered: bool = False
     failure: tuple[str, str] | None = None
     failed_calls: int = 0
-    journal: Sequence[tuple[str, str]] = ()
+    journal: Journal = ()
     retry_rest_ms: int | None = None
 
 
@@ -83,38 +84,43 @@ class Ack(CallReport):
     rest_ms: int | None = None
 
 
-def report(result: CallResult, retries: Retries, *, failed_calls: int, now_ms: int) -> CallReport:
-    """What a call comes to, but for the delivery log. `retries`: what was decided about events for themselves."""
-    parked = (*result.parked, *retries.given_up)
+def report(
+    call: CallResult, retries: Retries, journal: Journal, failed_calls: int, now_ms: int
+) -> CallReport:
+    """What a call comes to. `retries`: what was decided about events for themselves."""
+    parked = (*call.parked, *retries.given_up)
     given_up = {item.key for item, _ in retries.given_up}
     # What was handed over is no try yet, but whoever sends it again has to know of it.
-    attempts = [(item, item.delivery.attempt - 1) for item in result.handed_over]
-    attempts += [(item, item.delivery.attempt) for item, _ in result.failed if item.key not in given_up]
-    over = (*result.done, *(item for item, _ in parked))
-    last = result.failed[-1][1] if result.failed else None
+    attempts = [(item, item.delivery.attempt - 1) for item in call.handed_over]
+    attempts += [(item, item.delivery.attempt) for item, _ in call.failed if item.key not in given_up]
+    over = (*call.done, *(item for item, _ in parked))
+    last = call.failed[-1][1] if call.failed else None
     return CallReport(
-        counts=_counts(result, len(parked), now_ms),
+        counts=_counts(call, len(parked), now_ms),
         done=tuple(item.member for item in over if item.member),
-        retry=(*at_once((*result.unsent, *result.handed_over)), *retries.waits),
+        retry=(*at_once((*call.unsent, *call.handed_over)), *retries.waits),
         attempts=tuple((item.key, tries, item.first_failed_ms or now_ms) for item, tries in attempts),
         forget=tuple(item.key for item in over if item.first_failed_ms is not None),
         park=tuple(_parked(one) for one in parked),
-        delivered=bool(result.done),
+        delivered=bool(call.done),
         failure=None if last is None else (last.code, last.detail),
         failed_calls=failed_calls,
+        journal=journal,
         retry_rest_ms=retries.rest_ms,
     )
 
 
-def _counts(result: CallResult, parked: int, now_ms: int) -> Mapping[str, int]:
-    delays = [max(0, now_ms - item.delivery.at_ms) for item in result.done]
-    counts = Counter(f"delay:{_bound(delay)}" for delay in delays)
-    if result.tried:
-        counts.update(calls=1, latencyMs=result.latency_ms)
-    if result.done:
-        size = sum(len(item.delivery.event) for item in result.done)
-        counts.update(delivered=len(result.done), bytes=size, delayMs=sum(delays))
-    for name, count in (("failures", len(result.failed)), ("parked", parked)):
+def _counts(call: CallResult, parked: int, now_ms: int) -> Mapping[str, int]:
+    counts: dict[str, int] = {}
+    if call.tried:
+        counts |= {"calls": 1, "latencyMs": call.latency_ms}
+    if call.done:
+        delays = [max(0, now_ms - item.delivery.at_ms) for item in call.done]
+        size = sum(len(item.delivery.event) for item in call.done)
+        counts |= {"delivered": len(call.done), "bytes": size, "delayMs": sum(delays)}
+        for name in (f"delay:{_bound(delay)}" for delay in delays):
+            counts[name] = counts.get(name, 0) + 1
+    for name, count in (("failures", len(call.failed)), ("parked", parked)):
         if count:
             counts[name] = count
     return counts
@@ -149,30 +155,48 @@ def joined(
 ) -> Ack:
     """One acknowledgement of the calls since the last one. `before`, `after`: how the receiver was and is seen;
     `given_back`: events that this worker has and doesn't begin any more, which go back as they were."""
-    counts: Counter[str] = Counter()
-    for report in reports:
-        counts.update(report.counts)
+    calls = reports[0] if len(reports) == 1 else _merged(reports)
     place = place or Place()
     return Ack(
+        counts=calls.counts,
+        done=calls.done,
+        retry=(*calls.retry, *at_once(given_back)),
+        attempts=calls.attempts,
+        forget=calls.forget,
+        park=calls.park,
+        delivered=calls.delivered,
+        failure=calls.failure,
+        failed_calls=calls.failed_calls,
+        journal=calls.journal,
+        retry_rest_ms=calls.retry_rest_ms,
         cursor=place.cursor,
         ahead=place.ahead,
-        done=_all(report.done for report in reports),
-        retry=[*_all(report.retry for report in reports), *at_once(given_back)],
-        attempts=_all(report.attempts for report in reports),
-        forget=_all(report.forget for report in reports),
-        park=_all(report.park for report in reports),
-        counts=counts,
-        journal=_all(report.journal for report in reports),
-        delivered=any(report.delivered for report in reports),
-        failure=_last(report.failure for report in reports),
-        failed_calls=max((report.failed_calls for report in reports), default=0),
         disable=stop.disable,
         pace_ms=_changed(before.pace_ms, after.pace_ms),
         probation=_changed(before.probation, after.probation),
         queue=_changed(before.queue, after.queue),
         read=read,
         rest_ms=stop.rest_ms,
-        retry_rest_ms=_last(report.retry_rest_ms for report in reports),
+    )
+
+
+def _merged(reports: Sequence[CallReport]) -> CallReport:
+    """Of calls in their order; of what can be said once, the last."""
+    counts: Counter[str] = Counter()
+    for one in reports:
+        counts.update(one.counts)
+    return CallReport(
+        counts=counts,
+        done=_all(one.done for one in reports),
+        retry=_all(one.retry for one in reports),
+        attempts=_all(one.attempts for one in reports),
+        forget=_all(one.forget for one in reports),
+        park=_all(one.park for one in reports),
+        delivered=any(one.delivered for one in reports),
+        failure=_last(one.failure for one in reports),
+        failed_calls=max((one.failed_calls for one in reports), default=0),
+        journal=_all(one.journal for one in reports),
+        retry_rest_ms=_last(one.retry_rest_ms for one in reports),
     )
 
 
@@ -181,8 +205,8 @@ def at_once(items: Iterable[Item]) -> tuple[Retry, ...]:
     return tuple((item.member, 0) for item in items if item.member)
 
 
-def _all(parts: Iterable[Iterable[T]]) -> list[T]:
-    return list(chain.from_iterable(parts))
+def _all(parts: Iterable[Iterable[T]]) -> tuple[T, ...]:
+    return tuple(chain.from_iterable(parts))
 
 
 def _last(values: Iterable[T | None]) -> T | None:

@@ -105,9 +105,9 @@ class ConsumerClaims:
         word, *rest = self._scripts.run("ack", {**control, **whose}, *payloads)
         if word != b"ok":
             return Acked(going_on=False, word=word.decode())
-        items, position, more, waiting = rest
+        items, position, _, waiting = rest
         found = self._items(items, claimed.replay_id)
-        return Acked(True, "ok", found, _position(position), bool(more), int(waiting))
+        return Acked(True, "ok", found, _position(position), int(waiting))
 
     def renew(self, held: Sequence[tuple[str, str]]) -> list[bool]:
         """Renew leases, (consumer, token) each; which of them are still this worker's."""

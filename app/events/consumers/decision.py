@@ -38,7 +38,6 @@ Random = Callable[[], float]  # 0 ≤ x < 1
 
 
 class Action(StrEnum):
-    DELIVERED = "delivered"
     RETRY = "retry"
     PARK = "park"  # this event for good; the others go on
     DISABLE = "disable"  # the subscription, its place kept
@@ -54,7 +53,7 @@ class DeliveryDecision:
 
 
 def decide_consumer(
-    error: SinkError | None,
+    error: SinkError,
     failures: int,
     failing_s: float,
     disable_after_s: float,
@@ -64,8 +63,6 @@ def decide_consumer(
     """About an ordered consumer as a whole, or one event of an unordered one. `failures`: how many in a row, this one
     counted; `failing_s`: for how long; `held_s`: how long the call took. A receiver that hangs holds a worker's slot, so
     its consumer rests longer than it held the slot, and longer each time."""
-    if error is None:
-        return DeliveryDecision(Action.DELIVERED)
     if error.kind is Kind.GONE:
         return DeliveryDecision(Action.DISABLE, code=error.code)
     if error.kind is Kind.REFUSED:

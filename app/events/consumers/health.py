@@ -48,27 +48,18 @@ def of_claimed(claimed: Claimed) -> ReceiverHealth:
 def after_call(before: ReceiverHealth, result: CallResult, now_ms: int, *, tells: bool) -> ReceiverHealth:
     """A turn's failures in a row count as one, or fifty calls at once would make a second's trouble one of minutes.
     `tells`: whether a failure says something about the receiver, and not only about an event that failed before."""
-    after = before
-    if result.tried:
-        # How long its calls took while it failed says nothing about now.
-        known_ms = 0.0 if result.done and before.failures else before.pace_ms
-        after = replace(after, pace_ms=pace(known_ms, result.latency_ms))
+    failures, since_ms, counted = before.failures, before.failing_since_ms, before.counted
     if result.done:
-        after = replace(after, failures=0, failing_since_ms=None, counted=False)
+        failures, since_ms, counted = 0, None, False
     if result.failed and tells:
-        after = replace(
-            after,
-            failures=after.failures if after.counted else after.failures + 1,
-            failing_since_ms=after.failing_since_ms or now_ms,
-            counted=True,
-        )
+        failures, since_ms, counted = failures + (not counted), since_ms or now_ms, True
+    # How long its calls took while it failed says nothing about now.
+    known_ms = 0.0 if result.done and before.failures else before.pace_ms
+    pace_ms = pace(known_ms, result.latency_ms) if result.tried else before.pace_ms
     quick = bool(result.done) and not result.failed and result.latency_ms < QUICK_MS
-    return replace(
-        after,
-        probation=probation(
-            after.probation, stopped=False, handed_over=bool(result.handed_over), quick=quick
-        ),
-    )
+    handed_over = bool(result.handed_over)
+    left = probation(before.probation, stopped=False, handed_over=handed_over, quick=quick)
+    return ReceiverHealth(failures, since_ms, pace_ms, left, before.queue, counted)
 
 
 def after_stop(before: ReceiverHealth) -> ReceiverHealth:
@@ -82,4 +73,4 @@ def queued(before: ReceiverHealth, *, backlog: bool) -> ReceiverHealth:
     """With the queue of its next wake-up; `backlog`: its time was up and there is more."""
     on_probation = before.probation > 0
     queue = queue_of(before.queue, on_probation=on_probation, pace_ms=before.pace_ms, backlog=backlog)
-    return replace(before, queue=queue)
+    return before if queue == before.queue else replace(before, queue=queue)

@@ -172,11 +172,10 @@ class Item:
     delivery: Delivery
     member: str = ""
     first_failed_ms: int | None = None  # or handed over
+    key: str = field(init=False)  # `topic|sequence`; asked for so often that it is made once
 
-    @property
-    def key(self) -> str:
-        """`topic|sequence`."""
-        return f"{self.delivery.topic}|{self.delivery.sequence}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.delivery.topic}|{self.delivery.sequence}")
 
     @property
     def again(self) -> bool:
@@ -234,5 +233,4 @@ class Acked:
     word: str
     items: tuple[Item, ...] = ()
     position: Position = field(default_factory=dict)
-    more: bool = False
     waiting: int = 0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from app.events.consumers.acknowledgement import GOING_ON, CallReport, Place, Stop, joined, report
+from app.events.consumers.acknowledgement import GOING_ON, CallReport, Journal, Place, Stop, joined, report
 from app.events.consumers.claims import ConsumerClaims
 from app.events.consumers.decision import (
     NO_RETRIES,
@@ -171,14 +171,15 @@ class Turn:
         self, call: JudgedCall, retries: Retries = NO_RETRIES, next_ms: int | None = None
     ) -> CallReport:
         """The call as it is acknowledged, with its entries of the delivery log, each also a wide line of ours."""
-        made = report(call.result, retries, failed_calls=call.failed_calls, now_ms=self.now_ms)
-        if not call.result.tried:
-            return made
+        journal = self._journal(call, next_ms) if call.result.tried else ()
+        return report(call.result, retries, journal, call.failed_calls, self.now_ms)
+
+    def _journal(self, call: JudgedCall, next_ms: int | None) -> Journal:
         request = self.sink.request_summary([item.delivery for item in call.items])
-        journal = entries(call.items, call.outcomes, request, next_ms)
-        for entry in journal:
+        found = entries(call.items, call.outcomes, request, next_ms)
+        for entry in found:
             _log.info("attempt", subscription_id=self.claimed.owner, **entry.line())
-        return replace(made, journal=tuple((entry.outcome, entry.text()) for entry in journal))
+        return tuple((entry.outcome, entry.text()) for entry in found)
 
     def acknowledge(
         self,

@@ -16,6 +16,10 @@ from app.platform.clock import from_ms, rfc3339
 from app.platform.inputs import AnswerSchema, Identifier, Instant
 
 
+def _says(description: str) -> dict[str, str]:
+    return {"description": description}
+
+
 class Milliseconds(Instant):
     """A time that we have as milliseconds since 1970."""
 
@@ -51,10 +55,10 @@ class StoredEvent(ma.fields.Dict):
 
 class LagSchema(AnswerSchema):
     events = ma.fields.Integer(
-        required=True, attribute="lag_events", metadata={"description": "Logged and not handled yet."}
+        required=True, attribute="lag_events", metadata=_says("Logged and not handled yet.")
     )
     seconds = ma.fields.Float(
-        required=True, attribute="lag_seconds", metadata={"description": "Age of the oldest of them."}
+        required=True, attribute="lag_seconds", metadata=_says("Age of the oldest of them.")
     )
 
 
@@ -95,10 +99,10 @@ class ReplayProgressSchema(AnswerSchema):
         required=True, attribute="stage", validate=ma.validate.OneOf(("running", "done", "cancelled"))
     )
     waiting = ma.fields.String(
-        required=True, allow_none=True, metadata={"description": "Why it stands still: paused or disabled."}
+        required=True, allow_none=True, metadata=_says("Why it stands still: paused or disabled.")
     )
     done = ma.fields.Integer(
-        required=True, metadata={"description": "Events gone through so far, without those that were missed."}
+        required=True, metadata=_says("Events gone through so far, without those that were missed.")
     )
     total = ma.fields.Integer(required=True)
     since = Milliseconds(required=True, attribute="since_ms")
@@ -108,20 +112,18 @@ class ReplayProgressSchema(AnswerSchema):
     missedEvents = ma.fields.Integer(
         required=True,
         attribute="missed_events",
-        metadata={"description": "Those that the log's retention removed before the replay came to them."},
+        metadata=_says("Those that the log's retention removed before the replay came to them."),
     )
     missed = ma.fields.List(
-        ma.fields.Nested(MissedEventsSchema),
-        required=True,
-        metadata={"description": "Which, the newest last."},
+        ma.fields.Nested(MissedEventsSchema), required=True, metadata=_says("Which, the newest last.")
     )
     reachesBackTo = Milliseconds(
         required=True,
         allow_none=True,
         attribute="reaches_back_to_ms",
-        metadata={
-            "description": "Where the log went less far back than `since`: the replay began with what was published then."
-        },
+        metadata=_says(
+            "Where the log went less far back than `since`: the replay began with what was published then."
+        ),
     )
 
 
@@ -140,36 +142,34 @@ class SubscriptionSchema(AnswerSchema):
     updatedAt = Milliseconds(required=True, attribute="config.updated_ms")
     state = ma.fields.String(required=True, attribute="status.state", validate=ma.validate.OneOf(STATES))
     reason = Note(
-        allow_none=True,
-        attribute="status.reason",
-        metadata={"description": "Who paused it, or why it is disabled."},
+        allow_none=True, attribute="status.reason", metadata=_says("Who paused it, or why it is disabled.")
     )
     lag = ma.fields.Nested(LagSchema, required=True, attribute="status")
     counters = ma.fields.Dict(
         required=True,
         attribute="status.counters",
-        metadata={
-            "description": "Since the beginning: delivered, failures (attempts), parked, calls, bytes, missed, …"
-        },
+        metadata=_says(
+            "Since the beginning: delivered, failures (attempts), parked, calls, bytes, missed, …"
+        ),
     )
     cursor = ma.fields.Dict(
         required=True,
         attribute="status.cursor",
-        metadata={"description": "Topic → sequence up to which all is handled."},
+        metadata=_says("Topic → sequence up to which all is handled."),
     )
     open = ma.fields.Integer(
         required=True,
         attribute="status.open",
-        metadata={"description": "Under way or waiting for a retry of their own."},
+        metadata=_says("Under way or waiting for a retry of their own."),
     )
     parked = ma.fields.Integer(
-        required=True, attribute="status.parked", metadata={"description": "Given up; see …/parked."}
+        required=True, attribute="status.parked", metadata=_says("Given up; see …/parked.")
     )
     missed = ma.fields.List(
         ma.fields.Nested(MissedEventsSchema),
         required=True,
         attribute="status.missed",
-        metadata={"description": "What the log's retention removed before it was delivered."},
+        metadata=_says("What the log's retention removed before it was delivered."),
     )
     failingSince = Milliseconds(required=True, allow_none=True, attribute="status.failing_since_ms")
     failuresInARow = ma.fields.Integer(required=True, attribute="status.failures_in_a_row")
@@ -183,12 +183,12 @@ class SubscriptionSchema(AnswerSchema):
         required=True,
         allow_none=True,
         attribute="status.replay",
-        metadata={"description": "The newest one."},
+        metadata=_says("The newest one."),
     )
 
 
 class CreatedSchema(SubscriptionSchema):
-    secret = ma.fields.String(metadata={"description": "Of a webhook; shown this once."})
+    secret = ma.fields.String(metadata=_says("Of a webhook; shown this once."))
 
 
 class SubscriptionListSchema(AnswerSchema):
@@ -202,7 +202,7 @@ class DeletedSchema(AnswerSchema):
 
 
 class RotatedSchema(AnswerSchema):
-    secret = ma.fields.String(required=True, metadata={"description": "Shown this once."})
+    secret = ma.fields.String(required=True, metadata=_says("Shown this once."))
     previousValidUntil = Milliseconds(required=True, attribute="previous_until_ms")
 
 
@@ -240,31 +240,27 @@ class DeliverySchema(AnswerSchema):
         required=True,
         allow_none=True,
         attribute="entry.redelivery",
-        metadata={"description": "parked, or the id of a replay."},
+        metadata=_says("parked, or the id of a replay."),
     )
     events = ma.fields.Integer(required=True, attribute="entry.events")
     sequences = ma.fields.List(
         ma.fields.String(),
         attribute="entry.sequences",
-        metadata={"description": "topic:sequence of the first of several events."},
+        metadata=_says("topic:sequence of the first of several events."),
     )
     request = ma.fields.Dict(
-        required=True,
-        attribute="entry.request",
-        metadata={"description": "What was sent where; no header values."},
+        required=True, attribute="entry.request", metadata=_says("What was sent where; no header values.")
     )
     status = ma.fields.Integer(required=True, allow_none=True, attribute="entry.status")
     latencyMs = ma.fields.Integer(required=True, attribute="entry.latencyMs")
     answer = ma.fields.String(
-        required=True,
-        attribute="entry.answer",
-        metadata={"description": "Its beginning, without secrets."},
+        required=True, attribute="entry.answer", metadata=_says("Its beginning, without secrets.")
     )
     error = ma.fields.Nested(DeliveryErrorSchema, required=True, allow_none=True, attribute="entry.error")
     nextTryInMs = ma.fields.Integer(
         allow_none=True,
         attribute="entry.nextTryInMs",
-        metadata={"description": "From the attempt on; null where none follows by itself."},
+        metadata=_says("From the attempt on; null where none follows by itself."),
     )
 
 
@@ -282,7 +278,7 @@ class ParkedSchema(AnswerSchema):
     parkedAt = Milliseconds(required=True, attribute="parked_ms")
     error = ma.fields.Nested(DeliveryErrorSchema, required=True)
     event = StoredEvent(
-        required=True, allow_none=True, metadata={"description": "null: the log doesn't have it any more."}
+        required=True, allow_none=True, metadata=_says("null: the log doesn't have it any more.")
     )
 
 
@@ -292,4 +288,4 @@ class ParkedListSchema(AnswerSchema):
 
 
 class ChangedSchema(AnswerSchema):
-    changed = ma.fields.Integer(required=True, metadata={"description": "How many events it was done to."})
+    changed = ma.fields.Integer(required=True, metadata=_says("How many events it was done to."))

@@ -47,20 +47,20 @@ def test_a_calls_events_are_sorted_by_what_became_of_them() -> None:
 
 
 def test_a_call_that_was_not_made_counts_nothing() -> None:
-    made = report(result_of((item(1), WAITED)), NO_RETRIES, failed_calls=0, now_ms=NOW)
+    made = report(result_of((item(1), WAITED)), NO_RETRIES, (), 0, NOW)
     assert made == CallReport(retry=(("t|1|0|", 0),))
 
 
 def test_what_was_delivered_is_counted_and_forgotten() -> None:
     tried_before = item(2, attempt=2, first_failed_ms=1)
-    made = report(result_of((item(1), OK), (tried_before, OK)), NO_RETRIES, failed_calls=0, now_ms=NOW)
+    made = report(result_of((item(1), OK), (tried_before, OK)), NO_RETRIES, (), 0, NOW)
     expected = {"calls": 1, "latencyMs": 5, "delivered": 2, "bytes": 4, "delayMs": 120, "delay:100": 2}
     assert made == CallReport(counts=expected, done=("t|1|0|", "t|2|0|"), forget=("t|2",), delivered=True)
 
 
 def test_what_the_cursor_covers_has_no_place_in_open() -> None:
     result = result_of((item(1, place=False), OK), (item(2, place=False), WAITED))
-    made = report(result, NO_RETRIES, failed_calls=0, now_ms=NOW)
+    made = report(result, NO_RETRIES, (), 0, NOW)
     assert (made.done, made.retry) == ((), ())
 
 
@@ -69,7 +69,7 @@ def test_what_failed_is_noted_and_what_was_given_up_is_parked() -> None:
     result = result_of((failed, DOWN), (given_up, DOWN))
     why = SinkError("unavailable", "Tried 16 times.", Kind.REFUSED)
     retries = Retries((("t|1|0|", 500),), ((given_up, why),), rest_ms=3000)
-    made = report(result, retries, failed_calls=1, now_ms=NOW)
+    made = report(result, retries, (), 1, NOW)
     assert made.counts == {"calls": 1, "latencyMs": 9, "failures": 2, "parked": 1}
     assert (made.attempts, made.retry) == ((("t|1", 1, NOW),), (("t|1|0|", 500),))
     assert (made.done, made.forget) == (("t|2|0|",), ("t|2",))
@@ -80,7 +80,7 @@ def test_what_failed_is_noted_and_what_was_given_up_is_parked() -> None:
 
 
 def test_a_call_that_was_handed_over_is_no_try_and_its_events_go_on_at_once() -> None:
-    made = report(result_of((item(1), SLOW)), NO_RETRIES, failed_calls=0, now_ms=NOW)
+    made = report(result_of((item(1), SLOW)), NO_RETRIES, (), 0, NOW)
     assert (made.attempts, made.retry, made.failure) == ((("t|1", 0, NOW),), (("t|1|0|", 0),), None)
 
 
@@ -90,7 +90,7 @@ def test_reports_are_joined_in_their_order() -> None:
     third = CallReport(failure=("y", "2"), failed_calls=1)
     ack = joined([first, second, third], WELL, WELL, given_back=[item(9)])
     assert ack.counts == {"calls": 2, "bytes": 2}
-    assert (ack.done, ack.retry) == (["a", "b"], [("t|9|0|", 0)])
+    assert (ack.done, ack.retry) == (("a", "b"), (("t|9|0|", 0),))
     assert (ack.delivered, ack.failure, ack.failed_calls, ack.retry_rest_ms) == (True, ("y", "2"), 1, 5)
     assert (ack.pace_ms, ack.probation, ack.queue, ack.ahead) == (None, None, None, None)
     assert (ack.read, ack.rest_ms, ack.disable) == (None, None, None)

@@ -34,8 +34,6 @@ GONE = SinkError("gone", "410", Kind.GONE)
 @pytest.mark.parametrize(
     ("error", "failures", "failing_s", "expected"),
     [
-        (None, 0, 0, DeliveryDecision(Action.DELIVERED)),
-        (None, 50, 99 * DAY, DeliveryDecision(Action.DELIVERED)),
         (RETRY, 1, 0, DeliveryDecision(Action.RETRY, 0.5)),
         (RETRY, 4, 60, DeliveryDecision(Action.RETRY, 4.0)),
         (RETRY, 30, DAY, DeliveryDecision(Action.RETRY, 150.0)),
@@ -52,7 +50,7 @@ GONE = SinkError("gone", "410", Kind.GONE)
     ],
 )
 def test_what_follows_from_an_answer(
-    error: SinkError | None, failures: int, failing_s: float, expected: DeliveryDecision
+    error: SinkError, failures: int, failing_s: float, expected: DeliveryDecision
 ) -> None:
     assert decide_consumer(error, failures, failing_s, 3 * DAY, lambda: 0.5) == expected
 
