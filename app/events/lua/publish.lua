@@ -1,5 +1,5 @@
 #!lua
--- Publish: events appended to one topic in the order given, each guid once within its time.
+-- Publish: append events to one topic in the order given, each guid once within its time.
 --
 -- ARGV[1] {topic, events: [[name, guid], …], guid_ms, spans: parts of that time in which guids are kept together, log_length,
 --          idempotency?: digest, fingerprint?, seed}
@@ -46,7 +46,7 @@ if idem_key then
   if seen and seen ~= ctl.fingerprint then return { 'mismatch' } end
 end
 if redis.call('EXISTS', P .. 'store:full') == 1 then return { 'full' } end
--- What the memory tick has left for events until it looks again; nothing noted: as much as comes.
+-- The room for events that the memory tick has noted; no note: any amount.
 local room = redis.call('GET', P .. 'store:events-room')
 if room and tonumber(room) < needed then return { 'full' } end
 local known = {}

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- Read: entries of a topic after a sequence, as many as fit; those of other names are passed over.
+-- Read: entries of a topic after a sequence, as many as fit, without those of other names.
 --
 -- ARGV[1] {topic, after (-1: from the oldest there is), names: {name: true} or false, limit, max_bytes, max_looked}
 -- Result  {last, oldest (0: the log is empty), looked until, name, guid, sequence, at, event, …}
@@ -12,7 +12,7 @@ local function sequence_of(entry) return tonumber(string.match(entry[1], '^%d+')
 
 local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
 local oldest = first and sequence_of(first) or 0
--- What lies before the oldest is gone. A place after the newest is one of a log's life before it was restored.
+-- Entries before the oldest are gone. A place after the newest is from a life of the log before it was restored.
 local position = ctl.after
 if position < 0 or position < oldest - 1 then position = math.max(oldest - 1, 0) end
 if not first or position > last then return { last, oldest, last } end

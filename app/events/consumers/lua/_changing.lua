@@ -4,7 +4,7 @@
 -- include: _consumer.lua
 -- include: _entries.lua
 
--- Nothing is left that belongs to a topic's place: should it be put back, it begins anew.
+-- Forget all that belongs to topics that aren't kept: should one be put back, it begins anew.
 local function forget_topics(f, kept)
   local function keep_of(part, command, members)
     for _, member in ipairs(members) do
@@ -29,10 +29,10 @@ local function configure(f)
   for _, one in ipairs(ctl.topics) do
     local topic = one[1]
     kept[topic] = true
-    -- What was gone before it began it hasn't missed.
+    -- Entries that were gone before the topic was wanted aren't missed.
     local start = math.max(ctl.start[topic] or NEVER, (before_oldest(topic)))
     local new = redis.call('HSETNX', cursor, topic, int(math.min(start, last_of(topic)))) == 1
-    -- From which revision on what a worker says of its place counts: one before meant another place.
+    -- An acknowledgement of a worker that knows an older revision means another place.
     if new and f.revision then redis.call('HSET', consumer_key(f.id), 'began:' .. topic, int(f.revision)) end
   end
   forget_topics(f, kept)

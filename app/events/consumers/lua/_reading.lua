@@ -53,19 +53,19 @@ local function read_open(f, want, got)
   end
 end
 
--- Has retention overtaken the position? Sequences are without holes, but for what a broken-off script has left.
+-- Has retention overtaken the position? Sequences have no holes, except where a script broke off.
 local function check_gap(f, way, entry)
   local first = entry and sequence_of(entry) or way.goal + 1
   if first == way.at + 1 then return end
   if before_oldest(way.topic) < first - 1 then return end
   local last = math.min(first - 1, way.goal)
-  -- While it listens to the topic (and was woken by another, or by the audit) it wants nothing of what is gone, but for what it
-  -- is still to be woken for.
+  -- While it listens to the topic (and was woken through another, or by the audit) it wants nothing of what is gone, except events that
+  -- it is still to be woken for.
   local handled = not f.replaying and listens_to(f, way.topic, way.names) or way.at
   way.at = math.min(math.max(way.at, handled), last)
   if way.at == last then return end
   note_missed(f, way.topic, way.at + 1, last)
-  -- Whatever it was, the receiver can tell that something lies between.
+  -- The receiver can tell from `previous` that something lies between.
   way.at, way.previous = last, last
   redis.call('HSET', consumer_key(f.id, 'cursor'), way.topic, int(last))
   redis.call('HSET', consumer_key(f.id, 'previous'), way.topic, int(last))

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Ack: what became of a call is written down, and the worker gets more, or lets the consumer go.
+-- Ack: write down what became of a worker's calls; it gets more events, or lets the consumer go.
 --
 -- ARGV[1] {id, token, turn, revision, cursor: {topic: [at, previous]}, ahead?: [key], done: [member], retry: [[member, ms]],
 --          attempts: [[key, tries, first failed at]], forget: [key], park: [[key, n]], counts: {name: n},
 --          journal: [[outcome, n]], delivered?, failure?: [code, n], failed_calls, disable?, pace?, probation?, queue?,
---          read?: {limit, max_bytes, open_limit, position?, keep?}, rest_ms?, retry_rest_ms?, lease_ms, log_length, …}
+--          read?: {limit, max_bytes, open_limit, position?, keep?}, rest_ms?, retry_rest_ms?, lease_ms, log_length}
 -- ARGV[2…] payloads, which `n` counts from 1
 -- Result  {"lost"}: another worker has it | {"repeated" | "listening" | "awake" | "resting" | "stopped" | "done"}: let go
 --         | {"ok", items, position, more, waiting} as claim has them
@@ -16,16 +16,18 @@
 -- include: _reading.lua
 -- include: _scheduling.lua
 
-local FAILING_AFTER = 5 -- failures in a row, or
-local FAILING_MS = 60000 -- so long, until it is told; where only retries were made since the first,
-local QUIET_MS = 600000 -- so long: what was tried last may be an event that is never taken
+-- A consumer counts as failing after so many failures in a row, or so long after the first. Where only retries were made since, it takes
+-- longer: what was tried last may be an event that is never taken.
+local FAILING_AFTER = 5
+local FAILING_MS = 60000
+local FAILING_RETRIES_MS = 600000
 local JOURNAL_LENGTH = 1000
 local MOST_PARKED = 10000
 
 local f = load(ctl.id)
 if not f or f.token ~= ctl.token then return { 'lost' } end
 if (f.turn or 0) >= ctl.turn then
-  -- The answer to this very word was lost; what it gave to read lies in `open`, or after the cursor.
+  -- The answer to this acknowledgement was lost; the events that it gave lie in `open`, or after the cursor.
   reschedule(f)
   return { 'repeated' }
 end
@@ -37,7 +39,7 @@ local function payload(n) return ARGV[n + 1] end
 
 local changed = owner and owner.revision ~= ctl.revision
 
--- A topic that was taken out and put back since the worker read its configuration has another place by now.
+-- Whether a topic was taken out and put back since the worker read the configuration: it has another place by now.
 local function is_anew(topic)
   return changed and (tonumber(redis.call('HGET', key, 'began:' .. topic)) or 0) > ctl.revision
 end
@@ -57,7 +59,7 @@ local function move_cursor()
   local cursor = consumer_key(f.id, 'cursor')
   for topic, way in pairs(ctl.cursor) do
     local at = tonumber(redis.call('HGET', cursor, topic))
-    -- One that is gone was unsubscribed meanwhile; one that is further on was overtaken by retention.
+    -- No place: the topic was unsubscribed meanwhile. A place farther on: retention has overtaken it.
     if at and way[1] > at and not is_anew(topic) then
       redis.call('HSET', cursor, topic, int(way[1]))
       if way[2] > 0 then redis.call('HSET', consumer_key(f.id, 'previous'), topic, int(way[2])) end
@@ -102,17 +104,17 @@ end
 local function note_failure()
   redis.call('HSET', key, 'errorCode', ctl.failure[1], 'errorDetail', payload(ctl.failure[2]), 'errorAt', int(now))
   f.failures = (f.failures or 0) + ctl.failed_calls
-  if f.failures == 0 then return end -- a retry's, while first tries go through
+  if f.failures == 0 then return end -- of a retry, while first tries go through
   f.failingSince = math.min(f.failingSince or now, now)
   redis.call('HSET', key, 'failures', int(f.failures), 'failingSince', int(f.failingSince))
-  local long = now - f.failingSince >= (ctl.failed_calls > 0 and FAILING_MS or QUIET_MS)
+  local long = now - f.failingSince >= (ctl.failed_calls > 0 and FAILING_MS or FAILING_RETRIES_MS)
   if not f.told and not f.replaying and (f.failures >= FAILING_AFTER or long) then
     redis.call('HSET', key, 'told', '1')
     publish_about(f, 'subscription-failing', { reason = ctl.failure[1], failures = f.failures, failingSince = iso(f.failingSince) })
   end
 end
 
--- Its place stays. A replay's destination is its subscription's.
+-- Its place stays. A replay has the destination of its subscription, so that both are disabled.
 local function disable(reason)
   stop(f, 'disabled', reason)
   if owner ~= f and owner.state == 'active' then stop(owner, 'disabled', reason) end

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Audit: every consumer stands where its state says. A listening one whose filter has passed over much goes on to here.
+-- Audit: put every consumer where its state says it is. One that listens and whose filter let much by moves on to the log's end.
 --
 -- ARGV[1] {from: place in `feeds`, limit, passed: entries that a listening consumer may lag behind}
 -- Result  {mended, looked at}: fewer than `limit` at the end
@@ -18,11 +18,11 @@ local function is_listening(f, topics)
   return true
 end
 
-local oldest = {} -- topic → the sequence before the oldest entry, of those that somebody's place was compared with
+local oldest = {} -- topic → the sequence before its oldest entry, once it was asked for
 
--- What a filter lets by isn't noted by anybody; so that retention doesn't overtake such a place, and what was never wanted
--- isn't told as missed, it moves on while the log still has twice as much. Without a filter there is nothing to let by: what
--- lies there was missed, as where a release that knew other sets of listeners has written it.
+-- Nobody notes what a filter lets by. The place moves on while the log still has twice as much, so that retention doesn't overtake it
+-- and events that were never wanted don't count as missed. Without a filter there is nothing to let by: an entry after the place is
+-- one that the consumer wasn't woken for, such as one of a release that knew other sets of listeners.
 local function lags(f, topics)
   local cursor = pairs_of(consumer_key(f.id, 'cursor'))
   for _, one in ipairs(topics) do
@@ -48,7 +48,7 @@ local function audit(f)
   if ahead then set_back(f) end
   if f.token or f.wake or f.notBefore or (ahead and due) then
     if due and not ahead then return end
-    -- Else a script that broke off has left it without anybody who looks.
+    -- A script that broke off has left it where no tick looks.
     redis.call('ZADD', P .. 'feeds:due', int(now), f.id)
     mended = mended + 1
     return

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Claim: a worker takes a consumer that is awake, and gets the first of what there is to deliver.
+-- Claim: give a worker a consumer that is awake, with the first events that there are to deliver.
 --
--- ARGV[1] {id, token, known (revision whose configuration the worker has, 0: none), read: {limit, max_bytes, open_limit}, lease_ms, seed}
+-- ARGV[1] {id, token, known (revision whose configuration the worker has, 0: none), read: {limit, max_bytes, open_limit}, lease_ms}
 -- Result  {"no"} | {"idle"}: nothing was there, it listens again
 --         | {"ok", now, owner, revision, ordered, slots, failures, failingSince, pace, queue, probation, waiting, ahead, items,
 --            position, more, sink, secrets} with the last two empty where `known` is right; `waiting`: how many, for a retry
@@ -16,7 +16,7 @@
 
 local f = load(ctl.id)
 if not f or f.state ~= 'active' then return { 'no' } end
--- A lease that began later than now was given before the clock was set back; the tick looks after it.
+-- The tick looks after a lease that was given before the clock was set back.
 if f.token and f.leaseUntil and f.leaseUntil > now then return { 'no' } end
 if f.notBefore and f.notBefore > now and (f.notBeforeAt or 0) <= now then return { 'no' } end
 local owner = f
@@ -31,7 +31,7 @@ redis.call('HSET', consumer_key(f.id), 'token', ctl.token, 'wake', '', 'notBefor
 f.wake, f.notBefore = nil, nil
 f.ordered, f.slots = owner.ordered, owner.slots
 take_lease(f)
--- What the one before has left behind may have been delivered or not: it is delivered (again).
+-- What the worker before has left behind may have been delivered or not: it is delivered (again).
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', consumer_key(f.id, 'open'), int(HELD), '+inf')) do
   redis.call('ZADD', consumer_key(f.id, 'open'), AT_ONCE, member)
 end

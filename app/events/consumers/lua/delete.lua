@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Delete: a consumer with all its keys and its replay, and whatever else belongs to it.
+-- Delete: remove a consumer with all its keys and its replay, and run the caller's own writes.
 --
 -- ARGV[1] {id, also: [[n, …], …]}; ARGV[2…4] unused; ARGV[5…] arguments of the commands of `also`
 -- Result  an error where a newer release made it; 1, or 0 where there is no such consumer

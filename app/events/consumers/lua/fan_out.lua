@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Fan-out: some of the consumers that listen to a topic are woken for what was published to it.
+-- Fan-out: wake some of the consumers that listen to a topic, for what was published to it.
 --
 -- ARGV[1] {topic, called: true where its message has come, seed}
 -- Result  {how many were woken, 1 where more are to be}

@@ -2,8 +2,8 @@
 -- Figures: how some of the subscriptions' consumers are doing, for monitoring.
 --
 -- ARGV[1] {from: place in `feeds`, limit}
--- Result  for each {id, state, behind, open, parked}: `failing` is an active one that has told so, `behind` events of its
---         topics that aren't handled yet; fewer than `limit` at the end. One that only a newer release knows is left out ('').
+-- Result  for each {id, state, behind, open, parked}: `failing`: active, and `subscription-failing` was published; `behind`: events
+--         of its topics that aren't handled yet. Fewer than `limit` at the end. State '' for one that only a newer release knows.
 -- include: _base.lua
 -- include: _consumer.lua
 -- include: _entries.lua
@@ -11,7 +11,7 @@
 local last = {} -- topic → its newest sequence
 
 local function behind_of(f)
-  -- One that listens has handled all that it wants; what its filter lets by isn't behind it.
+  -- A consumer that listens has handled all that it wants; what its filter lets by isn't behind it.
   if f.state == 'active' and not (f.wake or f.token or f.notBefore) then return 0 end
   local behind = 0
   for topic, at in pairs(pairs_of(consumer_key(f.id, 'cursor'))) do

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Reencrypt: a consumer's secrets in another spelling, where they are still what they were.
+-- Reencrypt: store a consumer's secrets under another key, where nobody has changed them meanwhile.
 --
 -- ARGV[1] {id, seed, …}, [2] as they were, [3] as they are to be
 -- Result  an error where a newer release made it; 1, or 0 where they are others by now or there is no such consumer

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Renew: the leases of what a worker process is at work on.
+-- Renew: the leases of the consumers that a worker process has.
 --
 -- ARGV[1] {held: [[id, token], …], lease_ms}
 -- Result  for each 1, or 0 where it isn't this worker's any more

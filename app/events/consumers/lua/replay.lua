@@ -1,5 +1,5 @@
 #!lua
--- Replay: a second consumer that delivers once more what the subscription has handled since a place in the log.
+-- Replay: make a second consumer, which delivers once more what the subscription has handled since a place in the log.
 --
 -- ARGV[1] {id, replay, start: {topic: sequence}, since (ms)}
 -- Result  an error where a newer release made it; "ok" | "busy": one is under way | "stopped": the subscription is paused or disabled | nothing: there is none
@@ -19,7 +19,7 @@ if of_before == 'newer' then return refuse_newer() end
 if before then return 'busy' end
 if f.replay then forget_consumer({ id = f.replay }) end
 
--- What the live delivery hasn't handled yet is delivered by it anyway.
+-- The live delivery delivers what it hasn't handled yet anyway.
 local from, bound, id, reaches = {}, {}, f.id .. '.replay.' .. ctl.replay, nil
 local cursor = pairs_of(consumer_key(f.id, 'cursor'))
 for topic, at in pairs(cursor) do

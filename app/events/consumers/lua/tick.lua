@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Tick: look after the consumers whose time has come: rest over, something to be tried again, wake-up lost, worker dead.
+-- Tick: look after consumers whose time has come: their rest is over, an event is to be tried again, a wake-up or a worker was lost.
 --
 -- ARGV[1] {limit, lease_ms}
 -- Result  how many were looked at; `limit`: there may be more
@@ -10,7 +10,7 @@
 -- include: _set_back.lua
 -- include: _waking.lua
 
--- Where the server's clock was set back, times that were noted before lie too far ahead: all are looked at.
+-- Where the server's clock was set back, times that were noted before lie too far ahead: look at all consumers.
 local before = tonumber(redis.call('GET', P .. 'feeds:clock') or 0)
 local back = now < before - 1000
 redis.call('SET', P .. 'feeds:clock', int(now))
@@ -58,7 +58,7 @@ else
   for i, one in ipairs(entries(P .. 'feeds:due', '-inf', int(now), ctl.limit, load)) do due[i] = one[1] end
 end
 for _, id in ipairs(due) do
-  local f, why = load(id) -- as it is now: what was looked after before it may have woken it
+  local f, why = load(id) -- anew: looking after another one may have woken it
   if f then
     if back then set_back(f) end
     look_after(f)

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Unpark: parked events are delivered once more, outside of any order, or given up.
+-- Unpark: deliver parked events once more, outside of any order, or give them up.
 --
 -- ARGV[1] {id, verb: retry | discard, keys: [topic|sequence, …] (empty: the oldest `limit`), limit, before (ms)}
 -- Result  an error where a newer release made it; how many
@@ -28,6 +28,6 @@ for _, key in ipairs(keys) do
     redis.call('HDEL', why, key)
   end
 end
--- One that listens or rests doesn't know of them yet; a worker that has it finds them when it reads on.
+-- A consumer that listens or rests has to be woken for them; a worker that has it finds them when it reads on.
 if changed > 0 and ctl.verb == 'retry' and f.state == 'active' and not f.token and not f.wake then reschedule(f) end
 return changed

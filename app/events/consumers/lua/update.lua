@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Update: another configuration, from the next call on. Topics that stay keep their place.
+-- Update: give a consumer another configuration, from the next call on. Topics that stay keep their place.
 --
 -- ARGV    as create has them
 -- Result  an error where a newer release made it; 1, or 0 where there is no such consumer
@@ -15,7 +15,7 @@ local f, why = load(ctl.id)
 if why == 'newer' then return refuse_newer() end
 if not f then return 0 end
 
--- What it has let by under its old filter isn't wanted by the new one either.
+-- What the old filter let by isn't delivered under the new one.
 for _, one in ipairs(wanted(f)) do
   local handled = listens_to(f, one[1], one[2])
   if handled then pass_over(f.id, one[1], handled + 1) end
@@ -32,7 +32,7 @@ if replay then
     end
   end
 end
--- Whatever it rested for may be mended. A worker that has it lets it go at its next word.
+-- The reason for its rest may be gone. A worker that has it lets it go with its next acknowledgement.
 for _, one in ipairs({ f, replay }) do
   if one.state == 'active' and not one.token and not one.wake then
     one.notBefore, one.retryFrom = nil, nil
