@@ -1,4 +1,5 @@
-"""Which topics and event names there are (domain B1), which family each event belongs to, and what is gone since 2.x.
+"""Which topics and event names there are (domain B1), which family each event belongs to, and what is gone
+since 2.x.
 
 `entity_of` says what an event is about: what keeps its order, groups and partitions follow.
 """
@@ -105,7 +106,8 @@ def topic_of(name: str, field: str = "topic") -> Topic:
 
 
 def publishable(name: str) -> Topic:
-    """The topic of this name, if callers may publish to it. Raises BadRequest, or Forbidden for one of our own."""
+    """The topic of this name, if callers may publish to it. Raises BadRequest, or Forbidden for one of our
+    own."""
     found = topic_of(name)
     if found.own:
         raise Forbidden(f"Only this system itself publishes to {name}.", code="own_topic", field="topic")
@@ -157,7 +159,8 @@ _ENTITY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 
 def entity_of(topic: str, name: str, event: bytes) -> str:
-    """The id of what an event is about, never empty: events of one entity keep their order. Without one, its guid."""
+    """The id of what an event is about, never empty: events of one entity keep their order. Without one,
+    its guid."""
     body = json.loads(event)
     found = TOPICS.get(topic)
     family = found.events.get(name, "") if found else ""

@@ -67,8 +67,8 @@ def new_epoch(session: Session) -> None:
 @json_option
 @pass_session
 def publish(session: Session, topic: str, file: Any, *, as_json: bool) -> None:
-    """Publish to TOPIC what FILE (or the standard input) holds: one event, an array, or one event a line. Events go out as
-    they stand; exits with 1 where one of them was refused."""
+    """Publish to TOPIC what FILE (or the standard input) holds: one event, an array, or one event a line.
+    Events go out as they stand; exits with 1 where one of them was refused."""
     path = f"{EVENTS}/{segment(topic)}"
     results: list[dict[str, Any]] = []
     patience = Patience(say=session.say)
@@ -168,8 +168,8 @@ def read(
 def follow(
     session: Session, topics: tuple[str, ...], since: str | None, names: tuple[str, ...], count: int | None, *, as_json: bool
 ) -> None:  # fmt: skip
-    """What happens from now on, on TOPICS or on all of them; with --json one event a line. It goes on where it was when the
-    API was away; Ctrl-C ends it."""
+    """What happens from now on, on TOPICS or on all of them; with --json one event a line. It goes on where
+    it was when the API was away; Ctrl-C ends it."""
     params = {"topic": ",".join(topics) or None, "since": since, "eventName": ",".join(names) or None}
     shown, last_id = 0, None
     while True:

@@ -1,7 +1,7 @@
 """One event as its publisher sent it: checked against its family, and the envelope completed.
 
-What is missing is appended to the text itself, so that everything the publisher wrote stays byte for byte: the spelling of a
-timestamp, `{}` against `[]`, `0.0`, members that nobody knows.
+What is missing is appended to the text itself, so that everything the publisher wrote stays byte for byte:
+the spelling of a timestamp, `{}` against `[]`, `0.0`, members that nobody knows.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class RefusedEvent:
 
 
 def complete(topic: Topic, raw: bytes, filling: Filling) -> Checked:
-    """Check one event's text and append what its envelope lacks. Raises InvalidInput naming each field, BadRequest for what
-    is no JSON or gone since 2.x, TooLarge."""
+    """Check one event's text and append what its envelope lacks. Raises InvalidInput naming each field,
+    BadRequest for what is no JSON or gone since 2.x, TooLarge."""
     if len(raw) > MAX_EVENT:
         raise TooLarge(
             f"An event has at most {MAX_EVENT} bytes; this one has {len(raw)}.", code="event_too_large"
@@ -106,7 +106,8 @@ def _append(raw: bytes, members: Mapping[str, object]) -> bytes:
 
 
 def split(body: bytes) -> tuple[list[bytes], bool]:
-    """The texts of the events in a body, and whether it is an array (one object otherwise). Raises BadRequest, TooLarge."""
+    """The texts of the events in a body, and whether it is an array (one object otherwise). Raises
+    BadRequest, TooLarge."""
     check_values(body, MOST_BULK_VALUES)
     try:
         text = body.decode().strip(_BLANK)

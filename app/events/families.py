@@ -1,7 +1,8 @@
 """The families of events (domain B2) as marshmallow schemas: each is the envelope and its own members.
 
-They only check: what a publisher wrote is passed on as it stands, with members that no schema knows. Where the source of a
-family doesn't say which type a member has, a string and a whole number are both taken; an optional member may be null.
+They only check: what a publisher wrote is passed on as it stands, with members that no schema knows. Where
+the source of a family doesn't say which type a member has, a string and a whole number are both taken; an
+optional member may be null.
 """
 
 # ruff: noqa: N815, ARG002 - members are named as the requirement has them; fields have marshmallow's signatures
@@ -230,7 +231,8 @@ class SyncEvent(EnvelopeSchema):
 
 
 class DriftEvent(EnvelopeSchema):
-    """AVOS shows something else than it should: an edit of somebody else (with requestId), or found by looking (with cause)."""
+    """AVOS shows something else than it should: an edit of somebody else (with requestId), or found by
+    looking (with cause)."""
 
     contentMediaId = _string(required=False)
     requestId = _string(required=False)

@@ -1,7 +1,7 @@
 """The event log: publishing to a topic and reading on from a sequence.
 
-One stream per topic; its ids are `<sequence>-0`, so that what is missing was removed by retention and not lost. Scripts that
-change something publish the event about it themselves (`lua/_log.lua`).
+One stream per topic; its ids are `<sequence>-0`, so that what is missing was removed by retention and not
+lost. Scripts that change something publish the event about it themselves (`lua/_log.lua`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ SCRIPTS: Final = Path(__file__).parent / "lua"
 GUIDS_KNOWN: Final = timedelta(hours=24)
 GUID_SPANS: Final = 3  # parts of that time; each part's guids are kept together, a part longer
 _GUID_DIGEST: Final = 10  # bytes kept of each: two among ten million are alike with a chance of 1 to 10¹⁰
-# Of one script call, so that nothing holds the server for long (microseconds an event, quiet: publish 16, read 4).
+# Of one script call, so that nothing holds the server for long (microseconds an event, quiet: publish 16,
+# read 4).
 PUBLISH_EVENTS: Final = 100
 PUBLISH_BYTES: Final = 2 * 1024 * 1024
 READ_LOOKED: Final = 500
@@ -38,7 +39,8 @@ READ_BYTES: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """An event's place in its topic's log; `duplicate`: its guid had come before, and this is the place it got then."""
+    """An event's place in its topic's log; `duplicate`: its guid had come before, and this is the place it
+    got then."""
 
     guid: str
     sequence: int
@@ -47,8 +49,8 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event of the log: `event` is its text as it was published; `previous` the sequence of the entry before it that
-    the reader wanted too, 0 where there is none."""
+    """One event of the log: `event` is its text as it was published; `previous` the sequence of the entry
+    before it that the reader wanted too, 0 where there is none."""
 
     topic: str
     sequence: int
@@ -61,8 +63,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """What one read found. `next`: how far it looked, where to go on; less than `after` only where the log was restored
-    from an older copy. `missed`: first and last sequence that were asked for and are gone. `last`: the newest."""
+    """What one read found. `next`: how far it looked, where to go on; less than `after` only where the log
+    was restored from an older copy. `missed`: first and last sequence that were asked for and are gone.
+    `last`: the newest."""
 
     entries: tuple[Entry, ...]
     next: int
@@ -72,7 +75,8 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class Repeatable:
-    """A caller's Idempotency-Key: the same key with the same body gets the same guids, and so the same answer."""
+    """A caller's Idempotency-Key: the same key with the same body gets the same guids, and so the same
+    answer."""
 
     digest: str
     fingerprint: str
@@ -83,8 +87,8 @@ class Repeatable:
 
 
 class EventLog:
-    """Every method raises Unavailable while the store is away. `length`: about how many entries a topic keeps; `now_ms`
-    replaces the server's clock in tests."""
+    """Every method raises Unavailable while the store is away. `length`: about how many entries a topic
+    keeps; `now_ms` replaces the server's clock in tests."""
 
     def __init__(
         self,
@@ -100,7 +104,7 @@ class EventLog:
         self.client = self._scripts.client
         self.keys = EventKeys.of(keys)
 
-    # Writing --------------------------------------------------------------------------------------
+    # Writing --------------------
 
     def publish(
         self,
@@ -109,9 +113,9 @@ class EventLog:
         originator: str,
         repeatable: Repeatable | None = None,
     ) -> list[Published | RefusedEvent]:
-        """Append events (JSON texts) in the order given, each answered at its place; what their publisher left out of the
-        envelope is filled in. Raises BadRequest for a topic that there isn't, Unprocessable for a key of another body, and
-        Unavailable where the store took none."""
+        """Append events (JSON texts) in the order given, each answered at its place; what their publisher
+        left out of the envelope is filled in. Raises BadRequest for a topic that there isn't, Unprocessable
+        for a key of another body, and Unavailable where the store took none."""
         there = topic_of(topic)
         tenant = self.keys.prefix[:-1]
         answers: list[Published | RefusedEvent | None] = [None] * len(events)
@@ -135,7 +139,8 @@ class EventLog:
                     for (index, _), published in zip(chunk, written, strict=True):
                         answers[index] = published
             if away is not None:
-                # Nor is what follows taken: it would come before these, and the caller would wait once more for each.
+                # Nor is what follows taken: it would come before these, and the caller would wait once more
+                # for each.
                 for index, _ in chunk:
                     answers[index] = RefusedEvent(index, away)
         return [answer for answer in answers if answer is not None]
@@ -167,7 +172,7 @@ class EventLog:
             for event, sequence, seen in zip(events, places[::2], places[1::2], strict=True)
         ]
 
-    # Reading --------------------------------------------------------------------------------------
+    # Reading --------------------
 
     def read(
         self,
@@ -180,12 +185,12 @@ class EventLog:
         max_bytes: int = READ_BYTES,
         previous: int = 0,
     ) -> LogPage:
-        """The entries after a sequence (None: from the oldest there is) and published at `since_ms` or later, of these
-        `names` (none given: of all).
+        """The entries after a sequence (None: from the oldest there is) and published at `since_ms` or
+        later, of these `names` (none given: of all).
 
-        One call looks at a bounded number of entries, so that it may find none and still not be at the end (`next` <
-        `last`). There is one entry at least even if it is larger than `max_bytes`. `previous` is the sequence of the last
-        entry that the reader had.
+        One call looks at a bounded number of entries, so that it may find none and still not be at the end
+        (`next` < `last`). There is one entry at least even if it is larger than `max_bytes`. `previous` is
+        the sequence of the last entry that the reader had.
         """
         start = -1 if after is None else after
         if since_ms is not None:
@@ -233,8 +238,8 @@ class EventLog:
         return (found or b"").decode()
 
     def begin_epoch(self) -> str:
-        """The log was restored from a copy: what was given out since the copy was made is given out again, and followers
-        have to be told. Its new name."""
+        """The log was restored from a copy: what was given out since the copy was made is given out again,
+        and followers have to be told. Its new name."""
         epoch = _new_epoch()
         with store_errors():
             self.client.set(self.keys.log_epoch, epoch)

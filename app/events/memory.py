@@ -1,7 +1,9 @@
-"""The share of the store's memory that events may take: the log, its guids, and the delivery logs. Never the part that planning
-needs: publishing is refused before accepting is, and before that the log is kept shorter.
+"""The share of the store's memory that events may take: the log, its guids, and the delivery logs. Never
+the part that planning needs: publishing is refused before accepting is, and before that the log is kept
+shorter.
 
-A tick measures and cuts; between two ticks the publishing script takes what it writes off the room that the last one left.
+A tick measures and cuts; between two ticks the publishing script takes what it writes off the room that the
+last one left.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ _log = log.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What is in the store: `used` bytes of `limit` (0: none is set), `logs`: topic → bytes, `guids`: key → how many, the
-    oldest first."""
+    """What is in the store: `used` bytes of `limit` (0: none is set), `logs`: topic → bytes, `guids`: key →
+    how many, the oldest first."""
 
     limit: int
     used: int
@@ -109,8 +111,8 @@ class EventMemory:
         return left is None or left > 0
 
     def noted(self) -> dict[str, int]:
-        """What the last tick has found (log, guids, room: -1 without a bound), and since the beginning: entries cut, guids
-        dropped."""
+        """What the last tick has found (log, guids, room: -1 without a bound), and since the beginning:
+        entries cut, guids dropped."""
         with store_errors():
             found = self._client.hgetall(self._keys.events_memory)
         return {name.decode(): int(value) for name, value in found.items()}

@@ -21,8 +21,8 @@ def trim_logs(client: RedisClient, keys: Keys, before_ms: int, topics: Iterable[
 
 
 def _trim(client: RedisClient, log: str, before_ms: int) -> int:
-    """Ids are sequences without gaps, so the age is asked of one entry some way ahead, never of all: an event may be as
-    large as a mebibyte."""
+    """Ids are sequences without gaps, so the age is asked of one entry some way ahead, never of all: an
+    event may be as large as a mebibyte."""
     removed = 0
     for _ in range(STEPS):
         with store_errors():

@@ -56,8 +56,8 @@ def catalogue() -> Response:
 @requires("admin")
 @events_blueprint.response(200, EpochSchema)
 def begin_epoch() -> Response:
-    """Say that the store was restored from a copy: sequences that were given out since the copy are given out again, so
-    that those who follow the log learn that they have to look back."""
+    """Say that the store was restored from a copy: sequences that were given out since the copy are given
+    out again, so that those who follow the log learn that they have to look back."""
     epoch = service(EventLog).begin_epoch()
     service(AuditTrail).write_down(principal().name, "begin epoch", epoch)
     return jsonify(epoch=epoch)
@@ -68,8 +68,9 @@ def begin_epoch() -> Response:
 @events_blueprint.doc(requestBody=_BODY)
 @events_blueprint.response(202, ResultListSchema)
 def publish(topic: str) -> Answer:
-    """One event or an array of at most 1,000, of at most 1 MiB each. What the envelope lacks is filled in; everything else is
-    passed on byte for byte. A guid that comes again within 24 hours is answered as the first time."""
+    """One event or an array of at most 1,000, of at most 1 MiB each. What the envelope lacks is filled in;
+    everything else is passed on byte for byte. A guid that comes again within 24 hours is answered as the
+    first time."""
     publishable(topic)
     body = json_body(request)
     events, several = split(body)
@@ -116,7 +117,8 @@ def _all_refused(refused: list[RefusedEvent]) -> MediaopsError:
 @events_blueprint.arguments(ReadQuerySchema, location="query")
 @events_blueprint.response(200, EntryListSchema)
 def read(query: dict[str, Any], topic: str) -> Response:
-    """A page of the topic's log, oldest first. Ask again with `after` = `next`; nothing new leaves `events` empty."""
+    """A page of the topic's log, oldest first. Ask again with `after` = `next`; nothing new leaves `events`
+    empty."""
     names = check_names(topic_of(topic), query["eventName"], "eventName")
     since = query.get("since")
     log = service(EventLog)
@@ -152,8 +154,8 @@ def _entry(entry: Entry) -> bytes:
     description="Server-sent events, without an end.",
 )
 def stream(query: dict[str, Any]) -> Response:
-    """Follow topics as server-sent events. Each has `{"topic", "sequence", "event"}` as data and an `id` with which the
-    stream goes on (`Last-Event-ID`); `event: gap` says that something was missed."""
+    """Follow topics as server-sent events. Each has `{"topic", "sequence", "event"}` as data and an `id`
+    with which the stream goes on (`Last-Event-ID`); `event: gap` says that something was missed."""
     resume = request.headers.get("Last-Event-ID")
     since = query.get("since")
     wanted = StreamRequest(
@@ -169,7 +171,8 @@ def stream(query: dict[str, Any]) -> Response:
 
 
 def _chosen(topics: list[str], names: list[str]) -> dict[str, frozenset[str]]:
-    """Topics to follow, with the names wanted of each. Raises BadRequest for a topic or a name that there isn't."""
+    """Topics to follow, with the names wanted of each. Raises BadRequest for a topic or a name that there
+    isn't."""
     chosen: list[Topic] = [topic_of(name) for name in topics] or list(TOPICS.values())
     if not names:
         return {topic.name: frozenset() for topic in chosen}

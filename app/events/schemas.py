@@ -75,7 +75,8 @@ class MissedSchema(_EventAnswerSchema):
 
 
 class EntryListSchema(_EventAnswerSchema):
-    """A page may be shorter than its limit, or empty, and not be the last: go on with `next` as `after` until it is `last`."""
+    """A page may be shorter than its limit, or empty, and not be the last: go on with `next` as `after`
+    until it is `last`."""
 
     events = ma.fields.List(ma.fields.Nested(EntrySchema), required=True)
     next = ma.fields.Integer(required=True)
@@ -85,7 +86,8 @@ class EntryListSchema(_EventAnswerSchema):
 
 
 class ResultSchema(_EventAnswerSchema):
-    """`guid` and `sequence` of an event that was taken; `index`, `status`, `code` and `errors` of one that wasn't."""
+    """`guid` and `sequence` of an event that was taken; `index`, `status`, `code` and `errors` of one that
+    wasn't."""
 
     guid = ma.fields.String()
     sequence = ma.fields.Integer()

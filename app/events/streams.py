@@ -1,7 +1,7 @@
 """The log as server-sent events: a stream goes on where the caller's `Last-Event-ID` left it.
 
-Each stream is at a place of its own and sends a bounded page at a time, in slices; a caller who takes none for some seconds is
-cut off. `watcher` has what all streams share.
+Each stream is at a place of its own and sends a bounded page at a time, in slices; a caller who takes none
+for some seconds is cut off. `watcher` has what all streams share.
 """
 
 from __future__ import annotations
@@ -67,12 +67,13 @@ class EventStreams:
         self.heartbeat_s = heartbeat_s
 
     def end_when(self, stopping: Callable[[], bool]) -> None:
-        """`stopping`: whether the process is to end. Then its streams end, and clients go on at another process."""
+        """`stopping`: whether the process is to end. Then its streams end, and clients go on at another
+        process."""
         self.stopping = stopping
 
     def begin(self, wanted: StreamRequest, cut_off: Callable[[], None] = lambda: None) -> EventStream:
-        """A stream at its place, which must be closed; `cut_off` ends its connection. Raises Unavailable where the store is
-        away or no place is left."""
+        """A stream at its place, which must be closed; `cut_off` ends its connection. Raises Unavailable
+        where the store is away or no place is left."""
         epoch = self.log.epoch()
         last = self.log.last(tuple(wanted.topics))
         if wanted.resume is not None:
@@ -115,8 +116,9 @@ class EventStream:
         self._watcher.leave(self)
 
     def blocks(self, allowed: Callable[[], bool]) -> Iterator[bytes]:
-        """Until the caller goes, the process is to end, or the caller is no longer `allowed`. While the store is away there
-        are only heartbeats: an EventSource that is answered with an error never comes back."""
+        """Until the caller goes, the process is to end, or the caller is no longer `allowed`. While the
+        store is away there are only heartbeats: an EventSource that is answered with an error never comes
+        back."""
         ask_s = min(ASK_S, self._heartbeat_s)
         ask = time.monotonic() + ask_s
         for block in self._blocks():

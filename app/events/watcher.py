@@ -1,7 +1,8 @@
-"""What the event streams of one process share: the newest sequences, pages of the log, and an end for callers who don't read.
+"""What the event streams of one process share: the newest sequences, pages of the log, and an end for
+callers who don't read.
 
-One thread looks for something new while there is any stream. A page that several streams want is read once and held once, so that
-neither the store nor this process pays for each of them.
+One thread looks for something new while there is any stream. A page that several streams want is read once
+and held once, so that neither the store nor this process pays for each of them.
 """
 
 from __future__ import annotations

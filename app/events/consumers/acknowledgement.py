@@ -1,5 +1,5 @@
-"""What a worker writes down about its calls. Pure: each part of a turn is a value of its own, and `joined` makes one
-acknowledgement of them, which `claims` hands to `lua/ack.lua`.
+"""What a worker writes down about its calls. Pure: each part of a turn is a value of its own, and `joined`
+makes one acknowledgement of them, which `claims` hands to `lua/ack.lua`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Attempts = tuple[str, int, int]  # key of an event, how often it was tried, when
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """What became of one call's events. `done`: places in `open` that are over; `forget`: keys whose attempts are over;
-    `park`: (key, why as JSON); `failure`: (code, detail) of the last that failed; `failed_calls`: 1 where it is one more
-    failure in a row; `retry_rest_ms`: of all retries."""
+    """What became of one call's events. `done`: places in `open` that are over; `forget`: keys whose
+    attempts are over; `park`: (key, why as JSON); `failure`: (code, detail) of the last that failed;
+    `failed_calls`: 1 where it is one more failure in a row; `retry_rest_ms`: of all retries."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     done: Sequence[str] = ()
@@ -43,7 +43,8 @@ class CallReport:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far an ordered consumer has come. `ahead`: keys of what was delivered beyond the cursor; None: unchanged."""
+    """How far an ordered consumer has come. `ahead`: keys of what was delivered beyond the cursor; None:
+    unchanged."""
 
     cursor: Position = field(default_factory=dict)
     ahead: tuple[str, ...] | None = None
@@ -51,7 +52,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a consumer begins no further call: it rests, or is disabled for this reason (a code). Neither: it goes on."""
+    """Why a consumer begins no further call: it rests, or is disabled for this reason (a code). Neither: it
+    goes on."""
 
     rest_ms: int | None = None
     disable: str | None = None
@@ -71,8 +73,9 @@ GOING_ON = Stop()
 
 @dataclass(frozen=True, slots=True)
 class Ack(CallReport):
-    """The reports of a worker's calls since its last acknowledgement, and how to go on: `read` more, `rest_ms`, or neither:
-    let the consumer go. The others as in `Place`, `Stop` and `ReceiverHealth`; None: unchanged."""
+    """The reports of a worker's calls since its last acknowledgement, and how to go on: `read` more,
+    `rest_ms`, or neither: let the consumer go. The others as in `Place`, `Stop` and `ReceiverHealth`; None:
+    unchanged."""
 
     cursor: Position = field(default_factory=dict)
     ahead: Sequence[str] | None = None
@@ -153,8 +156,8 @@ def joined(
     read: ReadLimits | None = None,
     given_back: Iterable[Item] = (),
 ) -> Ack:
-    """One acknowledgement of the calls since the last one. `before`, `after`: how the receiver was and is seen;
-    `given_back`: events that this worker has and doesn't begin any more, which go back as they were."""
+    """One acknowledgement of the calls since the last one. `before`, `after`: how the receiver was and is
+    seen; `given_back`: events that this worker has and doesn't begin any more, which go back as they were."""
     calls = reports[0] if len(reports) == 1 else _merged(reports)
     place = place or Place()
     return Ack(

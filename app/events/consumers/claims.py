@@ -1,7 +1,7 @@
 """The worker's side of a consumer in Redis: claim, acknowledge and renew, each one script of `lua/`.
 
-All methods raise `Unavailable` while the store is away. An acknowledgement whose outcome is unknown may be repeated: its
-number keeps it from counting twice.
+All methods raise `Unavailable` while the store is away. An acknowledgement whose outcome is unknown may be
+repeated: its number keeps it from counting twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from redis import Redis
 
 from app.events.catalogue import entity_of
 from app.events.consumers.acknowledgement import Ack
-from app.events.consumers.model import Acked, Claimed, Item, Position, ReadLimits
+from app.events.consumers.model import Acked, Claimed, Item, Position, ReadLimits, replay_id
 from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.events.sinks.base import Config, Delivery
 from app.platform.dispatch import TEMPLATES
@@ -27,6 +27,11 @@ SCRIPTS: Final = Path(__file__).parent / "lua"
 LEASE_MS: Final = 8_000  # renewed every other second while the process lives, see leases.LeaseKeeper
 
 
+# What claim.lua answers after "ok".
+_CLAIM: Final = (
+    "now", "owner", "revision", "ordered", "slots", "failures", "failingSince", "pace", "queue", "probation",
+    "waiting", "ahead", "items", "position", "more", "sink", "secrets",
+)  # fmt: skip
 Control = Mapping[str, Any]  # of a script
 
 
@@ -65,41 +70,42 @@ class ConsumerClaims:
         return opened(self._encryption, secrets)
 
     def claim(self, consumer_id: str, known: int, read: ReadLimits) -> Claimed | None:
-        """Take a consumer that is awake, with the first of what there is; None: there is nothing, or it isn't to be had.
+        """Take a consumer that is awake, with the first of what there is; None: there is nothing, or it
+        isn't to be had.
 
         `known`: the revision whose configuration the caller has, 0 for none.
         """
         token = unique()
         control = {"id": consumer_id, "token": token, "known": known, "read": _reading(read)}
-        word, *rest = self._scripts.run("claim", control)
+        word, *values = self._scripts.run("claim", control)
         if word != b"ok":
             return None
-        (at, owner, revision, ordered, slots, failures, failing_since, pace, queue, probation, waiting, ahead, items, position, more, sink, secrets) = rest  # fmt: skip
-        replay = None if owner.decode() == consumer_id else consumer_id.rpartition(".")[2]
+        found = dict(zip(_CLAIM, values, strict=True))
+        owner = found["owner"].decode()
         return Claimed(
             id=consumer_id,
-            owner=owner.decode(),
+            owner=owner,
             token=token,
-            revision=int(revision),
-            at_ms=int(at),
-            ordered=bool(ordered),
-            slots=int(slots),
-            failures=int(failures),
-            failing_since_ms=int(failing_since) or None,
-            pace_ms=float(pace),
-            queue=queue.decode(),
-            probation=int(probation),
-            waiting=int(waiting),
-            ahead=frozenset(key.decode() for key in ahead),
-            items=self._items(items, replay),
-            position=_position(position),
-            more=bool(more),
-            config=(json.loads(sink), secrets) if sink else None,
+            revision=int(found["revision"]),
+            at_ms=int(found["now"]),
+            ordered=bool(found["ordered"]),
+            slots=int(found["slots"]),
+            failures=int(found["failures"]),
+            failing_since_ms=int(found["failingSince"]) or None,
+            pace_ms=float(found["pace"]),
+            queue=found["queue"].decode(),
+            probation=int(found["probation"]),
+            waiting=int(found["waiting"]),
+            ahead=frozenset(key.decode() for key in found["ahead"]),
+            items=self._items(found["items"], replay_id(consumer_id, owner)),
+            position=_position(found["position"]),
+            more=bool(found["more"]),
+            config=(json.loads(found["sink"]), found["secrets"]) if found["sink"] else None,
         )
 
     def ack(self, claimed: Claimed, number: int, ack: Ack) -> Acked:
-        """Write down what became of calls; `number` counts acknowledgements from 1. `going_on` only where `ack.read` was
-        asked for and there is something."""
+        """Write down what became of calls; `number` counts acknowledgements from 1. `going_on` only where
+        `ack.read` was asked for and there is something."""
         control, payloads = _ack_control(ack)
         whose = {"id": claimed.id, "token": claimed.token, "turn": number, "revision": claimed.revision}
         word, *rest = self._scripts.run("ack", {**control, **whose}, *payloads)
@@ -159,8 +165,8 @@ def _listed(position: Position) -> Mapping[str, list[int]]:
 
 # Members of an acknowledgement that the script takes as they are.
 _AS_THEY_ARE: Final = (
-    "done", "retry", "attempts", "forget", "counts", "failed_calls", "ahead", "disable", "probation", "queue", "rest_ms",
-    "retry_rest_ms",
+    "done", "retry", "attempts", "forget", "counts", "failed_calls", "ahead", "disable", "probation", "queue",
+    "rest_ms", "retry_rest_ms",
 )  # fmt: skip
 
 

@@ -14,23 +14,24 @@ FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 300.0
 SHORTEST_WAIT_S: Final = 0.1
 LONGEST_RETRY_AFTER_S: Final = 3600.0
-# So many failures in a row, at least, before time alone disables a subscription: a clock that jumps, or workers that were
-# away for days, must not.
+# So many failures in a row, at least, before time alone disables a subscription: a clock that jumps, or
+# workers that were away for days, must not.
 LEAST_FAILURES: Final = 10
 # Calls that take so long belong to the slow; they come back once they take half of it.
 SLOW_MS: Final = 1000.0
 QUICK_MS: Final = SLOW_MS / 2
 _NEWEST: Final = 0.3  # weight of the last call in the pace
 
-# An event that fails while others go through is tried so often, at growing distance, in some two hours; and less often where
-# so many others wait for a retry like it, so that what is new never has to wait for them.
+# An event that fails while others go through is tried so often, at growing distance, in some two hours; and
+# less often where so many others wait for a retry like it, so that what is new never has to wait for them.
 MOST_TRIES: Final = 16
 LONGEST_EVENT_WAIT_S: Final = 3600.0
 CROWD: Final = 1000
 TRIES_IN_A_CROWD: Final = 4
 MOST_WAITING: Final = 2000
 
-# Quick calls that are asked of a consumer that has failed before it is trusted again: the first ones one at a time.
+# Quick calls that are asked of a consumer that has failed before it is trusted again: the first ones one at
+# a time.
 PROBATION: Final = 20
 RETURN: Final = 10  # and of one that was only handed over
 
@@ -60,9 +61,9 @@ def decide_consumer(
     rand: Random,
     held_s: float = 0.0,
 ) -> DeliveryDecision:
-    """About an ordered consumer as a whole, or one event of an unordered one. `failures`: how many in a row, this one
-    counted; `failing_s`: for how long; `held_s`: how long the call took. A receiver that hangs holds a worker's slot, so
-    its consumer rests longer than it held the slot, and longer each time."""
+    """About an ordered consumer as a whole, or one event of an unordered one. `failures`: how many in a
+    row, this one counted; `failing_s`: for how long; `held_s`: how long the call took. A receiver that
+    hangs holds a worker's slot, so its consumer rests longer than it held the slot, and longer each time."""
     if error.kind is Kind.GONE:
         return DeliveryDecision(Action.DISABLE, code=error.code)
     if error.kind is Kind.REFUSED:
@@ -83,9 +84,9 @@ def decide_event(
     well: bool,
     waiting: int,
 ) -> DeliveryDecision:
-    """About one event of an unordered consumer that has failed `tries` times, this one counted: it is tried again for
-    itself, or parked. `well`: the consumer's last first try went through; `waiting`: how many of its events wait for a
-    retry."""
+    """About one event of an unordered consumer that has failed `tries` times, this one counted: it is tried
+    again for itself, or parked. `well`: the consumer's last first try went through; `waiting`: how many of
+    its events wait for a retry."""
     if well and tries >= tries_of(waiting):
         return DeliveryDecision(Action.PARK, code=error.code)
     decision = decide_consumer(error, tries, failing_s, disable_after_s, rand)
@@ -98,8 +99,9 @@ def decide_event(
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """What was decided about a call's events, each for itself. `waits`: (place in `open`, ms until the next try); `given_up`:
-    parked after too many tries, and why; `rest_ms`: so long no event of the consumer is tried again."""
+    """What was decided about a call's events, each for itself. `waits`: (place in `open`, ms until the next
+    try); `given_up`: parked after too many tries, and why; `rest_ms`: so long no event of the consumer is
+    tried again."""
 
     waits: tuple[tuple[str, int], ...] = ()
     given_up: tuple[tuple[Item, SinkError], ...] = ()
@@ -146,8 +148,8 @@ def tries_of(waiting: int) -> int:
 
 
 def wait_s(failures: int, retry_after_s: float | None, rand: Random, most_s: float = LONGEST_WAIT_S) -> float:
-    """Exponential from 1 s to 5 min with full jitter, so that consumers which fail together don't come back together. A
-    Retry-After of the far side is kept, up to an hour."""
+    """Exponential from 1 s to 5 min with full jitter, so that consumers which fail together don't come back
+    together. A Retry-After of the far side is kept, up to an hour."""
     longest: float = min(most_s, FIRST_WAIT_S * 2.0 ** min(max(0, failures - 1), 16))
     asked = min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S)
     return max(SHORTEST_WAIT_S, asked, rand() * longest)
@@ -159,14 +161,14 @@ def pace(before_ms: float, call_ms: float) -> float:
 
 
 def retry_rest_s(failing_s: float, rand: Random) -> float:
-    """How long an unordered consumer's retries rest after one has failed while its first tries fail too. New events don't: the
-    first of them finds out whether it is over."""
+    """How long an unordered consumer's retries rest after one has failed while its first tries fail too.
+    New events don't: the first of them finds out whether it is over."""
     return min(LONGEST_WAIT_S, max(FIRST_WAIT_S, failing_s * (0.5 + rand() / 2)))
 
 
 def probation(before: int, *, stopped: bool, handed_over: bool, quick: bool) -> int:
-    """How many quick calls a consumer still has to make until it is trusted: after a call that made it rest (`stopped`),
-    that was handed over, or that was delivered quickly."""
+    """How many quick calls a consumer still has to make until it is trusted: after a call that made it rest
+    (`stopped`), that was handed over, or that was delivered quickly."""
     if stopped:
         return PROBATION
     if handed_over:
@@ -175,8 +177,9 @@ def probation(before: int, *, stopped: bool, handed_over: bool, quick: bool) -> 
 
 
 def is_short(queue: str, *, on_probation: bool, pace_ms: float, tried: bool) -> bool:
-    """Whether a call gets the short time only: a consumer in the fast queue does, and one on probation that seems quick.
-    `tried`: an event of the call got no answer before; in the slow queue it has the whole time."""
+    """Whether a call gets the short time only: a consumer in the fast queue does, and one on probation that
+    seems quick. `tried`: an event of the call got no answer before; in the slow queue it has the whole
+    time."""
     return queue == FAST or (on_probation and pace_ms < QUICK_MS and not tried)
 
 

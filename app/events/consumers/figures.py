@@ -1,7 +1,8 @@
-"""How all consumers are doing together, for monitoring. The cost grows neither with the number of consumers nor of callers.
+"""How all consumers are doing together, for monitoring. The cost grows neither with the number of consumers
+nor of callers.
 
-Scripts that count something keep the totals. The rest is looked at once in a while, some dozens of consumers a script call, and
-kept for everybody who asks.
+Scripts that count something keep the totals. The rest is looked at once in a while, some dozens of
+consumers a script call, and kept for everybody who asks.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`states`: how many consumers are in each. `lag_seconds` is the longest of those in `named`. `totals`: what was counted
-    since the beginning, as `ConsumerStatus.counters` and `delays` have it, of all consumers that there ever were."""
+    """`states`: how many consumers are in each. `lag_seconds` is the longest of those in `named`. `totals`:
+    what was counted since the beginning, as `ConsumerStatus.counters` and `delays` have it, of all
+    consumers that there ever were."""
 
     states: Mapping[str, int] = field(default_factory=dict)
     lag_events: int = 0
@@ -59,7 +61,8 @@ class FiguresReader:
         self._statuses = StatusReader(scripts.client, scripts.keys)
 
     def read(self) -> Figures:
-        """As they were some seconds ago at most, or as old as a look that is under way; what was counted as it is now."""
+        """As they were some seconds ago at most, or as old as a look that is under way; what was counted as
+        it is now."""
         mine, kept = self._kept("")
         if mine:
             kept = json.dumps({name: one for name, one in asdict(self._look()).items() if name != "totals"})

@@ -1,4 +1,5 @@
-"""What a worker knows of how a receiver does, from call to call. Pure: the turn keeps one of these and replaces it."""
+"""What a worker knows of how a receiver does, from call to call. Pure: the turn keeps one of these and
+replaces it."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ FAILING: Final = 5  # failures in a row: one call at a time finds out whether it
 
 @dataclass(frozen=True, slots=True)
 class ReceiverHealth:
-    """`failures` in a row and since when, `pace_ms`: how long calls take, smoothed; `probation`: quick calls until the
-    receiver is trusted again. `counted`: whether the failures since the turn's last success were counted already."""
+    """`failures` in a row and since when, `pace_ms`: how long calls take, smoothed; `probation`: quick
+    calls until the receiver is trusted again. `counted`: whether the failures since the turn's last success
+    were counted already."""
 
     failures: int
     failing_since_ms: int | None
@@ -46,8 +48,9 @@ def of_claimed(claimed: Claimed) -> ReceiverHealth:
 
 
 def after_call(before: ReceiverHealth, result: CallResult, now_ms: int, *, tells: bool) -> ReceiverHealth:
-    """A turn's failures in a row count as one, or fifty calls at once would make a second's trouble one of minutes.
-    `tells`: whether a failure says something about the receiver, and not only about an event that failed before."""
+    """A turn's failures in a row count as one, or fifty calls at once would make a second's trouble one of
+    minutes. `tells`: whether a failure says something about the receiver, and not only about an event that
+    failed before."""
     failures, since_ms, counted = before.failures, before.failing_since_ms, before.counted
     if result.done:
         failures, since_ms, counted = 0, None, False

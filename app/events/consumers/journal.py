@@ -20,8 +20,9 @@ Words = str | int | None  # a value of a log line
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """`outcome`: one of model.OUTCOMES; `first` of `events` that fared alike; `sequences`: the first of them, where they
-    are several; `request`: what was sent where, without secrets; `next_ms`: until the next try."""
+    """`outcome`: one of model.OUTCOMES; `first` of `events` that fared alike; `sequences`: the first of
+    them, where they are several; `request`: what was sent where, without secrets; `next_ms`: until the next
+    try."""
 
     outcome: str
     first: Item
@@ -74,7 +75,8 @@ class JournalEntry:
 def entries(
     items: Sequence[Item], outcomes: Sequence[Outcome], request: Mapping[str, Any], next_ms: int | None
 ) -> tuple[JournalEntry, ...]:
-    """One for the events that fared alike, so that a call of five hundred doesn't fill the log. What wasn't sent has none."""
+    """One for the events that fared alike, so that a call of five hundred doesn't fill the log. What wasn't
+    sent has none."""
     alike: dict[tuple[str, str], list[tuple[Item, Outcome]]] = {}
     for item, outcome in zip(items, outcomes, strict=True):
         if outcome.tried:

@@ -1,7 +1,8 @@
-"""Renews the leases of this process's consumers while it lives: one thread, one script every other second for all of them.
+"""Renews the leases of this process's consumers while it lives: one thread, one script every other second
+for all of them.
 
-So a lease can be short: the consumers of a worker that was killed go on elsewhere within seconds, though a call may take
-much longer than a lease.
+So a lease can be short: the consumers of a worker that was killed go on elsewhere within seconds, though a
+call may take much longer than a lease.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class LeaseScripts(Protocol):
 
 
 class ConsumerLease:
-    """A lease as this process sees it. A process that was frozen finds that its lease has run out meanwhile."""
+    """A lease as this process sees it. A process that was frozen finds that its lease has run out
+    meanwhile."""
 
     def __init__(self, consumer_id: str, token: str, until: float) -> None:
         self.consumer_id = consumer_id

@@ -26,7 +26,8 @@ Position = Mapping[str, tuple[int, int]]
 
 
 class ConsumerState(StrEnum):
-    """`failing`: active, and `subscription-failing` was published; `done` and `cancelled`: a replay that has ended."""
+    """`failing`: active, and `subscription-failing` was published; `done` and `cancelled`: a replay that
+    has ended."""
 
     ACTIVE = "active"
     FAILING = "failing"
@@ -40,9 +41,9 @@ class ConsumerState(StrEnum):
 class ConsumerSpec:
     """What a subscription wants: topics with event names (none: all events of the topic).
 
-    `start`: topic → the sequence after which the consumer begins, for topics that it didn't have before. 0 is the
-    oldest entry; a topic without one begins with what is published from now on. app/events/sinks/base.py describes
-    `sink` and `secrets`.
+    `start`: topic → the sequence after which the consumer begins, for topics that it didn't have before. 0
+    is the oldest entry; a topic without one begins with what is published from now on.
+    app/events/sinks/base.py describes `sink` and `secrets`.
     """
 
     id: str
@@ -86,10 +87,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ReplayProgress:
-    """How far a replay is: sequences handled so far, and in all. `state`: active, paused, disabled, done or cancelled.
+    """How far a replay is: sequences handled so far, and in all. `state`: active, paused, disabled, done or
+    cancelled.
 
-    Retention removed `missed` (the newest of them) and `missed_events` (how many) before the replay came to them.
-    `reaches_back_to_ms`: how far the log went back at the beginning, where that may be less far than was asked for.
+    Retention removed `missed` (the newest of them) and `missed_events` (how many) before the replay came to
+    them. `reaches_back_to_ms`: how far the log went back at the beginning, where that may be less far than
+    was asked for.
     """
 
     id: str
@@ -120,9 +123,10 @@ class ReplayProgress:
 class ConsumerStatus:
     """How a consumer is doing. `reason` says why it is disabled (a code), or who paused it.
 
-    `counters`: delivered, failures (attempts of events that are tried again), parked, calls, bytes, latencyMs (sum of
-    the calls'), delayMs (sum, from publishing to delivery), reclaims (workers that died with it), missed.
-    `delays`: upper bound in ms ("inf" above all) → deliveries that took so long since publishing.
+    `counters`: delivered, failures (attempts of events that are tried again), parked, calls, bytes,
+    latencyMs (sum of the calls'), delayMs (sum, from publishing to delivery), reclaims (workers that died
+    with it), missed. `delays`: upper bound in ms ("inf" above all) → deliveries that took so long since
+    publishing.
     """
 
     id: str
@@ -130,7 +134,7 @@ class ConsumerStatus:
     reason: str
     lag_events: int
     lag_seconds: float
-    open: int  # events of an unordered consumer, and parked ones to be sent again, that are under way or wait for a retry
+    open: int  # events under way or waiting for a retry: of an unordered consumer, or parked ones sent again
     parked: int
     counters: Mapping[str, int]
     delays: Mapping[str, int]
@@ -146,7 +150,8 @@ class ConsumerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """An event that the sink has refused for good, and why. Texts are empty where a release before didn't note them."""
+    """An event that the sink has refused for good, and why. Texts are empty where a release before didn't
+    note them."""
 
     topic: str
     sequence: int
@@ -162,12 +167,13 @@ class Parked:
         return f"{self.topic}:{self.sequence}"
 
 
-# Between the store and a worker ---------------------------------------------------------------------------------------
+# Between the store and a worker --------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An event that a worker has. `member`: its place in the consumer's `open` set, '' where the cursor covers it."""
+    """An event that a worker has. `member`: its place in the consumer's `open` set, '' where the cursor
+    covers it."""
 
     delivery: Delivery
     member: str = ""
@@ -185,8 +191,8 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """How much to read. `position`: topic → (sequence, the one wanted before), where to go on; None: at the cursor.
-    `keep`: keep the consumer though there is nothing more, since calls are still under way."""
+    """How much to read. `position`: topic → (sequence, the one wanted before), where to go on; None: at the
+    cursor. `keep`: keep the consumer though there is nothing more, since calls are still under way."""
 
     limit: int
     max_bytes: int
@@ -221,13 +227,18 @@ class Claimed:
     @property
     def replay_id(self) -> str | None:
         """The replay's id where this is one."""
-        return None if self.id == self.owner else self.id.rpartition(".")[2]
+        return replay_id(self.id, self.owner)
+
+
+def replay_id(consumer_id: str, owner: str) -> str | None:
+    """Of a replay's consumer, which isn't its own owner; None of a subscription's."""
+    return None if consumer_id == owner else consumer_id.rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """The answer to an acknowledgement, with more to deliver. `going_on` False: the consumer isn't this worker's any
-    more (let go, lost, paused, changed or ended); `word` says which."""
+    """The answer to an acknowledgement, with more to deliver. `going_on` False: the consumer isn't this
+    worker's any more (let go, lost, paused, changed or ended); `word` says which."""
 
     going_on: bool
     word: str

@@ -1,5 +1,6 @@
-"""An ordered consumer's turn: one call at a time, and nothing of a topic (of an entity, where the sink knows entities) overtakes
-what comes before it. A failure stops the consumer; what is refused for good is parked and leaves the order.
+"""An ordered consumer's turn: one call at a time, and nothing of a topic (of an entity, where the sink
+knows entities) overtakes what comes before it. A failure stops the consumer; what is refused for good is
+parked and leaves the order.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from app.events.consumers.model import Acked, Item, Position, ReadLimits
 from app.events.consumers.turn import JudgedCall, Turn
 from app.events.consumers.window import Window
 
-# How long a replay's successes may wait to be written down together. If the worker dies they come twice, which in a replay,
-# where everything has come before, harms nobody; and each acknowledgement costs the store, and the live deliveries beside it.
+# How long a replay's successes may wait to be written down together. If the worker dies they come twice,
+# which in a replay, where everything has come before, harms nobody; and each acknowledgement costs the
+# store, and the live deliveries beside it.
 _TOGETHER_S: Final = 0.1
 _TO_OTHERS: Final = Stop(rest_ms=0)  # another worker goes on at once
 

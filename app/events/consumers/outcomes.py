@@ -15,7 +15,8 @@ FailedItem = tuple[Item, SinkError]
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """`unsent` are as they were before. `tried`: whether any event was sent; `latency_ms`: how long that took."""
+    """`unsent` are as they were before. `tried`: whether any event was sent; `latency_ms`: how long that
+    took."""
 
     done: tuple[Item, ...]
     parked: tuple[FailedItem, ...]

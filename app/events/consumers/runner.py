@@ -29,7 +29,8 @@ _log = log.get_logger()
 
 
 class SinkCache:
-    """Sinks by subscription, so that connections outlive a wake-up. A new revision replaces the one before."""
+    """Sinks by subscription, so that connections outlive a wake-up. A new revision replaces the one
+    before."""
 
     def __init__(self, sinks: SinkFactory, opened: Callable[[bytes], Mapping[str, Any]]) -> None:
         self._sinks = sinks
@@ -42,7 +43,8 @@ class SinkCache:
             return self._kept.get(owner)
 
     def of(self, claimed: Claimed, known: tuple[int, Sink] | None) -> Sink:
-        """The sink of a claimed consumer. Raises InvalidInput where its target isn't allowed any more, Unreadable."""
+        """The sink of a claimed consumer. Raises InvalidInput where its target isn't allowed any more,
+        Unreadable."""
         if claimed.config is None:
             if known is None:
                 raise RuntimeError("a consumer came without its configuration")
@@ -76,8 +78,9 @@ class Runner:
         self._leases = leases or LeaseKeeper(claims)
 
     def run(self, consumer_id: str) -> str:
-        """How it ended, in a word: "nothing" (there was nothing to do, or another worker has it), listening, awake (there is
-        more), resting, stopped, done or lost. Raises Unavailable while the store is away."""
+        """How it ended, in a word: "nothing" (there was nothing to do, or another worker has it),
+        listening, awake (there is more), resting, stopped, done or lost. Raises Unavailable while the store
+        is away."""
         known = self._cache.known(consumer_id.partition(".replay.")[0])
         began = self._policy.clock()
         claimed = self._claims.claim(consumer_id, known[0] if known else 0, _first(known))
@@ -96,7 +99,8 @@ class Runner:
         except Unavailable:
             raise  # the lease ends by itself
         except Exception:
-            # A fault of ours. The lease would end by itself too; so others neither wait for that nor try at once.
+            # A fault of ours. The lease would end by itself too; so others neither wait for that nor try at
+            # once.
             _log.error("delivery broke off", consumer=turn.claimed.id)
             turn.acknowledge(stop=Stop(rest_ms=_BROKEN_MS))
             raise

@@ -19,7 +19,8 @@ _FIELDS: Final = (
 )  # fmt: skip
 _OPEN: Final = 2000  # members of a consumer's `open` set that are looked at
 Fields = Mapping[str, str]
-# (Consumer, topic) → the last sequence of the log, and when the oldest entry that isn't delivered was published.
+# (Consumer, topic) → the last sequence of the log, and when the oldest entry that isn't delivered was
+# published.
 Ways = Mapping[tuple[str, str], tuple[int, int | None]]
 
 

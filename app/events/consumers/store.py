@@ -1,7 +1,8 @@
-"""Consumers as operators and the subscriptions' service see them: made, changed, stopped, replayed, looked at.
+"""Consumers as operators and the subscriptions' service see them: made, changed, stopped, replayed, looked
+at.
 
-Every change is one script, which also runs the caller's own writes (`also`), so that there is never a subscription without its
-consumer, or the reverse. All methods raise `Unavailable` while the store is away.
+Every change is one script, which also runs the caller's own writes (`also`), so that there is never a
+subscription without its consumer, or the reverse. All methods raise `Unavailable` while the store is away.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class ConsumerStore:
         """The server's clock, which decides."""
         return self._scripts.time_ms()
 
-    # Making and changing ----------------------------------------------------------------------------------------------
+    # Making and changing --------------------
 
     def create(self, spec: ConsumerSpec, *, also: Sequence[Command] = ()) -> None:
         """A new consumer, listening or awake. Raises Conflict where there is one of this id."""
@@ -58,7 +59,8 @@ class ConsumerStore:
             raise Conflict("There is a subscription of this id already.", code="subscription_exists")
 
     def update(self, spec: ConsumerSpec, *, also: Sequence[Command] = ()) -> None:
-        """Another configuration, from the next call on; topics that stay keep their place. Raises NotFound."""
+        """Another configuration, from the next call on; topics that stay keep their place. Raises
+        NotFound."""
         control, payloads = _changing(spec, also, self._encryption)
         if not self._scripts.run("update", control, *payloads):
             raise _not_found()
@@ -95,7 +97,7 @@ class ConsumerStore:
         # Whoever has changed them meanwhile has stored them under the newest key.
         return bool(self._scripts.run("reencrypt", {"id": consumer_id}, stored, anew))
 
-    # Operating --------------------------------------------------------------------------------------------------------
+    # Operating --------------------
 
     def pause(self, consumer_id: str, reason: str = "") -> bool:
         """Begin no further call, nor one of its replay; whether that changed anything. Raises NotFound."""
@@ -112,8 +114,8 @@ class ConsumerStore:
         return bool(changed)
 
     def replay(self, consumer_id: str, since_ms: int) -> ReplayProgress:
-        """Deliver once more what was published since, up to what the live delivery has handled. Raises Conflict while
-        another replay of it is under way or it stands still."""
+        """Deliver once more what was published since, up to what the live delivery has handled. Raises
+        Conflict while another replay of it is under way or it stands still."""
         with store_errors():
             topics = [
                 topic.decode()
@@ -144,8 +146,8 @@ class ConsumerStore:
         return self._scripts.run("act", control) is not None
 
     def test(self, consumer_id: str) -> tuple[Outcome, Config]:
-        """Send one event that isn't in the log, now, whatever the consumer's state; what came back, and what was sent
-        where. Raises NotFound, InvalidInput where the sink isn't allowed any more."""
+        """Send one event that isn't in the log, now, whatever the consumer's state; what came back, and
+        what was sent where. Raises NotFound, InvalidInput where the sink isn't allowed any more."""
         sink_config, secrets = self.config(consumer_id)
         delivery = _test_event(self._keys.prefix[:-1], consumer_id, self.time_ms())
         sink = self._sinks.build(sink_config, secrets, ordered=True)
@@ -155,7 +157,7 @@ class ConsumerStore:
         finally:
             sink.close()
 
-    # Parked events ----------------------------------------------------------------------------------------------------
+    # Parked events --------------------
 
     def parked(self, consumer_id: str, limit: int, start: int = 0) -> tuple[list[Parked], int | None]:
         """Events that were refused for good, the oldest first, and where to go on."""
@@ -197,7 +199,7 @@ class ConsumerStore:
             if parked_id or count < _UNPARK_CHUNK:
                 return changed
 
-    # Looking ----------------------------------------------------------------------------------------------------------
+    # Looking --------------------
 
     def status(self, consumer_id: str) -> ConsumerStatus | None:
         return self.statuses([consumer_id]).get(consumer_id)

@@ -1,4 +1,5 @@
-"""What a wake-up of a consumer led to where its receiver is in trouble, in a line for people: what Flower shows."""
+"""What a wake-up of a consumer led to where its receiver is in trouble, in a line for people: what Flower
+shows."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ class Trouble:
 
 
 def trouble(word: str, values: Sequence[bytes | None]) -> Trouble | None:
-    """`word`: how the wake-up ended (`Runner.run`), `values`: the consumer's `FIELDS`. None where it delivers."""
+    """`word`: how the wake-up ended (`Runner.run`), `values`: the consumer's `FIELDS`. None where it
+    delivers."""
     state, reason, failures, code, detail = ((value or b"").decode() for value in values)
     why = ": ".join(text for text in (code, detail) if text)
     if word == "stopped" and state == "disabled":

@@ -1,4 +1,5 @@
-"""What has to happen for consumers from time to time, whoever asks for it: each of these may run twice, or late.
+"""What has to happen for consumers from time to time, whoever asks for it: each of these may run twice, or
+late.
 
 All methods raise `Unavailable` while the store is away.
 """
@@ -28,8 +29,8 @@ class ConsumerTicks:
         self._keys = EventKeys.of(scripts.keys)
 
     def look_after(self) -> int:
-        """Wake what has rested long enough, take back what a dead worker had, replace lost wake-ups, and wake the listeners of
-        topics whose message was lost; how many consumers were looked at."""
+        """Wake what has rested long enough, take back what a dead worker had, replace lost wake-ups, and
+        wake the listeners of topics whose message was lost; how many consumers were looked at."""
         looked, count = 0, TICK_CHUNK
         while count == TICK_CHUNK:
             count = int(self._scripts.run("tick", {"limit": TICK_CHUNK}))
@@ -41,8 +42,8 @@ class ConsumerTicks:
         return looked
 
     def fan_out(self, topic: str, *, called: bool = True) -> int:
-        """Wake the listeners of a topic that has news, some dozens a script; how many. `called`: the topic's message has
-        come. The whole of task `deliveries.fan_out`."""
+        """Wake the listeners of a topic that has news, some dozens a script; how many. `called`: the
+        topic's message has come. The whole of task `deliveries.fan_out`."""
         control = {"topic": topic} | ({"called": True} if called else {})
         woken, more = 0, True
         while more:
@@ -51,8 +52,8 @@ class ConsumerTicks:
         return woken
 
     def audit(self) -> int:
-        """Mend what no script should have left; how many consumers that were (those whose filter lets little through among
-        them: of these it only notes how far they have seen)."""
+        """Mend what no script should have left; how many consumers that were (those whose filter lets
+        little through among them: of these it only notes how far they have seen)."""
         mended, place, looked = 0, 0, AUDIT_CHUNK
         while looked == AUDIT_CHUNK:
             control = {"from": place, "limit": AUDIT_CHUNK, "passed": PASSED}
@@ -63,7 +64,8 @@ class ConsumerTicks:
         return mended
 
     def _forget_former_keys(self) -> None:
-        """Where releases before kept listeners and messages. Whoever stood there is listening by now, or awake."""
+        """Where releases before kept listeners and messages. Whoever stood there is listening by now, or
+        awake."""
         listeners = (f"{self._keys.log(topic)}:feeds" for topic in TOPICS)
         with store_errors():
             self._client.delete(*listeners, self._keys.consumer_messages)

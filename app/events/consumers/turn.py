@@ -1,7 +1,8 @@
-"""One worker's turn with one consumer, from the claim to the last acknowledgement: what turns have in common, whether order
-matters (`ordered`) or not (`unordered`).
+"""One worker's turn with one consumer, from the claim to the last acknowledgement: what turns have in
+common, whether order matters (`ordered`) or not (`unordered`).
 
-What follows from an answer is decided by pure functions (`decision`, `health`); a turn keeps what lives through it.
+What follows from an answer is decided by pure functions (`decision`, `health`); a turn keeps what lives
+through it.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ _NEARLY: Final = 0.95  # of a call's time: a socket's time-out may be a little s
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
-    """`slice_s`: how long a consumer with a backlog keeps a worker's slot. `send_s`: one call, everything included;
-    `first_try_s`: a call in a slot of the fast queue."""
+    """`slice_s`: how long a consumer with a backlog keeps a worker's slot. `send_s`: one call, everything
+    included; `first_try_s`: a call in a slot of the fast queue."""
 
     disable_after_s: float = 72 * 3600
     slice_s: float = 2.0
@@ -119,7 +120,8 @@ class Turn:
         return self.claimed.queue == FAST
 
     def send(self, items: Sequence[Item]) -> list[Outcome]:
-        """One call of the sink. Where it had the short time only and got no answer, it is handed over to other workers."""
+        """One call of the sink. Where it had the short time only and got no answer, it is handed over to
+        other workers."""
         short = self.health.has_short_time(tried=any(item.first_failed_ms is not None for item in items))
         limit_s = self.policy.first_try_s if short else self.policy.send_s
         began = self.policy.clock()
@@ -170,7 +172,8 @@ class Turn:
     def report(
         self, call: JudgedCall, retries: Retries = NO_RETRIES, next_ms: int | None = None
     ) -> CallReport:
-        """The call as it is acknowledged, with its entries of the delivery log, each also a wide line of ours."""
+        """The call as it is acknowledged, with its entries of the delivery log, each also a wide line of
+        ours."""
         journal = self._journal(call, next_ms) if call.result.tried else ()
         return report(call.result, retries, journal, call.failed_calls, self.now_ms)
 
@@ -190,8 +193,8 @@ class Turn:
         read: ReadLimits | None = None,
         given_back: Iterable[Item] = (),
     ) -> Acked:
-        """Write down what became of calls, and go on with `read` or let the consumer go. Repeated while the lease lasts
-        and the store is away: what was delivered and isn't written down comes twice."""
+        """Write down what became of calls, and go on with `read` or let the consumer go. Repeated while the
+        lease lasts and the store is away: what was delivered and isn't written down comes twice."""
         self.health = queued(self.health, backlog=read is None and not stop.stops)
         ack = joined(
             reports, self._stored, self.health, place=place, stop=stop, read=read, given_back=given_back

@@ -1,8 +1,9 @@
-"""The turn of a consumer whose order doesn't matter: several calls at once, each event acknowledged for itself, and a retry of
-one holds back no other. What a worker has stands in the consumer's `open` set, so that the next worker finds it.
+"""The turn of a consumer whose order doesn't matter: several calls at once, each event acknowledged for
+itself, and a retry of one holds back no other. What a worker has stands in the consumer's `open` set, so
+that the next worker finds it.
 
-Retries have half of the calls at most; and only first tries tell whether the receiver is well, since what has failed before may
-never be taken.
+Retries have half of the calls at most; and only first tries tell whether the receiver is well, since what
+has failed before may never be taken.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from app.events.consumers.turn import JudgedCall, Turn
 from app.events.sinks.base import Outcome
 
 _LOOK_S: Final = 0.2  # between two looks for new events while calls are under way and slots are free
-# A turn lasts longer than its slice where one call hangs and others go through: letting go has to wait for all of them.
+# A turn lasts longer than its slice where one call hangs and others go through: letting go has to wait for
+# all of them.
 _LONGEST_S: Final = 30.0
 _HANGING_S: Final = 1.0
 _NOTHING: Final = ReadLimits(limit=0, max_bytes=0, open_limit=0, keep=True)
@@ -72,7 +74,7 @@ class Unordered:
         self._first += [item for item in items if not item.again]
         self._again += [item for item in items if item.again]
 
-    # Calling ----------------------------------------------------------------------------------------------------------
+    # Calling --------------------
 
     def _begin_calls(self, pool: ThreadPoolExecutor) -> None:
         while len(self._running) < self._slots and not self._over():
@@ -118,7 +120,7 @@ class Unordered:
         done, _ = wait(self._running, timeout=_LOOK_S if free else None, return_when=FIRST_COMPLETED)
         return list(done)
 
-    # Acknowledging ----------------------------------------------------------------------------------------------------
+    # Acknowledging --------------------
 
     def _acknowledge(self, answers: Sequence[Answer]) -> Acked:
         reports = [self._report(self._running.pop(answer), answer.result()) for answer in answers]
@@ -146,7 +148,8 @@ class Unordered:
             self._in_vain += 1
 
     def _rest(self, retries: Retries) -> Retries:
-        """A retry has failed while first tries fail too: all retries rest, those that this worker has go back."""
+        """A retry has failed while first tries fail too: all retries rest, those that this worker has go
+        back."""
         waits = (*retries.waits, *at_once(self._again))
         self._again.clear()
         return replace(retries, waits=waits, rest_ms=self._turn.retry_rest_ms())

@@ -1,4 +1,5 @@
-"""What an ordered consumer has read and not handled yet: which events go into the next call, and how far it has come."""
+"""What an ordered consumer has read and not handled yet: which events go into the next call, and how far it
+has come."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ _CALLS_AHEAD: Final = 2  # of sinks that take many at once
 
 
 class Window:
-    """Events in order, and the `position` up to which the log was read. `ahead`: keys of events that another worker has
-    delivered beyond the cursor, and that weren't read yet."""
+    """Events in order, and the `position` up to which the log was read. `ahead`: keys of events that
+    another worker has delivered beyond the cursor, and that weren't read yet."""
 
     def __init__(self, limits: Limits, ahead: frozenset[str]) -> None:
         self._limits = limits
@@ -69,7 +70,8 @@ class Window:
         self._finished.update(item.key for item in items)
 
     def advance(self) -> Place:
-        """Let go of what is handled without a gap; how far each topic is handled, and what was delivered beyond that."""
+        """Let go of what is handled without a gap; how far each topic is handled, and what was delivered
+        beyond that."""
         first_open: dict[str, Item] = {}
         kept: list[Item] = []
         for item in self._items:

@@ -1,5 +1,6 @@
--- The event log: one stream per topic; the ids of its entries are the topic's sequence. A script that changes something
--- publishes the event about it in the same call, and wakes the consumers that listen to the topic.
+-- The event log: one stream per topic; the ids of its entries are the topic's sequence. A script that
+-- changes something publishes the event about it in the same call, and wakes the consumers that listen to
+-- the topic.
 -- include: _base.lua
 -- include: _waking.lua
 
@@ -13,8 +14,8 @@ local function append(topic, name, guid, raw)
     woken[what] = true
     wake_consumers(topic, name, sequence)
   end
-  redis.call('XADD', P .. 'log:' .. topic, 'MAXLEN', '~', int(ctl.log_length or 1000000), int(sequence) .. '-0',
-    'event', raw, 'name', name, 'guid', guid, 'at', int(now))
+  redis.call('XADD', P .. 'log:' .. topic, 'MAXLEN', '~', int(ctl.log_length or 1000000),
+    int(sequence) .. '-0', 'event', raw, 'name', name, 'guid', guid, 'at', int(now))
   return sequence
 end
 

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- Find: how far a topic's log had come at a time, by bisection in some twenty looks, since ids are sequences and times grow with
--- them. Where the server's clock was set back, one of the places that fit.
+-- Find: how far a topic's log had come at a time, by bisection in some twenty looks, since ids are
+-- sequences and times grow with them. Where the server's clock was set back, one of the places that fit.
 --
 -- ARGV[1] {topic, since (ms)}
 -- Result  the sequence before the first entry that isn't older; the last one where all are

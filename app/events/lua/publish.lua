@@ -1,8 +1,8 @@
 #!lua
 -- Publish: append events to one topic in the order given, each guid once within its time.
 --
--- ARGV[1] {topic, events: [[name, guid], …], guid_ms, spans: parts of that time in which guids are kept together, log_length,
---          idempotency?: digest, fingerprint?, seed}
+-- ARGV[1] {topic, events: [[name, guid], …], guid_ms, spans: parts of that time in which guids are kept together,
+--          log_length, idempotency?: digest, fingerprint?}
 -- ARGV[2] the guids' digests, 10 bytes each; ARGV[3…] the events' texts, stored byte for byte
 -- Result  {"ok", sequence, 0 | 1, …}: 1 where the guid was known, with the sequence that it got then
 --         {"mismatch"}: the Idempotency-Key belongs to another body | {"full"}
@@ -50,7 +50,10 @@ if redis.call('EXISTS', P .. 'store:full') == 1 then return { 'full' } end
 local room = redis.call('GET', P .. 'store:events-room')
 if room and tonumber(room) < needed then return { 'full' } end
 local known = {}
-for i, event in ipairs(ctl.events) do known[event[2]] = known[event[2]] or sequence_of_guid(digests[i], event[2]) end
+for i, event in ipairs(ctl.events) do
+  local guid = event[2]
+  known[guid] = known[guid] or sequence_of_guid(digests[i], guid)
+end
 
 -- From here on everything is written.
 if room then redis.call('DECRBY', P .. 'store:events-room', int(math.ceil(needed))) end

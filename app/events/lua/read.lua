@@ -12,7 +12,8 @@ local function sequence_of(entry) return tonumber(string.match(entry[1], '^%d+')
 
 local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
 local oldest = first and sequence_of(first) or 0
--- Entries before the oldest are gone. A place after the newest is from a life of the log before it was restored.
+-- Entries before the oldest are gone. A place after the newest is from a life of the log before it was
+-- restored.
 local position = ctl.after
 if position < 0 or position < oldest - 1 then position = math.max(oldest - 1, 0) end
 if not first or position > last then return { last, oldest, last } end
@@ -28,7 +29,8 @@ while true do
     local sequence = string.sub(entry[1], 1, -3)
     if not names or names[name] then
       if taken > 0 and bytes + #event > max_bytes then return result end
-      result[n + 1], result[n + 2], result[n + 3], result[n + 4], result[n + 5] = name, fields[6], sequence, fields[8], event
+      local guid, at = fields[6], fields[8]
+      result[n + 1], result[n + 2], result[n + 3], result[n + 4], result[n + 5] = name, guid, sequence, at, event
       n, taken, bytes = n + 5, taken + 1, bytes + #event
     end
     position = sequence

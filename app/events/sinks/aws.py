@@ -1,8 +1,9 @@
-"""What the AWS sinks share in one process: clients, deadlines, what may be written to, and what AWS's errors mean.
+"""What the AWS sinks share in one process: clients, deadlines, what may be written to, and what AWS's
+errors mean.
 
-boto3 builds, signs and reads the messages; they travel through our own transport, since botocore's time-outs belong to a
-client, hold for single socket operations and so can't keep a call's deadline. Retries are decided elsewhere, once, so
-botocore's are off.
+boto3 builds, signs and reads the messages; they travel through our own transport, since botocore's
+time-outs belong to a client, hold for single socket operations and so can't keep a call's deadline. Retries
+are decided elsewhere, once, so botocore's are off.
 """
 
 from __future__ import annotations
@@ -231,7 +232,8 @@ def of_failure(error: Exception, started: float) -> Outcome:
 def of_code(code: str, message: str, *, status: int | None = None, refused: bool = False) -> SinkError:
     """The meaning of an error code of a call, an entry or a record.
 
-    `refused`: AWS says that the fault lies with what was sent. That isn't believed of throttling, keys and the like.
+    `refused`: AWS says that the fault lies with what was sent. That isn't believed of throttling, keys and
+    the like.
     """
     detail = f"AWS answered {code or status}" + (f": {message}" if message else ".")
     detail = detail[:LONGEST_ANSWER]
@@ -252,8 +254,8 @@ def of_code(code: str, message: str, *, status: int | None = None, refused: bool
 
 
 def halved(batch: list[Any], call: Callable[[list[Any]], list[Outcome]]) -> list[Outcome]:
-    """Make a call; where it is refused as a whole because of what it carries, find out by halves which of it is at fault,
-    so that one bad event parks itself and nothing else."""
+    """Make a call; where it is refused as a whole because of what it carries, find out by halves which of
+    it is at fault, so that one bad event parks itself and nothing else."""
     outcomes = call(batch)
     refused_whole = all(
         o.error is not None and o.error.kind is Kind.REFUSED and o.status != 200 for o in outcomes

@@ -11,8 +11,9 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class AwsSettings:
-    """How AWS is reached. `sns_topics` and `kinesis_streams` are shell patterns of ARNs and of stream names that may be
-    written to. `proxy_for` names the proxy of a URL. Keys, region and endpoint are boto3's own `AWS_…`."""
+    """How AWS is reached. `sns_topics` and `kinesis_streams` are shell patterns of ARNs and of stream names
+    that may be written to. `proxy_for` names the proxy of a URL. Keys, region and endpoint are boto3's own
+    `AWS_…`."""
 
     sns_topics: tuple[str, ...] = ("*",)
     kinesis_streams: tuple[str, ...] = ("*",)

@@ -1,4 +1,5 @@
-"""The sinks that need boto3, in one place: it costs whoever loads it a quarter of a second and twenty megabytes."""
+"""The sinks that need boto3, in one place: it costs whoever loads it a quarter of a second and twenty
+megabytes."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from app.events.sinks.base import Config, Sink
 
 
 class Amazon:
-    """`aws` holds the clients, and what may be written to. Both methods raise InvalidInput, naming `sink.…`."""
+    """`aws` holds the clients, and what may be written to. Both methods raise InvalidInput, naming
+    `sink.…`."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws

@@ -1,7 +1,7 @@
 """What a sink is: it takes some events, in their order, and says of each what became of it.
 
-The one who calls keeps cursors, decides about retries and parks what was refused; a sink only sends and understands the
-answer. Nothing here knows HTTP or AWS.
+The one who calls keeps cursors, decides about retries and parks what was refused; a sink only sends and
+understands the answer. Nothing here knows HTTP or AWS.
 
 Sinks are configured in two parts:
 
@@ -20,11 +20,11 @@ from typing import Any, Final, Protocol
 
 Config = Mapping[str, Any]  # one of the two parts
 
-# Code of an outcome that is no attempt: the event wasn't sent, because an earlier one of its order failed or the time
-# was used up. It counts neither as a failure nor as a try.
+# Code of an outcome that is no attempt: the event wasn't sent, because an earlier one of its order failed
+# or the time was used up. It counts neither as a failure nor as a try.
 NOT_SENT: Final = "not_sent"
-# Code of a call that got no answer within the short time that a first try has. It may have been taken: it is sent again with the
-# whole time, and counts as a try only then.
+# Code of a call that got no answer within the short time that a first try has. It may have been taken: it
+# is sent again with the whole time, and counts as a try only then.
 HANDED_OVER: Final = "handed_over"
 # Code of what is refused before it is sent, because no call could carry it.
 TOO_LARGE: Final = "too_large"
@@ -43,8 +43,9 @@ class Kind(StrEnum):
 class Delivery:
     """One event on its way to one destination.
 
-    `previous` is the sequence of the event of the same topic that this subscription got before, 0 for none. `entity` is what the
-    event is about; order matters only within one. `redelivery`: None, "parked" or a replay's id.
+    `previous` is the sequence of the event of the same topic that this subscription got before, 0 for none.
+    `entity` is what the event is about; order matters only within one. `redelivery`: None, "parked" or a
+    replay's id.
     """
 
     topic: str
@@ -72,7 +73,8 @@ class SinkError:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one event. `status` is the answer's, `answer` its beginning with all secrets taken out."""
+    """What became of one event. `status` is the answer's, `answer` its beginning with all secrets taken
+    out."""
 
     error: SinkError | None
     status: int | None = None
@@ -93,8 +95,8 @@ class Outcome:
 class Limits:
     """What one call of the sink's far side takes. `bytes` counts events and what is sent with them.
 
-    More than that may be given to `send`, which makes several calls of it. `one_per_key`: a call carries at most one
-    event of an entity, since the far side keeps no order within a call.
+    More than that may be given to `send`, which makes several calls of it. `one_per_key`: a call carries at
+    most one event of an entity, since the far side keeps no order within a call.
     """
 
     events: int

@@ -1,7 +1,9 @@
-"""From a list of events to calls of the far side and back to an outcome for each event; the same for every sink.
+"""From a list of events to calls of the far side and back to an outcome for each event; the same for every
+sink.
 
-Parcels are put into calls as full as the limits allow. Of one order (an entity; for an ordered webhook everything) a call
-carries at most one parcel, each later one goes into a later call, and none is sent after one that has to be tried again.
+Parcels are put into calls as full as the limits allow. Of one order (an entity; for an ordered webhook
+everything) a call carries at most one parcel, each later one goes into a later call, and none is sent after
+one that has to be tried again.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ WAITED: Final = Outcome(
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One event as the far side takes it. `size` counts as the far side counts; `order` None: any order will do."""
+    """One event as the far side takes it. `size` counts as the far side counts; `order` None: any order
+    will do."""
 
     content: Any
     size: int
@@ -33,7 +36,8 @@ Call = Callable[[list[Any]], list[Outcome]]
 
 
 def plan(parcels: Sequence[Parcel], limits: Limits) -> list[list[int]]:
-    """The calls to make, one after the other, as positions of their parcels. Those too large for any call are left out."""
+    """The calls to make, one after the other, as positions of their parcels. Those too large for any call
+    are left out."""
     calls: list[list[int]] = []
     room: list[int] = []
     last_of: dict[str, int] = {}

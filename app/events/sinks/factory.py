@@ -19,7 +19,8 @@ TYPES = ("webhook", "sns", "kinesis")
 
 
 class Sinks:
-    """`guard` decides about URLs; `aws` holds AWS's clients and what may be written to there, or says how to make them."""
+    """`guard` decides about URLs; `aws` holds AWS's clients and what may be written to there, or says how
+    to make them."""
 
     def __init__(self, guard: AddressGuard, aws: Aws | AwsSettings) -> None:
         self._guard = guard
@@ -34,7 +35,8 @@ class Sinks:
             return self._loaded
 
     def _load(self) -> Amazon:
-        # Not with the module: see there. Of all processes only the API and the deliveries' workers get here, if at all.
+        # Not with the module: see there. Of all processes only the API and the deliveries' workers get
+        # here, if at all.
         from app.events.sinks.aws import Aws  # noqa: PLC0415
         from app.events.sinks.aws_sinks import Amazon  # noqa: PLC0415
 
@@ -43,7 +45,8 @@ class Sinks:
     def check(self, sink: Config) -> None:
         """Refuse a sink that can't or may not be written to. Raises InvalidInput, naming `sink.…`.
 
-        `sink` is what the user gives, with its members' types checked already: `headers` maps names to values.
+        `sink` is what the user gives, with its members' types checked already: `headers` maps names to
+        values.
         """
         match sink.get("type"):
             case "webhook":
@@ -56,7 +59,8 @@ class Sinks:
     def build(self, sink: Config, secrets: Config, *, ordered: bool) -> Sink:
         """The sink of a public configuration and its secrets (see `base`). Whoever builds it closes it.
 
-        Raises InvalidInput where the operator doesn't allow its target any more. Webhooks are checked at each connection.
+        Raises InvalidInput where the operator doesn't allow its target any more. Webhooks are checked at
+        each connection.
         """
         match sink["type"]:
             case "webhook":

@@ -1,8 +1,8 @@
 """PutRecords to a Kinesis stream: at most 500 records, 5 MiB a call and 1 MiB a record (domain B3).
 
-A record is the event with members added at its end: `sequence` and `previousSequence`, and `redelivery` where it is sent once
-more. An answer of 200 may hide failures, and within a call no order is kept, so order means at most one event of an entity
-in a call.
+A record is the event with members added at its end: `sequence` and `previousSequence`, and `redelivery`
+where it is sent once more. An answer of 200 may hide failures, and within a call no order is kept, so order
+means at most one event of an entity in a call.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def partition_key(tenant: str, entity: str) -> str:
 def record(delivery: Delivery) -> bytes:
     """The event's own text with what belongs to this delivery added.
 
-    An event that has a member of such a name keeps it; ours are then called `mediaopsSequence`, `mediaopsPreviousSequence`
-    and `mediaopsRedelivery`, since a name must not stand twice in an object.
+    An event that has a member of such a name keeps it; ours are then called `mediaopsSequence`,
+    `mediaopsPreviousSequence` and `mediaopsRedelivery`, since a name must not stand twice in an object.
     """
     names: tuple[str, ...] = _NAMES
     event = delivery.event

@@ -1,7 +1,8 @@
-"""Webhook secrets and signatures after Standard Webhooks (`whsec_…`, v1 HMAC-SHA256 over id, time and body).
+"""Webhook secrets and signatures after Standard Webhooks (`whsec_…`, v1 HMAC-SHA256 over id, time and
+body).
 
-A secret that is rotated stays valid for a while beside the new one; every request is then signed with both, so that the
-receiver can change its own at any moment in between.
+A secret that is rotated stays valid for a while beside the new one; every request is then signed with both,
+so that the receiver can change its own at any moment in between.
 """
 
 from __future__ import annotations

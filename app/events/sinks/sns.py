@@ -1,4 +1,5 @@
-"""PublishBatch to an SNS topic: at most 10 events and 262,144 bytes a call, attributes included (domain B3)."""
+"""PublishBatch to an SNS topic: at most 10 events and 262,144 bytes a call, attributes included (domain
+B3)."""
 
 from __future__ import annotations
 

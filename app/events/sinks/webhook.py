@@ -1,4 +1,5 @@
-"""One event per POST, signed after Standard Webhooks; the body is the event, byte for byte as it was published."""
+"""One event per POST, signed after Standard Webhooks; the body is the event, byte for byte as it was
+published."""
 
 from __future__ import annotations
 
@@ -162,8 +163,8 @@ class Webhook:
         )
 
     def _call(self, delivery: Delivery, deadline: float) -> Answer:
-        """A kept connection that breaks was most likely closed while nobody used it, so a new one is tried at once. Should
-        the receiver have read the event all the same, its id tells that it came twice."""
+        """A kept connection that breaks was most likely closed while nobody used it, so a new one is tried
+        at once. Should the receiver have read the event all the same, its id tells that it came twice."""
         headers = self._signed(delivery)
         try:
             return self._transport.call("POST", self._path, headers, delivery.event, deadline=deadline)

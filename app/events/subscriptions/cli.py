@@ -31,7 +31,7 @@ def subscriptions() -> None:
     """Who gets which events: webhooks, SNS topics, Kinesis streams."""
 
 
-# Looking -------------------------------------------------------------------------------------------------------------
+# Looking --------------------
 
 
 @subscriptions.command("list")
@@ -134,7 +134,7 @@ def deliveries(
     listing(session, columns, rows, view)
 
 
-# Changing ------------------------------------------------------------------------------------------------------------
+# Changing --------------------
 
 
 @subscriptions.command()

@@ -170,8 +170,8 @@ def _follow(session: Session, subscription_id: str, operation: dict[str, Any]) -
 def reencrypt(session: Session, *, as_json: bool) -> None:
     """Store all webhook secrets and header values under the newest key.
 
-    That is the first line of MEDIAOPS_SECRETS_KEY_FILE, as the API has read it at its start. After it an older key may be
-    taken out of the file.
+    That is the first line of MEDIAOPS_SECRETS_KEY_FILE, as the API has read it at its start. After it an
+    older key may be taken out of the file.
     """
     done = session.client.post(f"{SUBSCRIPTIONS}/reencrypt")
     if as_json:

@@ -55,7 +55,8 @@ def config_options(command: F) -> F:
 
 
 def config_of(given: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Config:
-    """The configuration that the options describe, changing `before` where they are given. Raises UsageError."""
+    """The configuration that the options describe, changing `before` where they are given. Raises
+    UsageError."""
     config: Config = {name: before[name] for name in MEMBERS if name in before} if before else {}
     if given.get("file") is not None:
         config = _read(given["file"])

@@ -1,4 +1,5 @@
-"""The part of `/metrics` that says how subscriptions are doing: all of them together, and those by name that are worst off."""
+"""The part of `/metrics` that says how subscriptions are doing: all of them together, and those by name
+that are worst off."""
 
 from __future__ import annotations
 

@@ -25,10 +25,11 @@ class TopicFilter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What its owner wrote. `sink` is the public part: of headers only the names. `start`: now, beginning or a time.
+    """What its owner wrote. `sink` is the public part: of headers only the names. `start`: now, beginning
+    or a time.
 
-    `fingerprint`: of the body that created it with an Idempotency-Key; `rotation`: the key of the last rotation. With them
-    a call that is repeated because its answer was lost gets the same answer.
+    `fingerprint`: of the body that created it with an Idempotency-Key; `rotation`: the key of the last
+    rotation. With them a call that is repeated because its answer was lost gets the same answer.
     """
 
     id: str
@@ -75,7 +76,8 @@ class RotatedSecret:
 
 @dataclass(frozen=True, slots=True)
 class Reencryption:
-    """How many subscriptions' secrets were stored anew, how many needn't be, and ids of those that no key decrypts."""
+    """How many subscriptions' secrets were stored anew, how many needn't be, and ids of those that no key
+    decrypts."""
 
     changed: int
     unchanged: int

@@ -44,7 +44,8 @@ def sentences(view: SubscriptionView) -> Iterator[str]:
 
 
 def lost(count: int, spans: Iterable[str], reaches_back_to: str | None) -> Iterator[str]:
-    """What a replay couldn't deliver because the log doesn't have it any more. `spans`: such as "4 to 9 of a-topic"."""
+    """What a replay couldn't deliver because the log doesn't have it any more. `spans`: such as "4 to 9 of
+    a-topic"."""
     if count:
         gone = f"The replay has missed {count} events that the log's retention had removed"
         yield f"{gone}: {', '.join(spans)}."

@@ -52,8 +52,8 @@ Given = Mapping[str, Any]  # as a schema has read it
 @subscriptions_blueprint.arguments(ConfigSchema)
 @subscriptions_blueprint.response(201, CreatedSchema)
 def create_subscription(body: Given) -> Response:
-    """Make a subscription. A webhook's signing secret is in this answer and in no other, that to a repeated call with the
-    same Idempotency-Key included: whose answer was lost rotates it."""
+    """Make a subscription. A webhook's signing secret is in this answer and in no other, that to a repeated
+    call with the same Idempotency-Key included: whose answer was lost rotates it."""
     key = idempotency(request.get_data(cache=True))
     return _answer(service(SubscriptionService).create(body, principal().name, key), 201)
 
@@ -90,8 +90,8 @@ def get_subscription(subscription_id: str) -> Response:
 @subscriptions_blueprint.arguments(ConfigSchema)
 @subscriptions_blueprint.response(200, CreatedSchema)
 def replace_subscription(body: Given, subscription_id: str) -> Response:
-    """Replace its configuration; it goes on where it was. `start` is for topics that it didn't have before, and a header
-    whose value is null keeps the one that is stored. Honours If-Match."""
+    """Replace its configuration; it goes on where it was. `start` is for topics that it didn't have before,
+    and a header whose value is null keeps the one that is stored. Honours If-Match."""
     made = service(SubscriptionService).replace(
         subscription_id, body, principal().name, request.headers.get("If-Match")
     )
@@ -138,8 +138,8 @@ def test_subscription(subscription_id: str) -> SinkTest:
 @subscriptions_blueprint.arguments(ReplaySchema)
 @subscriptions_blueprint.response(202, ReplayProgressSchema)
 def replay_subscription(body: Given, subscription_id: str) -> tuple[ReplayProgress, dict[str, str]]:
-    """Deliver once more what was published since a time, marked as redelivery, beside the live delivery. One replay of a
-    subscription at a time; progress at `Location`."""
+    """Deliver once more what was published since a time, marked as redelivery, beside the live delivery.
+    One replay of a subscription at a time; progress at `Location`."""
     progress = service(SubscriptionService).replay(subscription_id, body["since"], principal().name)
     return progress, {"Location": f"/api/subscriptions/{subscription_id}/replay/{progress.id}"}
 
@@ -165,7 +165,8 @@ def cancel_replay(subscription_id: str, replay_id: str) -> ReplayProgress:
 @subscriptions_blueprint.arguments(RotateSchema)
 @subscriptions_blueprint.response(200, RotatedSchema)
 def rotate_secret(body: Given, subscription_id: str) -> RotatedSecret:
-    """A new signing secret, in this answer and in no other. Until the one before ends, both sign every delivery."""
+    """A new signing secret, in this answer and in no other. Until the one before ends, both sign every
+    delivery."""
     key = idempotency(request.get_data(cache=True))
     return service(SubscriptionService).rotate(subscription_id, body["overlapSeconds"], principal().name, key)
 

@@ -44,7 +44,8 @@ _CHUNK: Final = 100  # subscriptions whose state is read in one go
 
 
 class SubscriptionService:
-    """The use cases. What they change is one script each: of the consumer, with the subscription's own record in it."""
+    """The use cases. What they change is one script each: of the consumer, with the subscription's own
+    record in it."""
 
     def __init__(
         self,
@@ -60,14 +61,14 @@ class SubscriptionService:
         self._sinks = sinks
         self._audit = audit
 
-    # Making and changing --------------------------------------------------------------------------
+    # Making and changing --------------------
 
     def create(
         self, body: Mapping[str, Any], actor: str, key: tuple[str, str] | None = None
     ) -> MadeSubscription:
-        """A new subscription, checked whole before anything is written. `key`: an Idempotency-Key's digest and fingerprint;
-        a repeated call is answered the same, but without the secret, which may have been rotated since. Raises
-        InvalidInput, Unprocessable, Conflict."""
+        """A new subscription, checked whole before anything is written. `key`: an Idempotency-Key's digest
+        and fingerprint; a repeated call is answered the same, but without the secret, which may have been
+        rotated since. Raises InvalidInput, Unprocessable, Conflict."""
         digest, fingerprint = key or ("", "")
         subscription_id = uuid.uuid5(uuid.NAMESPACE_OID, digest).hex if digest else uuid.uuid4().hex
         if digest and (before := self._store.get(subscription_id)) is not None:
@@ -96,8 +97,8 @@ class SubscriptionService:
     def replace(
         self, subscription_id: str, body: Mapping[str, Any], actor: str, if_match: str | None
     ) -> MadeSubscription:
-        """Put another configuration in the place of the one before. It goes on where it was; `start` is for topics
-        that it didn't have. Raises InvalidInput, NotFound, PreconditionFailed, Conflict."""
+        """Put another configuration in the place of the one before. It goes on where it was; `start` is for
+        topics that it didn't have. Raises InvalidInput, NotFound, PreconditionFailed, Conflict."""
         with self._changing(subscription_id):
             before = self._known(subscription_id, if_match)
             sink, known = self._consumers.config(subscription_id)
@@ -128,8 +129,9 @@ class SubscriptionService:
     def rotate(
         self, subscription_id: str, overlap_s: int, actor: str, key: tuple[str, str] | None = None
     ) -> RotatedSecret:
-        """A new signing secret; the one before stays valid for `overlap_s`. With an Idempotency-Key a repeated call is
-        answered as the first time: else a lost answer would end the secret that the receiver has."""
+        """A new signing secret; the one before stays valid for `overlap_s`. With an Idempotency-Key a
+        repeated call is answered as the first time: else a lost answer would end the secret that the
+        receiver has."""
         digest = key[0] if key else ""
         with self._changing(subscription_id):
             before = self._known(subscription_id)
@@ -150,7 +152,8 @@ class SubscriptionService:
         return RotatedSecret(_current(secrets), max(until, default=now))
 
     def reencrypt(self, actor: str) -> Reencryption:
-        """Store the secrets of all subscriptions under the newest key. Raises Conflict where there is none."""
+        """Store the secrets of all subscriptions under the newest key. Raises Conflict where there is
+        none."""
         if not self._consumers.encrypts:
             raise Conflict("Set MEDIAOPS_SECRETS_KEY_FILE first, and start again.", code="no_secrets_key")
         changed, unreadable = 0, list[str]()
@@ -165,7 +168,7 @@ class SubscriptionService:
         self._audit.write_down(actor, "reencrypt secrets", f"{changed} of {len(ids)}")
         return Reencryption(changed, len(ids) - changed - len(unreadable), tuple(unreadable))
 
-    # Looking --------------------------------------------------------------------------------------
+    # Looking --------------------
 
     def get(self, subscription_id: str, *, whole: bool = True) -> SubscriptionView:
         """One subscription and how it is doing; `whole`: for those who may change it. Raises NotFound."""
@@ -207,7 +210,7 @@ class SubscriptionService:
         )
         return Page(found, encode_number(following) if following else None)
 
-    # Operating ------------------------------------------------------------------------------------
+    # Operating --------------------
 
     def pause(self, subscription_id: str, actor: str) -> None:
         """Deliver nothing until `resume`; its place is kept within the log's retention."""
@@ -222,8 +225,8 @@ class SubscriptionService:
         self._audit.write_down(actor, "resume subscription", subscription_id)
 
     def act_on_parked(self, subscription_id: str, verb: str, which: str | None, actor: str) -> int:
-        """Deliver parked events once more ("retry") or give them up ("discard"): one, or all there are now. How many;
-        raises NotFound for one that isn't parked."""
+        """Deliver parked events once more ("retry") or give them up ("discard"): one, or all there are now.
+        How many; raises NotFound for one that isn't parked."""
         self._known(subscription_id)
         act = self._consumers.retry_parked if verb == "retry" else self._consumers.discard_parked
         changed = act(subscription_id, which)
@@ -233,8 +236,8 @@ class SubscriptionService:
         return changed
 
     def replay(self, subscription_id: str, since: datetime, actor: str) -> ReplayProgress:
-        """Deliver once more what was published since, beside the live delivery. Raises Conflict while another replay of it
-        runs."""
+        """Deliver once more what was published since, beside the live delivery. Raises Conflict while
+        another replay of it runs."""
         self._known(subscription_id)
         progress = self._consumers.replay(subscription_id, to_ms(since))
         self._audit.write_down(actor, "replay subscription", f"{subscription_id} since {start_text(since)}")

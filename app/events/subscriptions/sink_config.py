@@ -1,4 +1,5 @@
-"""A sink as a caller wrote it, divided into what may be shown and what is secret. Pure but for fresh secrets."""
+"""A sink as a caller wrote it, divided into what may be shown and what is secret. Pure but for fresh
+secrets."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ from app.platform.errors import InvalidInput
 def divided(
     given: Config, public: Config | None = None, secrets: Config | None = None
 ) -> tuple[Config, Config]:
-    """The public and the secret part of a sink that was given; `public` and `secrets` are those it had before.
+    """The public and the secret part of a sink that was given; `public` and `secrets` are those it had
+    before.
 
-    A webhook keeps its signing secrets, and the values of headers that are given as null: but only for the same host, so
-    that nobody who may not see a value can have it sent to a host of his own. Raises InvalidInput.
+    A webhook keeps its signing secrets, and the values of headers that are given as null: but only for the
+    same host, so that nobody who may not see a value can have it sent to a host of his own. Raises
+    InvalidInput.
     """
     if given["type"] != "webhook":
         return given, {}

@@ -1,7 +1,7 @@
 """Subscriptions in Redis: what their owners wrote, and the log of their deliveries.
 
-How a subscription is doing is its consumer's; whatever changes both is written in the consumer's own script, so that there is
-never one without the other.
+How a subscription is doing is its consumer's; whatever changes both is written in the consumer's own
+script, so that there is never one without the other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class SubscriptionStore:
         self._client = client
         self._keys = EventKeys.of(keys)
 
-    # Writing --------------------------------------------------------------------------------------
+    # Writing --------------------
 
     def commands_to_save(self, subscription: Subscription) -> list[Command]:
         """What stores it and puts it in the listing."""
@@ -76,7 +76,7 @@ class SubscriptionStore:
     def _changing(self, subscription_id: str) -> str:
         return f"{self._keys.subscription(subscription_id)}:changing"
 
-    # Reading --------------------------------------------------------------------------------------
+    # Reading --------------------
 
     def get(self, subscription_id: str) -> Subscription | None:
         with store_errors():

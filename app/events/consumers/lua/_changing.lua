@@ -8,7 +8,8 @@
 local function forget_topics(f, kept)
   local function keep_of(part, command, members)
     for _, member in ipairs(members) do
-      if not kept[string.match(member, '^[^|]+')] then redis.call(command, consumer_key(f.id, part), member) end
+      local topic = string.match(member, '^[^|]+')
+      if not kept[topic] then redis.call(command, consumer_key(f.id, part), member) end
     end
   end
   for _, topic in ipairs(redis.call('HKEYS', consumer_key(f.id, 'cursor'))) do
@@ -22,8 +23,8 @@ local function forget_topics(f, kept)
 end
 
 local function configure(f)
-  redis.call('HSET', consumer_key(f.id), 'topics', ARGV[2], 'sink', ARGV[3], 'secrets', ARGV[4], 'ordered', ctl.ordered,
-    'slots', int(ctl.slots))
+  redis.call('HSET', consumer_key(f.id), 'topics', ARGV[2], 'sink', ARGV[3], 'secrets', ARGV[4],
+    'ordered', ctl.ordered, 'slots', int(ctl.slots))
   local cursor = consumer_key(f.id, 'cursor')
   local kept = {}
   for _, one in ipairs(ctl.topics) do

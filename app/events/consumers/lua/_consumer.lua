@@ -1,13 +1,14 @@
 -- A consumer as it is stored, and where it stands. It is always in exactly one of these:
 --
---   listening  idle, has handled all there is; a member of `log:{topic}:listeners` (or of `…:listeners:{name}`) of each of its topics
+--   listening  idle, has handled all there is; a member of `log:{topic}:listeners` (or of `…:listeners:{name}`)
+--              of each of its topics
 --   awake      `wake` is set: a message is on its way, or lost
 --   taken      `token` is set: a worker has it until `leaseUntil`
 --   resting    `notBefore` is set: it goes on at that time
 --   stopped    `state` isn't active: paused, disabled, done, cancelled
 --
--- Consumers that are awake, taken or resting stand in `feeds:due` with the time at which the tick has to look at them; so does one that
--- listens and has something to try again later.
+-- Consumers that are awake, taken or resting stand in `feeds:due` with the time at which the tick has to
+-- look at them; so does one that listens and has something to try again later.
 -- include: _base.lua
 -- include: _hash.lua
 
@@ -18,14 +19,15 @@ local function consumer_key(id, part)
   return P .. 'feed:' .. id
 end
 
-local FIELDS = { 'state', 'owner', 'revision', 'ordered', 'slots', 'queue', 'wake', 'wakes', 'token', 'leaseUntil', 'leasedAt',
-  'turn', 'notBefore', 'notBeforeAt', 'retryFrom', 'errorAt', 'failures', 'failingSince', 'told', 'pace', 'probation', 'missed',
-  'until', 'replay' }
-local NUMBERS = { revision = true, slots = true, wake = true, wakes = true, leaseUntil = true, leasedAt = true, turn = true,
-  notBefore = true, notBeforeAt = true, retryFrom = true, probation = true, errorAt = true, failures = true, failingSince = true }
+local FIELDS = { 'state', 'owner', 'revision', 'ordered', 'slots', 'queue', 'wake', 'wakes', 'token', 'leaseUntil',
+  'leasedAt', 'turn', 'notBefore', 'notBeforeAt', 'retryFrom', 'errorAt', 'failures', 'failingSince', 'told', 'pace',
+  'probation', 'missed', 'until', 'replay' }
+local NUMBERS = { revision = true, slots = true, wake = true, wakes = true, leaseUntil = true, leasedAt = true,
+  turn = true, notBefore = true, notBeforeAt = true, retryFrom = true, probation = true, errorAt = true,
+  failures = true, failingSince = true }
 
--- Its fields, without those that are empty; nothing and 'absent' or 'newer' as `load_hash` says. A replay counts as newer where the
--- consumer that it belongs to is.
+-- Its fields, without those that are empty; nothing and 'absent' or 'newer' as `load_hash` says. A replay
+-- counts as newer where the consumer that it belongs to is.
 local function load(id)
   local f, why = load_hash(consumer_key(id), FIELDS, NUMBERS, SCHEMA)
   if not f then return nil, why end
@@ -52,7 +54,8 @@ local function pairs_of(key)
   return found
 end
 
--- The replay of a subscription that isn't over, if there is one; nothing and 'newer' where a newer release wrote it.
+-- The replay of a subscription that isn't over, if there is one; nothing and 'newer' where a newer release
+-- wrote it.
 local function open_replay(f)
   if not f.replay then return nil end
   local replay, why = load(f.replay)
@@ -69,7 +72,8 @@ local function forget_consumer(f)
   redis.call('ZREM', P .. 'feeds:due', f.id)
 end
 
--- Count for the consumer, and for all subscriptions together. What a replay does counts for the replay only.
+-- Count for the consumer, and for all subscriptions together. What a replay does counts for the replay
+-- only.
 local function count(f, name, by)
   redis.call('HINCRBY', consumer_key(f.id, 'counters'), name, int(by))
   if not f.replaying then redis.call('HINCRBY', P .. 'feeds:totals', name, int(by)) end

@@ -8,7 +8,9 @@ local function sequence_of(entry) return tonumber(string.match(entry[1], '^%d+')
 -- An entry's event, name, guid and time: in the order in which `append` writes them, or another.
 local function values_of(entry)
   local v = entry[2]
-  if v[1] == 'event' and v[3] == 'name' and v[5] == 'guid' and v[7] == 'at' then return v[2], v[4], v[6], v[8] end
+  if v[1] == 'event' and v[3] == 'name' and v[5] == 'guid' and v[7] == 'at' then
+    return v[2], v[4], v[6], v[8]
+  end
   local values = {}
   for i = 1, #v, 2 do values[v[i]] = v[i + 1] end
   return values.event, values.name, values.guid, values.at

@@ -5,7 +5,8 @@
 
 local LONGEST_MISSED = 20
 
--- Publish an event about the subscription that this consumer belongs to; it names the replay where the consumer is one.
+-- Publish an event about the subscription that this consumer belongs to; it names the replay where the
+-- consumer is one.
 local function publish_about(f, name, fields)
   fields.subscriptionId = f.owner
   if f.replaying then fields.replayId = string.match(f.id, '[^.]+$') end

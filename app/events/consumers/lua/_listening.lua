@@ -18,7 +18,10 @@ end
 
 local function start_listening(f, topics)
   for _, one in ipairs(topics) do
-    for _, key in ipairs(sets_of(one[1], one[2])) do redis.call('ZADD', key, int(last_of(one[1])), listener(f, one[2])) end
+    local topic, names = one[1], one[2]
+    for _, key in ipairs(sets_of(topic, names)) do
+      redis.call('ZADD', key, int(last_of(topic)), listener(f, names))
+    end
   end
 end
 
@@ -28,7 +31,8 @@ local function stop_listening(f, topics)
   end
 end
 
--- Up to which sequence one that listens to a topic has handled, or doesn't want, all there is: nil where it doesn't listen.
+-- Up to which sequence one that listens to a topic has handled, or doesn't want, all there is: nil where it
+-- doesn't listen.
 local function listens_to(f, topic, names)
   local score
   for _, key in ipairs(sets_of(topic, names)) do

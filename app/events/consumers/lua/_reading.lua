@@ -8,7 +8,7 @@
 
 local LOOKED = 1000 -- entries looked at in one call, where most are of other names
 local LONGEST_CHUNK = 128
-local MOST_READ = 500 -- events in one call: it may not hold the server for long (3 to 4 ms, on a busy machine more)
+local MOST_READ = 500 -- events in one call, which takes the server 3 to 4 ms, on a busy machine more
 local FAILING = 5 -- failures in a row: one event finds out whether it is over
 
 -- The tries of an event so far, `n|first failed at`, or nothing.
@@ -18,7 +18,8 @@ local function tries_of(f, topic, sequence)
 end
 
 local function add(f, got, topic, sequence, previous, member, event, name, guid, at)
-  got.items[#got.items + 1] = { topic, sequence, previous, name, guid, at, member, tries_of(f, topic, sequence), event }
+  local tries = tries_of(f, topic, sequence)
+  got.items[#got.items + 1] = { topic, sequence, previous, name, guid, at, member, tries, event }
   got.bytes = got.bytes + #event
 end
 
@@ -34,11 +35,13 @@ local function note_held(f, members)
   end
 end
 
--- Events that are due to be tried again; this worker has them from now on. Half of the bytes are left to new events.
+-- Events that are due to be tried again; this worker has them from now on. Half of the bytes are left to
+-- new events.
 local function read_open(f, want, got)
   if want.open_limit <= 0 or (f.retryFrom or 0) > now then return end
   local key = consumer_key(f.id, 'open')
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', int(now), 'LIMIT', 0, int(want.open_limit))) do
+  local due = redis.call('ZRANGEBYSCORE', key, '-inf', int(now), 'LIMIT', 0, int(want.open_limit))
+  for _, member in ipairs(due) do
     if got.bytes * 2 >= want.max_bytes then return end
     local topic, sequence, previous = string.match(member, '^([^|]+)|(%d+)|(%d+)|')
     local entry = redis.call('XRANGE', P .. 'log:' .. topic, sequence .. '-0', sequence .. '-0')[1]
@@ -59,8 +62,8 @@ local function check_gap(f, way, entry)
   if first == way.at + 1 then return end
   if before_oldest(way.topic) < first - 1 then return end
   local last = math.min(first - 1, way.goal)
-  -- While it listens to the topic (and was woken through another, or by the audit) it wants nothing of what is gone, except events that
-  -- it is still to be woken for.
+  -- While it listens to the topic (and was woken through another, or by the audit) it wants nothing of what
+  -- is gone, except events that it is still to be woken for.
   local handled = not f.replaying and listens_to(f, way.topic, way.names) or way.at
   way.at = math.min(math.max(way.at, handled), last)
   if way.at == last then return end
@@ -76,8 +79,8 @@ local function read_topic(f, want, got, way)
   local names = #way.names > 0 and {} or nil
   for _, name in ipairs(way.names) do names[name] = true end
   while way.at < way.goal and taken < way.share and looked < LOOKED and got.bytes < want.max_bytes do
-    local entries = redis.call('XRANGE', P .. 'log:' .. way.topic, int(way.at + 1) .. '-0', int(way.goal) .. '-0',
-      'COUNT', int(chunk))
+    local from, to = int(way.at + 1) .. '-0', int(way.goal) .. '-0'
+    local entries = redis.call('XRANGE', P .. 'log:' .. way.topic, from, to, 'COUNT', int(chunk))
     check_gap(f, way, entries[1])
     for _, entry in ipairs(entries) do
       local sequence, event, name, guid, at = sequence_of(entry), values_of(entry)
@@ -98,7 +101,8 @@ local function read_topic(f, want, got, way)
     if #entries < chunk then way.at = math.max(way.at, way.goal) end
     -- Events may be a megabyte each: go by what has been seen.
     local size = #got.items > 0 and math.max(1, got.bytes / #got.items) or 4096
-    chunk = math.max(1, math.min(LONGEST_CHUNK, way.share - taken, math.floor((want.max_bytes - got.bytes) / size) + 1))
+    local room = math.floor((want.max_bytes - got.bytes) / size) + 1
+    chunk = math.max(1, math.min(LONGEST_CHUNK, way.share - taken, room))
   end
   return held
 end
@@ -111,7 +115,8 @@ local function ways_of(f, want)
     local topic = one[1]
     local at = cursor[topic]
     if at then
-      local way = { topic = topic, names = one[2], at = at, previous = previous[topic] or 0, goal = target(f, topic) }
+      local way = { topic = topic, names = one[2], at = at, previous = previous[topic] or 0 }
+      way.goal = target(f, topic)
       local given = want.position and want.position[topic]
       -- What the filter let by meanwhile may have moved the cursor beyond what was read.
       if given then way.at, way.previous = math.max(given[1], at), given[2] end
@@ -129,7 +134,8 @@ local function ways_of(f, want)
   return all, busy
 end
 
--- New events. Without `want.position` everything before was handled, and what the filter lets by counts as handled at once.
+-- New events. Without `want.position` everything before was handled, and what the filter lets by counts as
+-- handled at once.
 local function read_new(f, want, got)
   if want.limit <= 0 then return end
   want.max_bytes = got.bytes + math.max(want.max_bytes - got.bytes, want.max_bytes / 2)
@@ -142,7 +148,9 @@ local function read_new(f, want, got)
     local own = f.ordered ~= '1' or (not want.position and #got.items == before)
     if own and way.at ~= from then
       redis.call('HSET', consumer_key(f.id, 'cursor'), way.topic, int(way.at))
-      if way.previous > 0 then redis.call('HSET', consumer_key(f.id, 'previous'), way.topic, int(way.previous)) end
+      if way.previous > 0 then
+        redis.call('HSET', consumer_key(f.id, 'previous'), way.topic, int(way.previous))
+      end
     end
   end
   for _, way in ipairs(all) do got.position[#got.position + 1] = { way.topic, way.at, way.previous } end
@@ -158,8 +166,8 @@ local function read(f, want)
     want.limit = math.min(want.limit, f.slots or 1) -- no more than can be tried
   end
   if failures > 0 and unordered then
-    local most = is_full(f) and 0 or redis.call('ZCARD', consumer_key(f.id, 'open')) >= MOST_OPEN and 1 or want.limit
-    want.limit = math.min(want.limit, most)
+    local crowded = redis.call('ZCARD', consumer_key(f.id, 'open')) >= MOST_OPEN
+    if crowded then want.limit = math.min(want.limit, is_full(f) and 0 or 1) end
   end
   read_open(f, want, got)
   read_new(f, want, got)

@@ -1,12 +1,14 @@
 #!lua flags=allow-oom
 -- Ack: write down what became of a worker's calls; it gets more events, or lets the consumer go.
 --
--- ARGV[1] {id, token, turn, revision, cursor: {topic: [at, previous]}, ahead?: [key], done: [member], retry: [[member, ms]],
---          attempts: [[key, tries, first failed at]], forget: [key], park: [[key, n]], counts: {name: n},
---          journal: [[outcome, n]], delivered?, failure?: [code, n], failed_calls, disable?, pace?, probation?, queue?,
---          read?: {limit, max_bytes, open_limit, position?, keep?}, rest_ms?, retry_rest_ms?, lease_ms, log_length}
+-- ARGV[1] {id, token, turn, revision, cursor: {topic: [at, previous]}, ahead?: [key], done: [member],
+--          retry: [[member, ms]], attempts: [[key, tries, first failed at]], forget: [key], park: [[key, n]],
+--          counts: {name: n}, journal: [[outcome, n]], delivered?, failure?: [code, n], failed_calls, disable?,
+--          pace?, probation?, queue?, read?: {limit, max_bytes, open_limit, position?, keep?}, rest_ms?,
+--          retry_rest_ms?, lease_ms, log_length}
 -- ARGV[2…] payloads, which `n` counts from 1
--- Result  {"lost"}: another worker has it | {"repeated" | "listening" | "awake" | "resting" | "stopped" | "done"}: let go
+-- Result  {"lost"}: another worker has it
+--         | {"repeated" | "listening" | "awake" | "resting" | "stopped" | "done"}: let go
 --         | {"ok", items, position, more, waiting} as claim has them
 -- include: _base.lua
 -- include: _consumer.lua
@@ -16,8 +18,8 @@
 -- include: _reading.lua
 -- include: _scheduling.lua
 
--- A consumer counts as failing after so many failures in a row, or so long after the first. Where only retries were made since, it takes
--- longer: what was tried last may be an event that is never taken.
+-- A consumer counts as failing after so many failures in a row, or so long after the first. Where only
+-- retries were made since, it takes longer: what was tried last may be an event that is never taken.
 local FAILING_AFTER = 5
 local FAILING_MS = 60000
 local FAILING_RETRIES_MS = 600000
@@ -27,7 +29,8 @@ local MOST_PARKED = 10000
 local f = load(ctl.id)
 if not f or f.token ~= ctl.token then return { 'lost' } end
 if (f.turn or 0) >= ctl.turn then
-  -- The answer to this acknowledgement was lost; the events that it gave lie in `open`, or after the cursor.
+  -- The answer to this acknowledgement was lost; the events that it gave lie in `open`, or after the
+  -- cursor.
   reschedule(f)
   return { 'repeated' }
 end
@@ -39,7 +42,8 @@ local function payload(n) return ARGV[n + 1] end
 
 local changed = owner and owner.revision ~= ctl.revision
 
--- Whether a topic was taken out and put back since the worker read the configuration: it has another place by now.
+-- Whether a topic was taken out and put back since the worker read the configuration: it has another place
+-- by now.
 local function is_anew(topic)
   return changed and (tonumber(redis.call('HGET', key, 'began:' .. topic)) or 0) > ctl.revision
 end
@@ -50,7 +54,8 @@ local function still_ahead()
   local kept = {}
   for _, one in ipairs(ctl.ahead) do
     local topic = string.match(one, '^[^|]+')
-    if redis.call('HEXISTS', consumer_key(f.id, 'cursor'), topic) == 1 and not is_anew(topic) then kept[#kept + 1] = one end
+    local wanted_still = redis.call('HEXISTS', consumer_key(f.id, 'cursor'), topic) == 1
+    if wanted_still and not is_anew(topic) then kept[#kept + 1] = one end
   end
   return kept
 end
@@ -79,7 +84,10 @@ local function note_events()
     -- Only what is still there: an update may have taken its topic away.
     redis.call('ZADD', open, 'XX', one[2] == 0 and AT_ONCE or int(now + one[2]), one[1])
   end
-  for _, one in ipairs(ctl.attempts) do redis.call('HSET', attempts, one[1], int(one[2]) .. '|' .. int(one[3])) end
+  for _, one in ipairs(ctl.attempts) do
+    local key_of_event, tries, first_failed_at = one[1], one[2], one[3]
+    redis.call('HSET', attempts, key_of_event, int(tries) .. '|' .. int(first_failed_at))
+  end
   chunked('HDEL', attempts, ctl.forget)
   for _, one in ipairs(ctl.park) do
     redis.call('ZADD', consumer_key(f.owner, 'parked'), int(now), one[1])
@@ -87,8 +95,8 @@ local function note_events()
   end
   for name, n in pairs(ctl.counts) do count(f, name, n) end
   for _, one in ipairs(ctl.journal) do
-    redis.call('XADD', P .. 'subscription:' .. f.owner .. ':deliveries', 'MAXLEN', '~', JOURNAL_LENGTH, '*', 'at', int(now),
-      'outcome', one[1], 'entry', payload(one[2]))
+    redis.call('XADD', P .. 'subscription:' .. f.owner .. ':deliveries', 'MAXLEN', '~', JOURNAL_LENGTH, '*',
+      'at', int(now), 'outcome', one[1], 'entry', payload(one[2]))
   end
 end
 
@@ -96,13 +104,15 @@ local function note_success()
   redis.call('HSET', key, 'deliveredAt', int(now), 'failures', '0', 'failingSince', '', 'told', '',
     'retryFrom', '')
   if f.told then
-    publish_about(f, 'subscription-recovered', { failures = f.failures, failingSince = iso(f.failingSince or now) })
+    local since = iso(f.failingSince or now)
+    publish_about(f, 'subscription-recovered', { failures = f.failures, failingSince = since })
   end
   f.failures, f.failingSince, f.told, f.retryFrom = 0, nil, nil, nil
 end
 
 local function note_failure()
-  redis.call('HSET', key, 'errorCode', ctl.failure[1], 'errorDetail', payload(ctl.failure[2]), 'errorAt', int(now))
+  local code, detail = ctl.failure[1], payload(ctl.failure[2])
+  redis.call('HSET', key, 'errorCode', code, 'errorDetail', detail, 'errorAt', int(now))
   f.failures = (f.failures or 0) + ctl.failed_calls
   if f.failures == 0 then return end -- of a retry, while first tries go through
   f.failingSince = math.min(f.failingSince or now, now)
@@ -110,7 +120,8 @@ local function note_failure()
   local long = now - f.failingSince >= (ctl.failed_calls > 0 and FAILING_MS or FAILING_RETRIES_MS)
   if not f.told and not f.replaying and (f.failures >= FAILING_AFTER or long) then
     redis.call('HSET', key, 'told', '1')
-    publish_about(f, 'subscription-failing', { reason = ctl.failure[1], failures = f.failures, failingSince = iso(f.failingSince) })
+    local since = iso(f.failingSince)
+    publish_about(f, 'subscription-failing', { reason = code, failures = f.failures, failingSince = since })
   end
 end
 

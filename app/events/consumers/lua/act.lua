@@ -2,7 +2,8 @@
 -- Act: what operators do to a consumer. Its replay stops and goes on with it.
 --
 -- ARGV[1] {id, verb: pause | resume | cancel, reason, replay?}
--- Result  an error where a newer release made it; 1 where that changed anything, 0 where not; nothing: no such consumer (cancel: replay)
+-- Result  an error where a newer release made it; 1 where that changed anything, 0 where not;
+--         nothing: there is no such consumer (cancel: replay)
 -- include: _base.lua
 -- include: _consumer.lua
 -- include: _hash.lua
@@ -34,8 +35,8 @@ local function resume(one)
   if one.state == 'active' then return 0 end
   one.state, one.notBefore, one.retryFrom, one.failures, one.queue = 'active', nil, nil, 0, FAST
   if one.replaying then one.queue = SLOW end
-  redis.call('HSET', consumer_key(one.id), 'state', 'active', 'reason', '', 'failures', '0', 'failingSince', '', 'told', '',
-    'notBefore', '', 'retryFrom', '', 'probation', '', 'pace', '0', 'queue', one.queue)
+  redis.call('HSET', consumer_key(one.id), 'state', 'active', 'reason', '', 'failures', '0', 'failingSince', '',
+    'told', '', 'notBefore', '', 'retryFrom', '', 'probation', '', 'pace', '0', 'queue', one.queue)
   if one.token then
     -- A worker has it still, or died with it: either way the tick will see.
     redis.call('ZADD', P .. 'feeds:due', int(one.leaseUntil or now), one.id)

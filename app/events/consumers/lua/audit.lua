@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Audit: put every consumer where its state says it is. One that listens and whose filter let much by moves on to the log's end.
+-- Audit: put every consumer where its state says it is. One that listens and whose filter let much by moves
+-- on to the log's end.
 --
 -- ARGV[1] {from: place in `feeds`, limit, passed: entries that a listening consumer may lag behind}
 -- Result  {mended, looked at}: fewer than `limit` at the end
@@ -20,9 +21,10 @@ end
 
 local oldest = {} -- topic → the sequence before its oldest entry, once it was asked for
 
--- Nobody notes what a filter lets by. The place moves on while the log still has twice as much, so that retention doesn't overtake it
--- and events that were never wanted don't count as missed. Without a filter there is nothing to let by: an entry after the place is
--- one that the consumer wasn't woken for, such as one of a release that knew other sets of listeners.
+-- Nobody notes what a filter lets by. The place moves on while the log still has twice as much, so that
+-- retention doesn't overtake it and events that were never wanted don't count as missed. Without a filter
+-- there is nothing to let by: an entry after the place is one that the consumer wasn't woken for, such as
+-- one of a release that knew other sets of listeners.
 local function lags(f, topics)
   local cursor = pairs_of(consumer_key(f.id, 'cursor'))
   for _, one in ipairs(topics) do
@@ -31,7 +33,8 @@ local function lags(f, topics)
     if last > at then
       oldest[topic] = oldest[topic] or before_oldest(topic)
       if (last - at) * 2 >= last - oldest[topic] then return true end
-      if #one[2] == 0 and redis.call('XRANGE', P .. 'log:' .. topic, int(at + 1) .. '-0', '+', 'COUNT', 1)[1] then return true end
+      local after = P .. 'log:' .. topic
+      if #one[2] == 0 and redis.call('XRANGE', after, int(at + 1) .. '-0', '+', 'COUNT', 1)[1] then return true end
     end
   end
   return false
@@ -44,7 +47,8 @@ local function audit(f)
   if f.state ~= 'active' then return end
   local due = redis.call('ZSCORE', P .. 'feeds:due', f.id)
   -- The clock may have gone forth and back between two ticks.
-  local ahead = math.max(f.token and f.leasedAt or 0, f.wake or 0, f.notBefore and f.notBeforeAt or 0, f.errorAt or 0) > now
+  local leased_at, rested_at = f.token and f.leasedAt or 0, f.notBefore and f.notBeforeAt or 0
+  local ahead = math.max(leased_at, rested_at, f.wake or 0, f.errorAt or 0) > now
   if ahead then set_back(f) end
   if f.token or f.wake or f.notBefore or (ahead and due) then
     if due and not ahead then return end

@@ -1,11 +1,14 @@
 #!lua flags=allow-oom
 -- Claim: give a worker a consumer that is awake, with the first events that there are to deliver.
 --
--- ARGV[1] {id, token, known (revision whose configuration the worker has, 0: none), read: {limit, max_bytes, open_limit}, lease_ms}
+-- ARGV[1] {id, token, known (revision whose configuration the worker has, 0: none),
+--          read: {limit, max_bytes, open_limit}, lease_ms}
 -- Result  {"no"} | {"idle"}: nothing was there, it listens again
---         | {"ok", now, owner, revision, ordered, slots, failures, failingSince, pace, queue, probation, waiting, ahead, items,
---            position, more, sink, secrets} with the last two empty where `known` is right; `waiting`: how many, for a retry
---         items: {topic, sequence, previous, name, guid, at, member, tries, event}; position: {topic, at, previous}
+--         | {"ok", now, owner, revision, ordered, slots, failures, failingSince, pace, queue, probation, waiting,
+--            ahead, items, position, more, sink, secrets} with the last two empty where `known` is right;
+--            `waiting`: how many events wait for a retry
+--         items: {topic, sequence, previous, name, guid, at, member, tries, event}
+--         position: {topic, at, previous}
 -- include: _base.lua
 -- include: _consumer.lua
 -- include: _lease.lua
@@ -45,4 +48,5 @@ local config = { '', '' }
 if owner.revision ~= ctl.known then config = redis.call('HMGET', consumer_key(f.owner), 'sink', 'secrets') end
 return { 'ok', now, f.owner, owner.revision, owner.ordered == '1' and 1 or 0, owner.slots, f.failures or 0,
   f.failingSince or 0, f.pace or '0', f.queue or FAST, f.probation or 0, waiting(f),
-  redis.call('SMEMBERS', consumer_key(f.id, 'ahead')), got.items, got.position, got.more, config[1], config[2] }
+  redis.call('SMEMBERS', consumer_key(f.id, 'ahead')), got.items, got.position, got.more,
+  config[1], config[2] }

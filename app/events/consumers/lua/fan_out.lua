@@ -12,7 +12,8 @@ local news = redis.call('HGETALL', news_key(ctl.topic))
 for i = 1, #news, 2 do
   local name, latest = news[i], tonumber(string.match(news[i + 1], '%d+$'))
   local key = listeners_key(ctl.topic, name)
-  local members = redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. int(latest), 'WITHSCORES', 'LIMIT', 0, int(wakes_left))
+  local members = redis.call('ZRANGEBYSCORE', key, '-inf', '(' .. int(latest), 'WITHSCORES',
+    'LIMIT', 0, int(wakes_left))
   for n = 1, #members, 2 do wake_listener(ctl.topic, members[n], tonumber(members[n + 1]), latest) end
   wakes_left = wakes_left - #members / 2
   if wakes_left == 0 then return { AT_MOST, 1 } end

@@ -2,8 +2,9 @@
 -- Figures: how some of the subscriptions' consumers are doing, for monitoring.
 --
 -- ARGV[1] {from: place in `feeds`, limit}
--- Result  for each {id, state, behind, open, parked}: `failing`: active, and `subscription-failing` was published; `behind`: events
---         of its topics that aren't handled yet. Fewer than `limit` at the end. State '' for one that only a newer release knows.
+-- Result  for each {id, state, behind, open, parked}; fewer than `limit` at the end.
+--         state: `failing` where it is active and `subscription-failing` was published; '' for one that only a
+--         newer release knows. behind: events of its topics that aren't handled yet
 -- include: _base.lua
 -- include: _consumer.lua
 -- include: _entries.lua

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Figures kept: who looks at all consumers (one caller, once in a while), and what the last look has found. With allow-oom, since
--- monitoring is asked above all when memory has ended.
+-- Figures kept: who looks at all consumers (one caller, once in a while), and what the last look has found.
+-- With allow-oom, since monitoring is asked above all when memory has ended.
 --
 -- ARGV[1] {every_ms, kept_ms}, ARGV[2] what was found (JSON), '' to ask
 -- Result  {1: it is the caller's turn, what was found last or ''}

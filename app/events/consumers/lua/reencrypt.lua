@@ -2,7 +2,8 @@
 -- Reencrypt: store a consumer's secrets under another key, where nobody has changed them meanwhile.
 --
 -- ARGV[1] {id, seed, …}, [2] as they were, [3] as they are to be
--- Result  an error where a newer release made it; 1, or 0 where they are others by now or there is no such consumer
+-- Result  an error where a newer release made it; 1, or 0 where they are others by now or there is no such
+--         consumer
 -- include: _base.lua
 -- include: _consumer.lua
 -- include: _hash.lua

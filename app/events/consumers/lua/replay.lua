@@ -1,8 +1,10 @@
 #!lua
--- Replay: make a second consumer, which delivers once more what the subscription has handled since a place in the log.
+-- Replay: make a second consumer, which delivers once more what the subscription has handled since a place
+-- in the log.
 --
 -- ARGV[1] {id, replay, start: {topic: sequence}, since (ms)}
--- Result  an error where a newer release made it; "ok" | "busy": one is under way | "stopped": the subscription is paused or disabled | nothing: there is none
+-- Result  an error where a newer release made it; "ok" | "busy": one is under way
+--         | "stopped": the subscription is paused or disabled | nothing: there is no such subscription
 -- include: _base.lua
 -- include: _consumer.lua
 -- include: _entries.lua
@@ -32,7 +34,8 @@ for topic, at in pairs(cursor) do
     redis.call('HSET', consumer_key(id, 'cursor'), topic, int(from[topic]))
   end
 end
-redis.call('HSET', consumer_key(id), 'schema', '1', 'state', 'active', 'owner', f.id, 'revision', '0', 'queue', SLOW,
+redis.call('HSET', consumer_key(id), 'schema', '1', 'state', 'active', 'owner', f.id, 'revision', '0',
+  'queue', SLOW,
   'from', cjson.encode(from), 'until', cjson.encode(bound), 'since', int(ctl.since), 'createdAt', int(now),
   'reaches', reaches and int(reaches) or '')
 redis.call('HSET', consumer_key(f.id), 'replay', id)

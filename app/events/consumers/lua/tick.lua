@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Tick: look after consumers whose time has come: their rest is over, an event is to be tried again, a wake-up or a worker was lost.
+-- Tick: look after consumers whose time has come: their rest is over, an event is to be tried again, a
+-- wake-up or a worker was lost.
 --
 -- ARGV[1] {limit, lease_ms}
 -- Result  how many were looked at; `limit`: there may be more
@@ -10,7 +11,8 @@
 -- include: _set_back.lua
 -- include: _waking.lua
 
--- Where the server's clock was set back, times that were noted before lie too far ahead: look at all consumers.
+-- Where the server's clock was set back, times that were noted before lie too far ahead: look at all
+-- consumers.
 local before = tonumber(redis.call('GET', P .. 'feeds:clock') or 0)
 local back = now < before - 1000
 redis.call('SET', P .. 'feeds:clock', int(now))

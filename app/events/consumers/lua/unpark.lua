@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Unpark: deliver parked events once more, outside of any order, or give them up.
 --
--- ARGV[1] {id, verb: retry | discard, keys: [topic|sequence, …] (empty: the oldest `limit`), limit, before (ms)}
+-- ARGV[1] {id, verb: retry | discard, keys: [topic|sequence, …] (empty: the oldest `limit`), limit,
+--          before (ms)}
 -- Result  an error where a newer release made it; how many
 -- include: _base.lua
 -- include: _consumer.lua
@@ -14,7 +15,9 @@ if why == 'newer' then return refuse_newer() end
 if not f then return 0 end
 local parked, why = consumer_key(f.id, 'parked'), consumer_key(f.id, 'parked:why')
 local keys = ctl.keys
-if #keys == 0 then keys = redis.call('ZRANGEBYSCORE', parked, '-inf', int(ctl.before), 'LIMIT', 0, ctl.limit) end
+if #keys == 0 then
+  keys = redis.call('ZRANGEBYSCORE', parked, '-inf', int(ctl.before), 'LIMIT', 0, ctl.limit)
+end
 local changed = 0
 for _, key in ipairs(keys) do
   if redis.call('ZSCORE', parked, key) then
@@ -28,6 +31,8 @@ for _, key in ipairs(keys) do
     redis.call('HDEL', why, key)
   end
 end
--- A consumer that listens or rests has to be woken for them; a worker that has it finds them when it reads on.
-if changed > 0 and ctl.verb == 'retry' and f.state == 'active' and not f.token and not f.wake then reschedule(f) end
+-- A consumer that listens or rests has to be woken for them; a worker that has it finds them when it reads
+-- on.
+local idle = f.state == 'active' and not f.token and not f.wake
+if changed > 0 and ctl.verb == 'retry' and idle then reschedule(f) end
 return changed
