@@ -52,7 +52,7 @@ def up(*, no_samples: bool, no_stand_ins: bool) -> None:
     try:
         layout = lay_out(environment(), stand_ins=not no_stand_ins)
         with only_run(layout.data_dir):
-            _Run(layout, screen).run(samples=not no_samples)
+            _LocalRun(layout, screen).run(samples=not no_samples)
     except (InvalidSettings, InUse, ServerUnavailable) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
@@ -61,7 +61,7 @@ def up(*, no_samples: bool, no_stand_ins: bool) -> None:
         sys.exit(1)
 
 
-class _Run:
+class _LocalRun:
     def __init__(self, layout: Layout, screen: Screen) -> None:
         self._layout = layout
         self._screen = screen
