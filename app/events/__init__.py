@@ -1,1 +1,1 @@
-"""The event stream: what happens, as a log per topic, and who is told of it."""
+"""The event stream: a log for each topic, its consumers, and subscriptions that deliver it to sinks."""

@@ -1,7 +1,7 @@
 """Which topics and event names there are (domain B1), which family each event belongs to, and what is gone
 since 2.x.
 
-`entity_of` says what an event is about: what keeps its order, groups and partitions follow.
+`entity_of`: what an event is about, by which its order, its group and its partition are kept.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def catalogue(session: Session, view: View, *, as_json: bool) -> None:
 @events.command(name="new-epoch")
 @pass_session
 def new_epoch(session: Session) -> None:
-    """Say that the store was restored from a copy, so that whoever follows the log is told to look back."""
+    """Say that the store was restored from a copy, so that those who follow the log learn that they have to look back."""
     epoch = session.client.post(f"{EVENTS}/epoch")["epoch"]
     session.say(f"A new life of the log has begun: {epoch}")
 
@@ -207,7 +207,7 @@ _ENVELOPE: Final = frozenset({"eventName", "originator", "tenant", "versions", "
 
 
 def _brief(event: dict[str, Any]) -> str:
-    """What an event says beside its envelope, on one line."""
+    """The members of an event beside its envelope, on one line."""
     own = {name: value for name, value in event.items() if name not in _ENVELOPE}
     text = json.dumps(own, ensure_ascii=False)
     return text if len(text) <= 120 else text[:119] + "…"

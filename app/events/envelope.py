@@ -1,7 +1,7 @@
 """One event as its publisher sent it: checked against its family, and the envelope completed.
 
 What is missing is appended to the text itself, so that everything the publisher wrote stays byte for byte:
-the spelling of a timestamp, `{}` against `[]`, `0.0`, members that nobody knows.
+the spelling of a timestamp, `{}` against `[]`, `0.0`, members that no schema knows.
 """
 
 from __future__ import annotations

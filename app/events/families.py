@@ -92,7 +92,7 @@ class _Object(Members):
             if not isinstance(error.messages, dict):
                 raise
             raise ma.ValidationError(
-                {name: told.get("value", told) for name, told in error.messages.items()}
+                {name: fault.get("value", fault) for name, fault in error.messages.items()}
             ) from error
 
 
@@ -259,7 +259,7 @@ class ScheduleEvent(EnvelopeSchema):
 
 
 class SubscriptionEvent(EnvelopeSchema):
-    """How a subscription's deliveries go; a gap says what retention took away before it was delivered."""
+    """How a subscription's deliveries go; a gap names what retention removed before it was delivered."""
 
     subscriptionId = _string()
     reason = _string(required=False)

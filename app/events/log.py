@@ -228,7 +228,7 @@ class EventLog:
         return int(self._scripts.run("find", {"topic": topic, "since": since_ms}))
 
     def epoch(self) -> str:
-        """Names this log's life, so that nobody takes the sequences of one life for those of another."""
+        """The name of this log's life, so that sequences of one life aren't taken for those of another."""
         key = self.keys.log_epoch
         with store_errors():
             found = self.client.get(key)
@@ -239,7 +239,7 @@ class EventLog:
 
     def begin_epoch(self) -> str:
         """The log was restored from a copy: what was given out since the copy was made is given out again,
-        and followers have to be told. Its new name."""
+        and those who follow it have to know. Its new name."""
         epoch = _new_epoch()
         with store_errors():
             self.client.set(self.keys.log_epoch, epoch)

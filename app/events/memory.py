@@ -70,7 +70,7 @@ def to_drop(held: Held) -> list[str]:
 
 
 def room(limit: int, used: int) -> int | None:
-    """Bytes that may be published until somebody looks again; None: as many as come."""
+    """Bytes that may be published until the next tick; None: any number."""
     return None if limit <= 0 else max(0, int(SHORT_SHARE * limit) - used)
 
 

@@ -1,4 +1,4 @@
-"""The part of `/metrics` that says what events take of the store's memory."""
+"""The part of `/metrics` about the memory that events take in the store."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def _entry(entry: Entry) -> bytes:
 )
 def stream(query: dict[str, Any]) -> Response:
     """Follow topics as server-sent events. Each has `{"topic", "sequence", "event"}` as data and an `id`
-    with which the stream goes on (`Last-Event-ID`); `event: gap` says that something was missed."""
+    with which the stream goes on (`Last-Event-ID`); `event: gap`: something was missed."""
     resume = request.headers.get("Last-Event-ID")
     since = query.get("since")
     wanted = StreamRequest(

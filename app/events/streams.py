@@ -192,7 +192,7 @@ class EventStream:
             yield self._gaps.pop(0)
 
     def _heartbeat(self) -> bytes:
-        """A comment, which nobody sees; its id moves the caller's place past what wasn't for it."""
+        """A comment, which clients ignore; its id moves the caller's place past events that weren't wanted."""
         return b": mediaops-sync\nid: " + self._id() + b"\n\n"
 
     def _id(self) -> bytes:
@@ -200,7 +200,7 @@ class EventStream:
 
 
 def _still(allowed: Callable[[], bool]) -> bool:
-    """Whether the caller may go on; while nobody can be asked, it may."""
+    """Whether the caller may go on reading. While the store is away it may."""
     try:
         return allowed()
     except Unavailable:

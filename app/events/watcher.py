@@ -102,7 +102,7 @@ class LogWatcher:
             if kept is not None and kept[1] > now:
                 return kept[0]
             page = self._read(topic, after, names)
-            if page.next > after:  # whoever has nothing new yet asks again
+            if page.next > after:  # a stream that has nothing new yet asks again
                 self._pages[key] = (page, now + _KEPT_S)
                 self._pages.move_to_end(key)
             while len(self._pages) > _KEPT_PAGES:

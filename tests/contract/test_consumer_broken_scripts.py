@@ -132,7 +132,7 @@ class Story:
         if self.spec["ordered"]:
             assert first == sorted(first)
         assert self.consumers.client.zcard(self.consumers.keys.consumer_part("s1", "open")) == 0
-        self.consumers.is_settled()
+        self.consumers.stands_in_one_place()
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def test_an_event_that_fails_after_its_topic_was_taken_out_is_not_tried_again(
     consumers.publish(topic=OTHER)
     consumers.work()
     assert [one.topic for call in sink.calls for one in call] == [TOPIC, OTHER]
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_a_replay_leaves_out_a_topic_that_is_taken_out_and_ends(consumers: ConsumerBench) -> None:
@@ -43,4 +43,4 @@ def test_a_replay_leaves_out_a_topic_that_is_taken_out_and_ends(consumers: Consu
     after = consumers.store.replay_progress("s1", progress.id)
     assert after is not None
     assert (after.state, after.done, after.total) == (ConsumerState.DONE, 5, 5)
-    consumers.is_settled()
+    consumers.stands_in_one_place()

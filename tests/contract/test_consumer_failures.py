@@ -29,7 +29,7 @@ def test_an_ordered_consumer_stops_at_what_fails_and_goes_on_from_there(consumer
     consumers.publish(3)
     assert consumers.work() == ["resting"]
     assert (sink.sequences, consumers.field("queue")) == ([1], "deliveries-slow")
-    consumers.is_settled()
+    consumers.stands_in_one_place()
     consumers.publish()
     assert consumers.work() == []  # it rests, whatever comes
     sink.say = lambda _: OK
@@ -92,7 +92,7 @@ def test_who_fails_too_long_is_disabled_and_keeps_its_place(consumers: ConsumerB
     assert names(consumers) == ["subscription-failing", "subscription-disabled"]
     consumers.publish()
     assert (consumers.work(), status.cursor, consumers.status().lag_events) == ([], {TOPIC: 0}, 3)
-    consumers.is_settled()
+    consumers.stands_in_one_place()
     sink.say = lambda _: OK
     assert consumers.store.resume("s1")
     assert consumers.work() == ["listening"]
@@ -116,7 +116,7 @@ def test_a_destination_that_is_gone_disables_at_once(consumers: ConsumerBench) -
     assert consumers.work() == ["stopped"]
     assert (consumers.status().reason, names(consumers)) == ("gone", ["subscription-disabled"])
     assert [word for word, _ in consumers.journal()] == ["disabled"]
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_what_is_refused_for_good_is_parked_and_the_rest_go_on(consumers: ConsumerBench) -> None:
@@ -215,7 +215,7 @@ def test_without_order_a_retry_holds_back_no_other(consumers: ConsumerBench) -> 
     assert sorted(sink.sequences) == [1, 2, 3, 4, 5, 6, 7]
     late = next(one for one in sink.taken if one.sequence == 2)
     assert (late.previous, late.attempt, consumers.status().open) == (1, 3, 0)
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_without_order_a_dead_workers_events_are_sent_again(consumers: ConsumerBench) -> None:
@@ -249,7 +249,7 @@ def test_without_order_a_dead_destination_is_asked_with_one_event_at_a_time(cons
         consumers.tick(301)
         consumers.work()
     assert sorted(sink.sequences) == [*range(1, 1001)]
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_what_fails_in_one_turn_is_one_failure(consumers: ConsumerBench) -> None:

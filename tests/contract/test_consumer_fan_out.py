@@ -68,7 +68,7 @@ def test_publishing_to_many_sends_one_message_and_wakes_nobody_itself(
     for name in names:
         consumers.runner.run(name)
         assert consumers.sinks.sinks[name].sequences == [1, 2, 3, 4]
-        consumers.is_settled(name)
+        consumers.stands_in_one_place(name)
     assert consumers.ticks.audit() == 0
     consumers.publish()
     assert (consumers.messages(), consumers.called) == ([], [TOPIC]), "the next message goes at once"
@@ -158,7 +158,7 @@ def test_what_comes_while_they_are_being_woken_reaches_all_in_order(consumers: C
     assert consumers.work()
     for name in names:
         assert consumers.sinks.sinks[name].sequences == [1, 2], name
-        consumers.is_settled(name)
+        consumers.stands_in_one_place(name)
 
 
 def test_who_begins_to_listen_meanwhile_is_woken_for_nothing_that_it_knows(consumers: ConsumerBench) -> None:
@@ -168,7 +168,7 @@ def test_who_begins_to_listen_meanwhile_is_woken_for_nothing_that_it_knows(consu
     assert consumers.messages() == []
     assert consumers.fan_out() == MANY
     assert "late" not in consumers.messages()
-    consumers.is_settled("late")
+    consumers.stands_in_one_place("late")
     consumers.publish()
     consumers.work()
     assert late.sequences == [2]
@@ -274,7 +274,7 @@ def test_listeners_that_the_release_before_has_noted_go_on(consumers: ConsumerBe
         "some": [2],
     }
     for name in ("all", "some"):
-        consumers.is_settled(name)
+        consumers.stands_in_one_place(name)
     assert not consumers.client.exists(before)
 
 

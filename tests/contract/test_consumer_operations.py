@@ -33,14 +33,14 @@ def test_a_paused_consumer_sends_nothing_and_loses_nothing(consumers: ConsumerBe
     for _ in range(4):
         consumers.tick(400)
         assert set(consumers.work()) <= {"nothing"}
-    consumers.is_settled()
+    consumers.stands_in_one_place()
     status = consumers.status()
     assert (status.state, status.reason, sink.sequences) == (ConsumerState.PAUSED, "operator", [])
     assert consumers.store.resume("s1")
     assert not consumers.store.resume("s1")
     assert consumers.work() == ["listening"]
     assert sink.sequences == {"listening": [1, 2], "taken": [2, 3]}.get(moment, [1, 2, 3])
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_a_consumer_whose_worker_died_while_it_was_paused_goes_on_after_it_is_resumed(
@@ -73,7 +73,7 @@ def test_a_new_topic_begins_now_one_that_stays_keeps_its_place_and_one_that_goes
     assert consumers.status().cursor == {OTHER: 4}
     consumers.publish()
     assert consumers.work() == []
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -94,7 +94,7 @@ def test_a_topic_put_back_during_a_delivery_begins_where_it_is_told_to(
     consumers.work()
     assert sink.sequences == [1, 1, 2, 3], "the first of them under the configuration before"
     assert consumers.status().cursor == {TOPIC: 3, OTHER: 0}
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 @pytest.mark.parametrize("said_again", [True, False])
@@ -238,7 +238,7 @@ def test_a_filter_that_is_widened_gets_nothing_that_it_had_let_by(consumers: Con
     consumers.publish(3)
     consumers.store.update(consumers.spec(topics={TOPIC: ["asset-created", "asset-deleted"]}))
     assert consumers.work() == []
-    consumers.is_settled()
+    consumers.stands_in_one_place()
     consumers.publish()
     consumers.work()
     assert [(one.sequence, one.previous) for one in sink.taken] == [(4, 0), (8, 4)]

@@ -58,7 +58,7 @@ def test_new_events_go_through_however_many_wait_for_a_retry(consumers: Consumer
     assert consumers.work() == ["listening"]
     assert sorted(sink.sequences) == [*range(1, 41)]
     assert consumers.status().open == 2001  # as many as are looked at
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_a_consumer_with_many_retries_is_woken_by_what_is_new_and_by_what_is_due_only(
@@ -102,7 +102,7 @@ def test_a_full_window_rests_until_something_is_due(consumers: ConsumerBench) ->
     fail_first_tries(consumers, 1)
     consumers.publish(20)
     assert consumers.work() == ["nothing"]
-    consumers.is_settled()
+    consumers.stands_in_one_place()
     before = int(consumers.field("wakes"))
     for _ in range(29):
         consumers.tick(10)
@@ -117,7 +117,7 @@ def test_a_full_window_rests_until_something_is_due(consumers: ConsumerBench) ->
     consumers.tick(400)
     consumers.work()
     assert sorted(sink.sequences) == [*range(1, 51)]  # a retry went through: it is over
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_what_is_due_takes_half_of_what_is_read_at_most(consumers: ConsumerBench) -> None:

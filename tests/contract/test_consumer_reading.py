@@ -142,7 +142,7 @@ def test_retention_that_overtakes_what_waits_for_a_retry_is_reported(consumers: 
     consumers.work()
     assert [(one.first, one.last) for one in consumers.status().missed] == [(1, 1)]
     assert (consumers.status().open, sorted(sink.sequences)) == (0, [2, 3])
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_a_log_that_began_anew_is_delivered_from_its_start(consumers: ConsumerBench) -> None:
@@ -232,7 +232,7 @@ def test_what_a_filter_passes_over_is_noted_before_retention_makes_a_gap_of_it(
     assert consumers.ticks.audit() == 1
     assert consumers.work() == ["listening"]
     assert consumers.status().cursor == {TOPIC: 6700}
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_no_topic_waits_for_the_backlog_of_another(consumers: ConsumerBench) -> None:

@@ -17,7 +17,7 @@ def test_many_entries_make_one_wake_up_and_the_worker_takes_them_all(consumers: 
     assert consumers.runner.run("s1") == "listening"
     assert sink.sequences == [1, 2, 3, 4, 5]
     assert [one.previous for one in sink.taken] == [0, 1, 2, 3, 4]
-    consumers.is_settled()
+    consumers.stands_in_one_place()
     consumers.publish()
     assert consumers.messages() == ["s1"]
 
@@ -57,7 +57,7 @@ def test_a_consumer_of_two_topics_is_woken_by_either_and_once_by_both(consumers:
     assert [(one.topic, one.sequence) for one in sink.taken] == [(TOPIC, 1), (OTHER, 1)]
     consumers.publish(topic=OTHER)
     assert consumers.work() == ["listening"]
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_a_second_message_for_the_same_consumer_finds_it_taken(consumers: ConsumerBench) -> None:
@@ -114,7 +114,7 @@ def test_what_a_dead_worker_had_goes_on_after_its_lease(consumers: ConsumerBench
     assert (late.going_on, late.word) == (False, "lost")
     assert consumers.status().cursor == {TOPIC: 2}
     assert consumers.status().counters["reclaims"] == 1
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 def test_an_acknowledgement_that_is_repeated_counts_once_and_loses_nothing(consumers: ConsumerBench) -> None:
@@ -153,7 +153,7 @@ def test_the_clock_of_the_server_set_back_an_hour_delays_nothing_by_more_than_a_
         consumers.work()
     for name in ("taken", "awake", "idle", "resting"):
         assert consumers.sinks.sinks[name].sequences == [1, 2], name
-        consumers.is_settled(name)
+        consumers.stands_in_one_place(name)
 
 
 def test_the_audit_mends_a_consumer_that_stands_nowhere(consumers: ConsumerBench) -> None:
@@ -168,7 +168,7 @@ def test_the_audit_mends_a_consumer_that_stands_nowhere(consumers: ConsumerBench
     assert consumers.ticks.audit() == 1
     consumers.tick(6)
     assert consumers.work() == ["nothing"]
-    consumers.is_settled()
+    consumers.stands_in_one_place()
     assert consumers.ticks.audit() == 0
 
 

@@ -212,7 +212,7 @@ class ConsumerBench:
         rows = self.client.xrange(self.keys.deliveries(consumer_id))
         return [(fields[b"outcome"].decode(), json.loads(fields[b"entry"])) for _, fields in rows]
 
-    def is_settled(self, consumer_id: str = "s1") -> None:
+    def stands_in_one_place(self, consumer_id: str = "s1") -> None:
         """Exactly one of listening, awake, taken, resting, stopped, as docs/data-model.md has it."""
         state = self.field("state", consumer_id)
         marks = [name for name in ("wake", "token", "notBefore") if self.field(name, consumer_id)]

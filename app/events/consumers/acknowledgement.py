@@ -93,7 +93,7 @@ def report(
     """What a call comes to. `retries`: what was decided about events for themselves."""
     parked = (*call.parked, *retries.given_up)
     given_up = {item.key for item, _ in retries.given_up}
-    # What was handed over is no try yet, but whoever sends it again has to know of it.
+    # What was handed over is no try yet, but the worker that sends it again has to know of it.
     attempts = [(item, item.delivery.attempt - 1) for item in call.handed_over]
     attempts += [(item, item.delivery.attempt) for item, _ in call.failed if item.key not in given_up]
     over = (*call.done, *(item for item, _ in parked))

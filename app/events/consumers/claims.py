@@ -171,7 +171,7 @@ _AS_THEY_ARE: Final = (
 
 
 def _ack_control(ack: Ack) -> tuple[Control, list[str]]:
-    """The control object of the script; texts travel beside it, as they are, and it says where they begin."""
+    """The control object of the script; texts travel beside it as they are, and it holds their numbers."""
     payloads = [text for _, text in (*ack.park, *ack.journal)]
     if ack.failure:
         payloads.append(ack.failure[1])

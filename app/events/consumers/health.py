@@ -47,16 +47,16 @@ def of_claimed(claimed: Claimed) -> ReceiverHealth:
     )
 
 
-def after_call(before: ReceiverHealth, result: CallResult, now_ms: int, *, tells: bool) -> ReceiverHealth:
-    """A turn's failures in a row count as one, or fifty calls at once would make a second's trouble one of
-    minutes. `tells`: whether a failure says something about the receiver, and not only about an event that
-    failed before."""
+def after_call(before: ReceiverHealth, result: CallResult, now_ms: int, *, first_try: bool) -> ReceiverHealth:
+    """After a call. A turn's failures in a row count as one, or fifty calls at once would make a second's
+    trouble one of minutes. `first_try`: its events hadn't failed before, so that a failure is the
+    receiver's."""
     failures, since_ms, counted = before.failures, before.failing_since_ms, before.counted
     if result.done:
         failures, since_ms, counted = 0, None, False
-    if result.failed and tells:
+    if result.failed and first_try:
         failures, since_ms, counted = failures + (not counted), since_ms or now_ms, True
-    # How long its calls took while it failed says nothing about now.
+    # What calls took while the receiver failed is no measure for now.
     known_ms = 0.0 if result.done and before.failures else before.pace_ms
     pace_ms = pace(known_ms, result.latency_ms) if result.tried else before.pace_ms
     quick = bool(result.done) and not result.failed and result.latency_ms < QUICK_MS

@@ -67,7 +67,7 @@ class LeaseKeeper:
         with self._lock:
             self._held[token] = held
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="consumer-keeper", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="consumer-leases", daemon=True)
                 self._thread.start()
         self._some.set()
         try:

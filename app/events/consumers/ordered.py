@@ -15,7 +15,7 @@ from app.events.consumers.turn import JudgedCall, Turn
 from app.events.consumers.window import Window
 
 # How long a replay's successes may wait to be written down together. If the worker dies they come twice,
-# which in a replay, where everything has come before, harms nobody; and each acknowledgement costs the
+# which in a replay, where everything has come before, does no harm; and each acknowledgement costs the
 # store, and the live deliveries beside it.
 _TOGETHER_S: Final = 0.1
 _TO_OTHERS: Final = Stop(rest_ms=0)  # another worker goes on at once
@@ -74,10 +74,10 @@ class Ordered:
         return turn.claimed.replay_id is not None and in_time and bool(self._window.batch())
 
     def _send_aside(self) -> Acked:
-        """These wait for themselves; whether the order may go on, only calls in order can say."""
+        """A failure here stops nothing else: only calls in order show whether the order may go on."""
         batch = self._aside[: self._turn.sink.limits.events]
         self._aside = self._aside[len(batch) :]
-        call = self._turn.judge(batch, self._turn.send(batch), tells=False)
+        call = self._turn.judge(batch, self._turn.send(batch), first_try=False)
         retries = self._turn.retries(call)
         stop = call.stop.merge(_TO_OTHERS) if call.result.handed_over else call.stop
         return self._acknowledge([self._turn.report(call, retries, retries.next_ms)], stop)

@@ -94,7 +94,7 @@ class ConsumerStore:
         if encryption.standing(stored.decode()) is Standing.NEWEST:
             return False
         anew = encryption.encrypt(encryption.decrypt(stored.decode()))
-        # Whoever has changed them meanwhile has stored them under the newest key.
+        # A change meanwhile has stored them under the newest key.
         return bool(self._scripts.run("reencrypt", {"id": consumer_id}, stored, anew))
 
     # Operating --------------------

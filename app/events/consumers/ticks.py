@@ -1,5 +1,4 @@
-"""What has to happen for consumers from time to time, whoever asks for it: each of these may run twice, or
-late.
+"""What has to happen for consumers from time to time. Each of these may run twice at once, or late.
 
 All methods raise `Unavailable` while the store is away.
 """
@@ -64,7 +63,7 @@ class ConsumerTicks:
         return mended
 
     def _forget_former_keys(self) -> None:
-        """Where releases before kept listeners and messages. Whoever stood there is listening by now, or
+        """Keys in which releases before kept listeners and messages. Those listeners are listening by now, or
         awake."""
         listeners = (f"{self._keys.log(topic)}:feeds" for topic in TOPICS)
         with store_errors():

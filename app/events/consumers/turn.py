@@ -130,10 +130,12 @@ class Turn:
             return [_handed_over(outcome, limit_s) for outcome in outcomes]
         return outcomes
 
-    def judge(self, items: Sequence[Item], outcomes: Sequence[Outcome], *, tells: bool = True) -> JudgedCall:
-        """What a call came to, and what it says of the receiver; `tells`: see `health.after_call`."""
+    def judge(
+        self, items: Sequence[Item], outcomes: Sequence[Outcome], *, first_try: bool = True
+    ) -> JudgedCall:
+        """What a call came to, and what it says of the receiver; `first_try`: see `health.after_call`."""
         result, before = sort(items, outcomes), self.health
-        self.health = after_call(before, result, self.now_ms, tells=tells)
+        self.health = after_call(before, result, self.now_ms, first_try=first_try)
         return JudgedCall(items, outcomes, result, before, self.health)
 
     def retries(self, call: JudgedCall) -> Retries:

@@ -2,7 +2,7 @@
 itself, and a retry of one holds back no other. What a worker has stands in the consumer's `open` set, so
 that the next worker finds it.
 
-Retries have half of the calls at most; and only first tries tell whether the receiver is well, since what
+Retries have half of the calls at most; and only first tries show whether the receiver is well, since what
 has failed before may never be taken.
 """
 
@@ -128,11 +128,11 @@ class Unordered:
             # What this worker has and hasn't begun goes back as it was.
             given_back = [*self._first, *self._again]
             return self._turn.acknowledge(reports, stop=self._stop, given_back=given_back)
-        # Letting go has to wait for what is under way: nobody else could write down its outcome.
+        # Letting go has to wait for calls that are under way: no other worker could write down their outcome.
         return self._turn.acknowledge(reports, read=self._wanted())
 
     def _report(self, running: RunningCall, outcomes: list[Outcome]) -> CallReport:
-        call = self._turn.judge(running.items, outcomes, tells=not running.again)
+        call = self._turn.judge(running.items, outcomes, first_try=not running.again)
         self._count_in_vain(call.result, again=running.again)
         retries = self._turn.retries(call)
         next_ms = retries.next_ms

@@ -1,11 +1,11 @@
-"""What a sink is: it takes some events, in their order, and says of each what became of it.
+"""What a sink is: it takes some events, in their order, and answers for each what became of it.
 
 The one who calls keeps cursors, decides about retries and parks what was refused; a sink only sends and
 understands the answer. Nothing here knows HTTP or AWS.
 
 Sinks are configured in two parts:
 
-    public   {"type": "webhook", "url": "https://…", "headers": ["X-Api-Key"]}          shown to whoever may read
+    public   {"type": "webhook", "url": "https://…", "headers": ["X-Api-Key"]}          shown to readers
              {"type": "sns", "topicArn": "arn:aws:sns:…", "region"?: "eu-west-1"}
              {"type": "kinesis", "streamName": "…", "region"?: "eu-west-1"}
     secrets  {"signing": [{"secret": "whsec_…", "until": null | ms}, …], "headers": {"X-Api-Key": "…"}}   webhooks only
@@ -32,7 +32,7 @@ LONGEST_ANSWER: Final = 1_000  # characters of an answer that are shown
 
 
 class Kind(StrEnum):
-    """What a failure says, and so what is to be done about it."""
+    """What a failure means, and so what is to be done about it."""
 
     RETRY = "retry"  # trouble of the destination, or passing trouble
     REFUSED = "refused"  # this very event will never be taken: it is parked, and the others go on

@@ -61,7 +61,7 @@ def plan(parcels: Sequence[Parcel], limits: Limits) -> list[list[int]]:
 
 
 def send(parcels: Sequence[Parcel], limits: Limits, call: Call, deadline: float) -> list[Outcome]:
-    """Make the calls; `call` sends some contents and says what became of each."""
+    """Make the calls; `call` sends some contents and answers for each what became of it."""
     outcomes = [_too_large(p, limits) if p.size > limits.event_bytes else WAITED for p in parcels]
     failed: set[str] = set()
     slowest = 0.0

@@ -164,7 +164,7 @@ class Webhook:
 
     def _call(self, delivery: Delivery, deadline: float) -> Answer:
         """A kept connection that breaks was most likely closed while nobody used it, so a new one is tried
-        at once. Should the receiver have read the event all the same, its id tells that it came twice."""
+        at once. If the receiver has read the event all the same, it can see by the id that it came twice."""
         headers = self._signed(delivery)
         try:
             return self._transport.call("POST", self._path, headers, delivery.event, deadline=deadline)
@@ -205,7 +205,7 @@ class Webhook:
 
 
 def meaning(status: int, headers: Mapping[str, str], now: datetime) -> SinkError | None:
-    """What an answer says (domain B3); None: delivered."""
+    """What an answer means (domain B3); None: delivered."""
     if 200 <= status < 300:
         return None
     detail = f"The receiver answered {status}."
@@ -225,7 +225,7 @@ def _header_safe(text: str) -> str:
 
 
 def _to_hide(signing: Sequence[str], headers: Mapping[str, str], query: str) -> list[str]:
-    """What a receiver that repeats our request to us must not get into the delivery log. Longest first."""
+    """Secrets that must not get into the delivery log when a receiver repeats our request. Longest first."""
     hidden = {secret.removeprefix(PREFIX) for secret in signing} | set(signing)
     for value in headers.values():
         hidden |= {value, value.rpartition(" ")[2]}  # "Bearer …" also without its scheme

@@ -12,7 +12,7 @@ from app.events.consumers.model import ConsumerSpec, ConsumerStatus
 from app.events.sinks.base import Config, Outcome
 from app.platform.clock import rfc3339
 
-IN_FLIGHT: Final = 10  # of a subscription that isn't ordered and doesn't say how many
+IN_FLIGHT: Final = 10  # of a subscription that isn't ordered and gives no number
 STATES: Final = ("active", "failing", "paused", "disabled")
 
 

@@ -80,7 +80,7 @@ SINKS: Final[dict[str, ma.Schema]] = {
 
 
 class SinkField(ma.fields.Field[Any]):
-    """One of the sinks, told by its `type`."""
+    """One of the sinks, recognised by its `type`."""
 
     def __init__(self, **kwargs: Any) -> None:
         refs = [{"$ref": f"#/components/schemas/{name.capitalize()}Sink"} for name in SINKS]

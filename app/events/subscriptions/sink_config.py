@@ -17,7 +17,7 @@ def divided(
     before.
 
     A webhook keeps its signing secrets, and the values of headers that are given as null: but only for the
-    same host, so that nobody who may not see a value can have it sent to a host of his own. Raises
+    same host, so that a caller who may not see a value can't have it sent to a host of his own. Raises
     InvalidInput.
     """
     if given["type"] != "webhook":

@@ -60,14 +60,14 @@ class SubscriptionStore:
         ]
 
     def lock(self, subscription_id: str) -> str | None:
-        """Take the right to change it, for a few seconds at most; None while somebody else has it."""
+        """Take the right to change it, for a few seconds at most; None while another call has it."""
         token = uuid.uuid4().hex
         with store_errors():
             taken = self._client.set(self._changing(subscription_id), token, nx=True, px=_LOCK_MS)
         return token if taken else None
 
     def unlock(self, subscription_id: str, token: str) -> None:
-        """Give it back, unless its time was up and somebody else has it now."""
+        """Give it back, unless its time was up and another call has it now."""
         key = self._changing(subscription_id)
         with store_errors():
             if self._client.get(key) == token.encode():

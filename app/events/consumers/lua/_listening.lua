@@ -8,7 +8,7 @@ local function listener(f, names)
   return f.id .. '|' .. table.concat(names, '|') .. '|'
 end
 
--- The sets of a topic that whoever wants these names is a member of.
+-- The sets of a topic in which a consumer that wants these names stands.
 local function sets_of(topic, names)
   if #names == 0 then return { listeners_key(topic, ALL) } end
   local keys = {}

@@ -5,7 +5,7 @@
 -- include: _consumer.lua
 
 local AT_ONCE = 0 -- as a score: due, whatever the clock says
-local HELD = NEVER -- as a score: a worker has it; whoever takes the consumer over finds it there
+local HELD = NEVER -- as a score: a worker has it; the next worker that claims the consumer finds it
 -- Events of an unordered consumer that are under way or wait for a retry, while its first tries fail: then
 -- one new event at a time finds out whether it is over, and with twice as many none is begun.
 local MOST_OPEN = 2000

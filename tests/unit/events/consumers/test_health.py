@@ -24,7 +24,7 @@ BOTH = replace(DELIVERED, failed=(DOWN,))
 
 
 @pytest.mark.parametrize(
-    ("before", "result", "tells", "failures", "since"),
+    ("before", "result", "first_try", "failures", "since"),
     [
         (WELL, DELIVERED, True, 0, None),
         (WELL, FAILURE, True, 1, NOW),
@@ -37,11 +37,11 @@ BOTH = replace(DELIVERED, failed=(DOWN,))
     ],
 )
 def test_failures_in_a_row(
-    before: ReceiverHealth, result: CallResult, tells: bool, failures: int, since: int | None
+    before: ReceiverHealth, result: CallResult, first_try: bool, failures: int, since: int | None
 ) -> None:
-    after = after_call(before, result, NOW, tells=tells)
+    after = after_call(before, result, NOW, first_try=first_try)
     assert (after.failures, after.failing_since_ms) == (failures, since)
-    assert after.counted == (failures > 0 and ((tells and bool(result.failed)) or before.counted))
+    assert after.counted == (failures > 0 and ((first_try and bool(result.failed)) or before.counted))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_failures_in_a_row(
 def test_the_pace_is_that_of_calls_that_were_made(
     before: ReceiverHealth, result: CallResult, pace_ms: float
 ) -> None:
-    assert after_call(before, result, NOW, tells=True).pace_ms == pytest.approx(pace_ms)
+    assert after_call(before, result, NOW, first_try=True).pace_ms == pytest.approx(pace_ms)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_pace_is_that_of_calls_that_were_made(
     ],
 )
 def test_only_a_quick_call_without_a_failure_counts_for_trust(result: CallResult, left: int) -> None:
-    assert after_call(FAILED, result, NOW, tells=True).probation == left
+    assert after_call(FAILED, result, NOW, first_try=True).probation == left
 
 
 def test_a_stop_begins_probation_and_probation_means_the_slow_queue() -> None:

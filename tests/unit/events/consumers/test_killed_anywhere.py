@@ -159,7 +159,7 @@ class Consumers(RuleBasedStateMachine):
     @invariant()
     def every_consumer_stands_in_one_place(self) -> None:
         for name in CONSUMERS:
-            self.bench.is_settled(name)
+            self.bench.stands_in_one_place(name)
 
     def teardown(self) -> None:
         if not hasattr(self, "bench"):

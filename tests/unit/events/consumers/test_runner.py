@@ -92,7 +92,7 @@ def test_a_fault_of_ours_lets_the_consumer_rest_and_is_not_hidden(consumers: Con
     with pytest.raises(ZeroDivisionError):
         consumers.runner.run("s1")
     assert (consumers.status().next_try_ms or 0) - consumers.now_ms == 5000
-    consumers.is_settled()
+    consumers.stands_in_one_place()
     sink.during = lambda: None
     consumers.tick(5)
     consumers.work()

@@ -94,7 +94,7 @@ def test_a_first_try_without_an_answer_after_a_second_is_handed_over_and_counts_
     assert (sink.given_s, sink.sequences) == ([1.0, 15.0], [1])
     assert (sink.taken[0].attempt, sink.taken[0].guid) == (1, "g1")
     assert consumers.client.exists(consumers.keys.consumer_part("s1", "attempts")) == 0
-    consumers.is_settled()
+    consumers.stands_in_one_place()
 
 
 @pytest.mark.parametrize("ordered", [True, False])
