@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.events.consumers.acknowledgement import Ack
+from app.events.consumers.acknowledgement import Ack, CallReport
 from app.events.consumers.model import ConsumerState, ReadLimits
 from app.events.sinks.base import Delivery, Kind, Limits, Outcome, SinkError
 from tests.support.consumers import DOWN, GONE, OK, REFUSED, TOPIC, ConsumerBench, FakeSink
@@ -226,7 +226,9 @@ def test_without_order_a_dead_workers_events_are_sent_again(consumers: ConsumerB
     assert dead is not None
     assert len(dead.items) == 4
     done = [item.member for item in dead.items[:2]]
-    assert consumers.claims.ack(dead, 1, Ack(done=done, read=ReadLimits(0, 0, 0, keep=True))).going_on
+    assert consumers.claims.ack(
+        dead, 1, Ack(CallReport(done=done), read=ReadLimits(0, 0, 0, keep=True))
+    ).going_on
     consumers.tick(10)
     assert consumers.work() == ["listening"]
     assert sorted(sink.sequences) == [3, 4, 5]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.events.consumers.acknowledgement import Ack
+from app.events.consumers.acknowledgement import Ack, CallReport, Place
 from app.events.consumers.model import Acked, Claimed, ConsumerState, ReadLimits
 from app.local.layout import new_key
 from app.platform.encryption import Encryption
@@ -28,7 +28,9 @@ def test_a_paused_consumer_sends_nothing_and_loses_nothing(consumers: ConsumerBe
     assert consumers.store.pause("s1", "operator")
     assert not consumers.store.pause("s1", "operator")
     if claimed is not None:
-        assert consumers.claims.ack(claimed, 1, Ack(cursor={TOPIC: (1, 1)}, read=READ)).word == "stopped"
+        assert (
+            consumers.claims.ack(claimed, 1, Ack(place=Place({TOPIC: (1, 1)}), read=READ)).word == "stopped"
+        )
     consumers.publish(2)
     for _ in range(4):
         consumers.tick(400)
@@ -107,10 +109,10 @@ def test_what_was_delivered_ahead_of_a_topic_put_back_comes_again(
     claimed = consumers.claims.claim("s1", 0, READ)
     assert claimed is not None
     ahead = [f"{TOPIC}|3"]
-    assert consumers.claims.ack(claimed, 1, Ack(cursor={TOPIC: (1, 1)}, ahead=ahead, read=READ)).going_on
+    assert consumers.claims.ack(claimed, 1, Ack(place=Place({TOPIC: (1, 1)}, ahead), read=READ)).going_on
     consumers.store.update(consumers.spec(topics={OTHER: ()}))
     consumers.store.update(consumers.spec(topics={TOPIC: ()}, start={TOPIC: 0}))
-    last = Ack(cursor={TOPIC: (2, 2)}, ahead=ahead if said_again else None, read=READ)
+    last = Ack(place=Place({TOPIC: (2, 2)}, ahead if said_again else None), read=READ)
     assert not consumers.claims.ack(claimed, 2, last).going_on
     consumers.work()
     assert sink.sequences == [1, 2, 3]
@@ -454,6 +456,6 @@ def test_a_word_about_thousands_of_events_is_taken_whole(consumers: ConsumerBenc
     claimed = consumers.claims.claim("s1", 0, READ)
     assert claimed is not None
     keys = [f"{TOPIC}|{n}" for n in range(2, 9_002)]
-    word = Ack(cursor={TOPIC: (1, 1)}, ahead=keys, done=[f"{key}|0|" for key in keys], forget=keys)
+    word = Ack(CallReport(done=[f"{key}|0|" for key in keys], forget=keys), Place({TOPIC: (1, 1)}, keys))
     assert consumers.claims.ack(claimed, 1, word).word == "listening"
     assert consumers.client.scard(consumers.keys.consumer_part("s1", "ahead")) == 9_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.events.consumers.acknowledgement import Ack
+from app.events.consumers.acknowledgement import Ack, CallReport
 from app.events.consumers.decision import MOST_TRIES
 from app.events.consumers.model import ConsumerState, ReadLimits
 from app.events.sinks.base import Kind, Outcome, SinkError
@@ -322,7 +322,7 @@ def test_a_clock_that_is_set_back_ends_the_rest_of_retries(consumers: ConsumerBe
     claimed = consumers.claims.claim("s1", 0, PLENTY)
     assert claimed is not None
     member = claimed.items[0].member
-    word = Ack(retry=[(member, 0)], failure=("x", "y"), failed_calls=1, retry_rest_ms=200_000)
+    word = Ack(CallReport(retry=[(member, 0)], failure=("x", "y"), failed_calls=1, retry_rest_ms=200_000))
     assert consumers.claims.ack(claimed, 1, word).word == "listening"
     consumers.tick()
     sink.say = lambda _: OK

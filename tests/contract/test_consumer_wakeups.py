@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from app.events.consumers.acknowledgement import Ack
+from app.events.consumers.acknowledgement import Ack, CallReport, Place, Stop
 from app.events.consumers.model import ReadLimits
 from tests.support.consumers import OTHER, TOPIC, ConsumerBench
 
 READ = ReadLimits(50, 1 << 20, 50)
+DELIVERED = CallReport(delivered=True, counts={"delivered": 1})
 
 
 def test_many_entries_make_one_wake_up_and_the_worker_takes_them_all(consumers: ConsumerBench) -> None:
@@ -110,7 +111,7 @@ def test_what_a_dead_worker_had_goes_on_after_its_lease(consumers: ConsumerBench
     assert consumers.work() == ["listening"]
     assert sink.sequences == [1, 2]
     assert consumers.claims.renew([("s1", dead.token)]) == [False]
-    late = consumers.claims.ack(dead, 1, Ack(cursor={TOPIC: (1, 1)}, delivered=True, counts={"delivered": 1}))
+    late = consumers.claims.ack(dead, 1, Ack(DELIVERED, Place({TOPIC: (1, 1)})))
     assert (late.going_on, late.word) == (False, "lost")
     assert consumers.status().cursor == {TOPIC: 2}
     assert consumers.status().counters["reclaims"] == 1
@@ -123,7 +124,7 @@ def test_an_acknowledgement_that_is_repeated_counts_once_and_loses_nothing(consu
     consumers.messages()
     claimed = consumers.claims.claim("s1", 0, READ)
     assert claimed is not None
-    word = Ack(cursor={TOPIC: (1, 1)}, delivered=True, counts={"delivered": 1}, read=READ)
+    word = Ack(DELIVERED, Place({TOPIC: (1, 1)}), read=READ)
     assert consumers.claims.ack(claimed, 1, word).going_on
     again = consumers.claims.ack(claimed, 1, word)  # the answer to the first was lost
     assert (again.going_on, again.word) == (False, "repeated")
@@ -144,7 +145,9 @@ def test_the_clock_of_the_server_set_back_an_hour_delays_nothing_by_more_than_a_
     resting = consumers.claims.claim("resting", 0, READ)
     assert dead is not None
     assert resting is not None
-    consumers.claims.ack(resting, 1, Ack(rest_ms=60_000, failure=("x", "y"), failed_calls=1))
+    consumers.claims.ack(
+        resting, 1, Ack(CallReport(failure=("x", "y"), failed_calls=1), stop=Stop(rest_ms=60_000))
+    )
     consumers.tick()
     consumers.pass_time(-3600)
     consumers.publish()

@@ -7,9 +7,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from app.events.consumers.decision import Retries
 from app.events.consumers.health import ReceiverHealth
@@ -41,13 +41,19 @@ class CallReport:
     retry_rest_ms: int | None = None
 
 
+NO_CALLS: Final = CallReport()
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """How far an ordered consumer has come. `ahead`: keys of what was delivered beyond the cursor; None:
     unchanged."""
 
     cursor: Position = field(default_factory=dict)
-    ahead: tuple[str, ...] | None = None
+    ahead: Sequence[str] | None = None
+
+
+NO_PLACE: Final = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +74,21 @@ class Stop:
         return Stop(max(rests, default=None), other.disable or self.disable)
 
 
-GOING_ON = Stop()
+GOING_ON: Final = Stop()
 
 
 @dataclass(frozen=True, slots=True)
-class Ack(CallReport):
-    """The reports of a worker's calls since its last acknowledgement, and how to go on: `read` more,
-    `rest_ms`, or neither: let the consumer go. The others as in `Place`, `Stop` and `ReceiverHealth`; None:
-    unchanged."""
+class Ack:
+    """What became of a worker's calls since its last acknowledgement, and how to go on: `read` more, stop, or
+    neither: let the consumer go. `pace_ms`, `probation`, `queue`: of the receiver's health; None: unchanged."""
 
-    cursor: Position = field(default_factory=dict)
-    ahead: Sequence[str] | None = None
-    disable: str | None = None
+    calls: CallReport = NO_CALLS
+    place: Place = NO_PLACE
+    stop: Stop = GOING_ON
+    read: ReadLimits | None = None
     pace_ms: float | None = None
     probation: int | None = None
     queue: str | None = None
-    read: ReadLimits | None = None
-    rest_ms: int | None = None
 
 
 def report(
@@ -151,36 +155,19 @@ def joined(
     before: ReceiverHealth,
     after: ReceiverHealth,
     *,
-    place: Place | None = None,
+    place: Place = NO_PLACE,
     stop: Stop = GOING_ON,
     read: ReadLimits | None = None,
-    given_back: Iterable[Item] = (),
+    given_back: Sequence[Item] = (),
 ) -> Ack:
     """One acknowledgement of the calls since the last one. `before`, `after`: how the receiver was and is
     seen; `given_back`: events that this worker has and doesn't begin any more, which go back as they were."""
     calls = reports[0] if len(reports) == 1 else _merged(reports)
-    place = place or Place()
-    return Ack(
-        counts=calls.counts,
-        done=calls.done,
-        retry=(*calls.retry, *at_once(given_back)),
-        attempts=calls.attempts,
-        forget=calls.forget,
-        park=calls.park,
-        delivered=calls.delivered,
-        failure=calls.failure,
-        failed_calls=calls.failed_calls,
-        journal=calls.journal,
-        retry_rest_ms=calls.retry_rest_ms,
-        cursor=place.cursor,
-        ahead=place.ahead,
-        disable=stop.disable,
-        pace_ms=_changed(before.pace_ms, after.pace_ms),
-        probation=_changed(before.probation, after.probation),
-        queue=_changed(before.queue, after.queue),
-        read=read,
-        rest_ms=stop.rest_ms,
-    )
+    if given_back:
+        calls = replace(calls, retry=(*calls.retry, *at_once(given_back)))
+    pace_ms = _changed(before.pace_ms, after.pace_ms)
+    probation, queue = _changed(before.probation, after.probation), _changed(before.queue, after.queue)
+    return Ack(calls, place, stop, read, pace_ms, probation, queue)
 
 
 def _merged(reports: Sequence[CallReport]) -> CallReport:

@@ -163,27 +163,32 @@ def _listed(position: Position) -> Mapping[str, list[int]]:
     return {topic: list(place) for topic, place in position.items()}
 
 
-# Members of an acknowledgement that the script takes as they are.
-_AS_THEY_ARE: Final = (
-    "done", "retry", "attempts", "forget", "counts", "failed_calls", "ahead", "disable", "probation", "queue",
-    "rest_ms", "retry_rest_ms",
-)  # fmt: skip
-
-
 def _ack_control(ack: Ack) -> tuple[Control, list[str]]:
     """The control object of the script; texts travel beside it as they are, and it holds their numbers."""
-    payloads = [text for _, text in (*ack.park, *ack.journal)]
-    if ack.failure:
-        payloads.append(ack.failure[1])
-    journal_at = len(ack.park) + 1
+    calls = ack.calls
+    payloads = [text for _, text in (*calls.park, *calls.journal)]
+    if calls.failure:
+        payloads.append(calls.failure[1])
+    journal_at = len(calls.park) + 1
     control: Control = {
-        "cursor": _listed(ack.cursor),
-        "park": [[key, number] for number, (key, _) in enumerate(ack.park, 1)],
-        "journal": [[outcome, number] for number, (outcome, _) in enumerate(ack.journal, journal_at)],
-        "failure": [ack.failure[0], len(payloads)] if ack.failure else None,
+        "cursor": _listed(ack.place.cursor),
+        "ahead": ack.place.ahead,
+        "done": calls.done,
+        "retry": calls.retry,
+        "attempts": calls.attempts,
+        "forget": calls.forget,
+        "park": [[key, number] for number, (key, _) in enumerate(calls.park, 1)],
+        "counts": calls.counts,
+        "journal": [[outcome, number] for number, (outcome, _) in enumerate(calls.journal, journal_at)],
+        "delivered": calls.delivered or None,
+        "failure": [calls.failure[0], len(payloads)] if calls.failure else None,
+        "failed_calls": calls.failed_calls,
+        "disable": ack.stop.disable,
+        "rest_ms": ack.stop.rest_ms,
+        "retry_rest_ms": calls.retry_rest_ms,
         "pace": ack.pace_ms,
-        "delivered": ack.delivered or None,
+        "probation": ack.probation,
+        "queue": ack.queue,
         "read": None if ack.read is None else _reading(ack.read),
-        **{name: getattr(ack, name) for name in _AS_THEY_ARE},
     }
     return {name: value for name, value in control.items() if value is not None}, payloads

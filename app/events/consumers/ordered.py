@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.events.consumers.acknowledgement import GOING_ON, CallReport, Place, Stop
+from app.events.consumers.acknowledgement import GOING_ON, NO_PLACE, CallReport, Place, Stop
 from app.events.consumers.decision import NO_RETRIES
 from app.events.consumers.model import Acked, Item, Position, ReadLimits
 from app.events.consumers.turn import JudgedCall, Turn
@@ -86,7 +86,7 @@ class Ordered:
         """Nothing that was read so far is wanted: write down that it is passed, and look further."""
         return self._acknowledge([], GOING_ON, self._window.advance())
 
-    def _acknowledge(self, reports: Sequence[CallReport], stop: Stop, place: Place | None = None) -> Acked:
+    def _acknowledge(self, reports: Sequence[CallReport], stop: Stop, place: Place = NO_PLACE) -> Acked:
         if stop.stops or self._turn.over:
             return self._turn.acknowledge(reports, place=place, stop=stop, given_back=self._aside)
         return self._turn.acknowledge(reports, place=place, read=self._wanted())

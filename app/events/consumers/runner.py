@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from app.events.consumers.acknowledgement import Ack, Stop
+from app.events.consumers.acknowledgement import Ack, CallReport, Stop
 from app.events.consumers.claims import ConsumerClaims
 from app.events.consumers.decision import decide_consumer
 from app.events.consumers.health import of_claimed
@@ -114,12 +114,8 @@ class Runner:
             self._policy.disable_after_s,
             self._policy.rand,
         )
-        ack = Ack(
-            failure=("misconfigured", error.detail),
-            failed_calls=1,
-            rest_ms=int(decision.wait_s * 1000),
-            disable=decision.code or None,
-        )
+        calls = CallReport(failure=("misconfigured", error.detail), failed_calls=1)
+        ack = Ack(calls, stop=Stop(int(decision.wait_s * 1000), decision.code or None))
         return self._claims.ack(claimed, 1, ack).word
 
 

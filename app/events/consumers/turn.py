@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from app.events.consumers.acknowledgement import GOING_ON, CallReport, Journal, Place, Stop, joined, report
+from app.events.consumers.acknowledgement import (
+    GOING_ON,
+    NO_PLACE,
+    CallReport,
+    Journal,
+    Place,
+    Stop,
+    joined,
+    report,
+)
 from app.events.consumers.claims import ConsumerClaims
 from app.events.consumers.decision import (
     NO_RETRIES,
@@ -190,10 +199,10 @@ class Turn:
         self,
         reports: Sequence[CallReport] = (),
         *,
-        place: Place | None = None,
+        place: Place = NO_PLACE,
         stop: Stop = GOING_ON,
         read: ReadLimits | None = None,
-        given_back: Iterable[Item] = (),
+        given_back: Sequence[Item] = (),
     ) -> Acked:
         """Write down what became of calls, and go on with `read` or let the consumer go. Repeated while the
         lease lasts and the store is away: what was delivered and isn't written down comes twice."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.events.consumers.acknowledgement import GOING_ON, CallReport, Place, Stop, joined, report
+from app.events.consumers.acknowledgement import GOING_ON, Ack, CallReport, Place, Stop, joined, report
 from app.events.consumers.decision import NO_RETRIES, Retries
 from app.events.consumers.health import ReceiverHealth
 from app.events.consumers.journal import entries
@@ -89,20 +89,30 @@ def test_reports_are_joined_in_their_order() -> None:
     second = CallReport(counts={"calls": 1}, done=("b",), delivered=True, retry_rest_ms=5)
     third = CallReport(failure=("y", "2"), failed_calls=1)
     ack = joined([first, second, third], WELL, WELL, given_back=[item(9)])
-    assert ack.counts == {"calls": 2, "bytes": 2}
-    assert (ack.done, ack.retry) == (("a", "b"), (("t|9|0|", 0),))
-    assert (ack.delivered, ack.failure, ack.failed_calls, ack.retry_rest_ms) == (True, ("y", "2"), 1, 5)
-    assert (ack.pace_ms, ack.probation, ack.queue, ack.ahead) == (None, None, None, None)
-    assert (ack.read, ack.rest_ms, ack.disable) == (None, None, None)
+    assert ack == Ack(
+        CallReport(
+            counts={"calls": 2, "bytes": 2},
+            done=("a", "b"),
+            retry=(("t|9|0|", 0),),
+            delivered=True,
+            failure=("y", "2"),
+            failed_calls=1,
+            retry_rest_ms=5,
+        )
+    )
+
+
+def test_a_report_alone_is_taken_as_it_is() -> None:
+    report_of_one = CallReport(counts={"calls": 1})
+    assert joined([report_of_one], WELL, WELL).calls is report_of_one
+    assert joined([], WELL, WELL) == Ack()
 
 
 def test_only_what_changed_of_a_receivers_health_is_written() -> None:
     after = replace(WELL, pace_ms=7.0, queue="deliveries-slow")
-    read = ReadLimits(1, 1, 1)
-    ack = joined([], WELL, after, place=Place({"t": (3, 2)}, ("t|5",)), stop=Stop(4, "gone"), read=read)
-    assert (ack.pace_ms, ack.probation, ack.queue) == (7.0, None, "deliveries-slow")
-    assert (ack.cursor, ack.ahead) == ({"t": (3, 2)}, ("t|5",))
-    assert (ack.rest_ms, ack.disable, ack.read) == (4, "gone", read)
+    read, place, stop = ReadLimits(1, 1, 1), Place({"t": (3, 2)}, ("t|5",)), Stop(4, "gone")
+    ack = joined([], WELL, after, place=place, stop=stop, read=read)
+    assert ack == Ack(place=place, stop=stop, read=read, pace_ms=7.0, queue="deliveries-slow")
 
 
 @pytest.mark.parametrize(
