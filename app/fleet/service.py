@@ -10,7 +10,9 @@ from typing import Any, Final
 from app.outgoing.holds import Holds
 from app.outgoing.model import AVOS
 from app.outgoing.store import LaneSummary, OutgoingStore
-from app.planning.store import EventState, PlanningStore
+from app.planning.plans import EventState
+from app.planning.records import Ids
+from app.planning.store import PlanningStore
 from app.platform.clock import rfc3339
 from app.platform.cursors import Page, decode_number, decode_text, encode_number, encode_text
 from app.platform.errors import NotFound
@@ -187,10 +189,10 @@ class FleetService:
     def _members(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Member]:
         for start in range(0, len(pairs), _CHUNK):
             chunk = pairs[start : start + _CHUNK]
-            _, _, livestreams = self._planning.read([], [], [livestream for livestream, _ in chunk])
-            owners = [state.owners[0] if state.owners else None for state in livestreams]
-            names = list(dict.fromkeys(owner for owner in owners if owner))
-            events = dict(zip(names, self._planning.read(names, [], [])[0], strict=True))
+            found = self._planning.read(Ids(livestreams=tuple(livestream for livestream, _ in chunk)))
+            owners = [next(iter(found.livestreams[livestream].owners), None) for livestream, _ in chunk]
+            named = tuple(dict.fromkeys(owner for owner in owners if owner))
+            events = self._planning.read(Ids(events=named)).events
             lanes = self._outgoing.lane_summaries(AVOS, [fold(media) for _, media in chunk])
             for (livestream, media), owner, lane in zip(chunk, owners, lanes, strict=True):
                 event = events.get(owner) if owner else None

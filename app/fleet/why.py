@@ -20,6 +20,7 @@ from app.fleet.service import FleetService, FleetState, Member
 from app.outgoing.operations import Operations
 from app.outgoing.records import RequestFilter
 from app.outgoing.service import RequestService
+from app.planning.records import Ids
 from app.planning.store import PlanningStore
 from app.platform.clock import from_ms, rfc3339
 from app.platform.errors import NotFound
@@ -133,7 +134,7 @@ class Why:
         return Finding("contentMedia", (says, todo), see, tuple(facts.of_media(identifier)))
 
     def _livestream(self, identifier: str, facts: Facts) -> Finding | None:
-        state = self._planning.read([], [], [identifier])[2][0]
+        state = self._planning.read(Ids(livestreams=(identifier,))).livestreams[identifier]
         if not state.owners and state.content_media_id is None:
             return None
         if state.owners:
@@ -150,7 +151,7 @@ class Why:
         return Finding("livestream", (said, *about), see, causes)
 
     def _event(self, identifier: str, facts: Facts) -> Finding | None:
-        state = self._planning.read([identifier], [], [])[0][0]
+        state = self._planning.read(Ids(events=(identifier,))).events[identifier]
         if not state.record.exists:
             return None
         body = state.record.body or {}
@@ -172,7 +173,7 @@ class Why:
         said = [
             f"Job {identifier} is {body.get('status') or 'without a status'} and belongs to event {event_id}."
         ]
-        event = self._planning.read([event_id], [], [])[0][0] if event_id else None
+        event = self._planning.read(Ids(events=(event_id,))).events[event_id] if event_id else None
         causes: tuple[Cause, ...] = ()
         if event is None or not event.record.exists:
             said.append("Planning has sent no such event yet.")

@@ -1,6 +1,6 @@
 """Many events and jobs in one call: each stands on its own, and few round trips serve them all.
 
-Items are read ahead in blocks and accepted in groups, in their order. A group holds only items that touch
+Items are read ahead in blocks and accepted in groups, in their order. A group has only items that touch
 different content media: within one acceptance "does it change anything" is asked before anything is
 written, so two changes of one content media must not share it.
 
@@ -11,20 +11,20 @@ written, and repeating it is harmless.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from app.avos.bodies import PropertyNames
-from app.outgoing.model import Acceptance, Idempotency, Write, encode
-from app.planning.changes import Change, apply, reach
-from app.planning.concurrency import Acceptor, accept_or_repeat, answered_before
-from app.planning.records import ChangeOutcome
+from app.outgoing.model import Acceptance, Idempotency, Write
+from app.planning.answers import ItemAnswer, decoded, encoded, refused
+from app.planning.changes import Effect, effect, reach
+from app.planning.records import Change, union
 from app.planning.schemas import read_message
-from app.planning.snapshot import Snapshot
 from app.planning.store import PlanningStore
-from app.platform.errors import InvalidInput, MediaopsError, Unavailable
+from app.planning.unit_of_work import Acceptor, UnitOfWork, answered_before
+from app.planning.unit_of_work import run as run_unit
+from app.platform.errors import MediaopsError, Unavailable
 from app.platform.turns import in_turns
 
 BLOCK: Final = 100  # read ahead together; below the depth that the store reads of each set
@@ -32,15 +32,13 @@ GROUP: Final = 25  # accepted together, and no more requests than this: a script
 GROUP_REQUESTS: Final = 12
 _ANSWER_KEPT_MS: Final = 86_400_000  # as long as the key itself
 
-Answer = dict[str, Any]
-
 
 @dataclass(slots=True)
-class _Work:
+class _Batch:
     """A batch on its way: answers by index, and how many changes are in Redis."""
 
-    changes: dict[int, Change]
-    answers: dict[int, Answer] = field(default_factory=dict)
+    changes: dict[int, Change] = field(default_factory=dict)
+    answers: dict[int, ItemAnswer] = field(default_factory=dict)
     accepted: int = 0
 
 
@@ -50,138 +48,114 @@ def run(
     outgoing: Acceptor,
     names: PropertyNames,
     idempotency: Idempotency | None = None,
-) -> list[Answer]:
+) -> list[ItemAnswer]:
     """One answer per message. Raises Unavailable only when nothing was accepted."""
-    if answered_before(outgoing, store.keys, idempotency) is not None:
-        earlier = store.earlier_answer(cast("Idempotency", idempotency).digest)
+    if idempotency is not None and answered_before(outgoing, store.keys, idempotency) is not None:
+        earlier = store.earlier_answer(idempotency.digest)
         if earlier is not None:
-            return cast("list[Answer]", json.loads(earlier))
-    work = _Work(changes={})
+            return decoded(earlier)
+    batch = _Batch()
     for index, message in in_turns(enumerate(messages)):
         try:
-            work.changes[index] = read_message(message, index)
+            batch.changes[index] = read_message(message, index)
         except MediaopsError as error:
-            work.answers[index] = failure(index, error)
+            batch.answers[index] = refused(index, error)
     try:
-        open_items = sorted(work.changes)
-        for start in range(0, len(open_items), BLOCK):
-            block = open_items[start : start + BLOCK]
-            accept_or_repeat(lambda block=block: _block(work, block, store, outgoing, names))  # type: ignore[misc]
-        answers = [work.answers[index] for index in range(len(messages))]
+        readable = sorted(batch.changes)
+        for start in range(0, len(readable), BLOCK):
+            block = readable[start : start + BLOCK]
+            run_unit(store, outgoing, lambda unit, block=block: _block(batch, block, unit, names))  # type: ignore[misc]
         if idempotency is not None:
-            _remember(answers, store, outgoing, idempotency)
+            _remember(_in_order(batch), store, outgoing, idempotency)
     except Unavailable as error:
-        if not work.accepted:
+        if not batch.accepted:
             raise
-        for index in work.changes:
-            work.answers.setdefault(index, failure(index, error))
-    return [work.answers[index] for index in range(len(messages))]
+        for index in batch.changes:
+            batch.answers.setdefault(index, refused(index, error))
+    return _in_order(batch)
 
 
-def prefetch(snapshot: Snapshot, changes: Sequence[Change]) -> None:
-    """Read what the changes name, and what that refers to, in few round trips."""
-    bodies = [change.body or {} for change in changes]
-    snapshot.load(
-        events=[
-            *(change.id for change in changes if change.kind == "event"),
-            *(body["eventId"] for body in bodies if "eventId" in body),
-        ],
-        jobs=[change.id for change in changes if change.kind == "job"],
-        livestreams=[entry["livestreamId"] for body in bodies for entry in body.get("livestreams") or ()],
-    )
-    snapshot.load_around()
+def _in_order(batch: _Batch) -> list[ItemAnswer]:
+    return [batch.answers[index] for index in sorted(batch.answers)]
+
+
+def _block(batch: _Batch, block: list[int], unit: UnitOfWork, names: PropertyNames) -> None:
+    """Answer what of the block has no answer yet. Raises Again: what is accepted by then has its answer."""
+    waiting = [index for index in block if index not in batch.answers]
+    unit.read(union(batch.changes[index].names for index in waiting))
+    group = _Group(batch, unit)
+    for index in in_turns(waiting):
+        change = batch.changes[index]
+        plans = unit.read(change.names)
+        livestreams = reach(change, plans)
+        if not group.takes(livestreams):
+            group.accept()
+        try:
+            group.add(index, effect(change, plans, unit.keys, names), livestreams)
+        except Unavailable:
+            raise
+        except MediaopsError as error:
+            group.refuse(index, error)
+    group.accept()
 
 
 class _Group:
     """Items that are accepted together."""
 
-    def __init__(self, work: _Work, snapshot: Snapshot, outgoing: Acceptor) -> None:
-        self._work = work
-        self._snapshot = snapshot
-        self._outgoing = outgoing
-        self._outcomes: dict[int, ChangeOutcome] = {}
-        self._refused: dict[int, Answer] = {}
+    def __init__(self, batch: _Batch, unit: UnitOfWork) -> None:
+        self._batch = batch
+        self._unit = unit
+        self._begin()
+
+    def _begin(self) -> None:
+        self._effects: dict[int, Effect] = {}
+        self._refused: dict[int, ItemAnswer] = {}
+        self._requests = 0
         self._touched: set[str] = set()
 
     def takes(self, livestreams: set[str]) -> bool:
-        """Is there room for an item that touches these?"""
-        few = len(self._outcomes) < GROUP and len(self._snapshot.requests) < GROUP_REQUESTS
+        """Whether an item that touches these can be accepted with the group."""
+        few = len(self._effects) < GROUP and self._requests < GROUP_REQUESTS
         return few and not livestreams & self._touched
 
-    def apply(self, index: int, livestreams: set[str], names: PropertyNames) -> None:
-        """Take an item in, or note why it is refused."""
-        try:
-            self._outcomes[index] = apply(self._snapshot, self._work.changes[index], names)
-        except Unavailable:
-            raise
-        except MediaopsError as error:
-            self._refused[index] = failure(index, error)
-        else:
-            self._touched |= livestreams
+    def add(self, index: int, meant: Effect, livestreams: set[str]) -> None:
+        """Take an item in."""
+        self._effects[index] = meant
+        self._requests += len(meant.acceptance.requests)
+        self._touched |= livestreams
+        if not meant.is_nothing:
+            self._unit.add(meant.acceptance, meant.after)
+
+    def refuse(self, index: int, error: MediaopsError) -> None:
+        """Note why an item isn't taken: what is written before it decides about that too."""
+        self._refused[index] = refused(index, error)
 
     def accept(self) -> None:
         """Write what was taken in, answer it, and begin the next group. Raises Again."""
-        queued: set[str] = set()
-        if self._snapshot.requests or any(outcome.changed for outcome in self._outcomes.values()):
-            accepted = self._outgoing.accept(self._snapshot.acceptance())
-            self._snapshot.accepted(accepted.at)
-            self._work.accepted += len(self._outcomes)
-            queued = set(accepted.request_ids)
-        else:
-            self._snapshot.begin()
-        for index, outcome in self._outcomes.items():
-            kept = tuple(one for one in outcome.request_ids if one in queued)
-            self._work.answers[index] = _success(index, replace(outcome, request_ids=kept))
-        self._work.answers.update(self._refused)
-        self._outcomes, self._refused, self._touched = {}, {}, set()
-
-
-def _block(
-    work: _Work, block: list[int], store: PlanningStore, outgoing: Acceptor, names: PropertyNames
-) -> None:
-    """Answer what of the block has no answer yet. Raises Again: what is accepted by then has its answer."""
-    waiting = [index for index in block if index not in work.answers]
-    snapshot = Snapshot(store)
-    prefetch(snapshot, [work.changes[index] for index in waiting])
-    group = _Group(work, snapshot, outgoing)
-    for index in in_turns(waiting):
-        livestreams = reach(snapshot, work.changes[index])
-        if not group.takes(livestreams):
-            group.accept()
-        group.apply(index, livestreams, names)
-    group.accept()
+        queued: frozenset[str] = frozenset()
+        if not all(meant.is_nothing for meant in self._effects.values()):
+            queued = frozenset(self._unit.commit().request_ids)
+            self._batch.accepted += len(self._effects)
+        for index, meant in self._effects.items():
+            self._batch.answers[index] = _taken(index, meant, queued)
+        self._batch.answers.update(self._refused)
+        self._begin()
 
 
 def _remember(
-    answers: list[Answer], store: PlanningStore, outgoing: Acceptor, idempotency: Idempotency
+    answers: list[ItemAnswer], store: PlanningStore, outgoing: Acceptor, idempotency: Idempotency
 ) -> None:
     """The whole answer, for a repeat under the same key. Until here a repeat is worked through again."""
     key = store.answer_key(idempotency.digest)
-    write = Write("SET", key, (encode(answers), "PX", _ANSWER_KEPT_MS))
+    write = Write("SET", key, (encoded(answers), "PX", _ANSWER_KEPT_MS))
     outgoing.accept(Acceptance(writes=(write,), idempotency=idempotency))
 
 
-def _success(index: int, outcome: ChangeOutcome) -> Answer:
-    answer: Answer = {
-        "index": index,
-        "status": 200,
-        "created": outcome.created,
-        "requestIds": list(outcome.request_ids),
-    }
-    return answer if outcome.event_known else answer | {"eventKnown": False}
-
-
-def failure(index: int, error: MediaopsError) -> Answer:
-    """The answer for one refused item, shaped like a problem's errors."""
-    details = error.details if isinstance(error, InvalidInput) else [error.detail]
-    answer: Answer = {
-        "index": index,
-        "status": error.status,
-        "code": error.code,
-        "errors": [{"title": error.title, "detail": detail} for detail in details],
-    }
-    if error.field:
-        answer["field"] = error.field
-    if error.retry_after is not None:
-        answer["retryAfter"] = error.retry_after
-    return answer
+def _taken(index: int, meant: Effect, queued: frozenset[str]) -> ItemAnswer:
+    ids = (request.id for request in meant.acceptance.requests)
+    return ItemAnswer(
+        index,
+        created=meant.outcome.created,
+        request_ids=tuple(one for one in ids if one in queued),
+        event_known=meant.outcome.event_known,
+    )

@@ -1,8 +1,6 @@
-"""One change of an event or a job, applied to a snapshot: what is refused, what is written, what is queued.
+"""What a change of an event or a job means: what is refused, what is written, what is queued. Pure.
 
-Rules that planning can rely on:
-- the event that named a livestream last owns it; when it drops it, the one that named it before does;
-- of an event's jobs the one that was updated last and isn't canceled counts;
+Rules that planning can rely on, beside those of `plans`:
 - a job may come before its event, and stays when its event goes: it counts once the event is there;
 - a repeat of what is stored changes nothing, also not which job was updated last; what it asks for is queued again
   only where the request that last asked for it ended undelivered (accept compares).
@@ -10,79 +8,89 @@ Rules that planning can rely on:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from app.avos.bodies import PropertyNames
-from app.avos.sync import desired
-from app.outgoing.model import NewRequest, Now, Sequence, TimelineNote, digest, encode
+from app.avos.sync import Planned, Registered, desired
+from app.outgoing.model import Acceptance, TimelineNote, Write, digest
+from app.planning import commands
+from app.planning.plans import Plans, relied_on
 from app.planning.records import (
     Body,
+    Change,
     ChangeOutcome,
+    Ids,
     Record,
-    SourceVersion,
     check_if_match,
     check_version,
+    event_ids,
+    livestream_ids,
     newest,
-    version_text,
+    union,
 )
-from app.planning.snapshot import Snapshot, livestream_ids
-from app.planning.store import Kind
 from app.platform.errors import NotFound
+from app.platform.keys import Keys
 
 CANCELED = "canceled"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A PUT of an event or job, or (without a body) its DELETE."""
+class Effect:
+    """`after`: the states that the change leaves, of what it alters. `acceptance`: what it writes and queues, and the
+    guards of all that was relied on."""
 
-    kind: Kind
-    id: str
-    body: Body | None
-    source_version: SourceVersion | None = None
-    if_match: str | None = None
+    outcome: ChangeOutcome
+    after: Plans
+    acceptance: Acceptance
+
+    @property
+    def is_nothing(self) -> bool:
+        """Nothing is written or queued."""
+        return not self.acceptance.writes and not self.acceptance.requests
 
 
-def reach(snapshot: Snapshot, change: Change) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class _Alteration:
+    """How records change. `altered`: what takes part in it; `touched`: livestreams that are planned otherwise now."""
+
+    record: Record
+    after: Plans
+    altered: Ids
+    touched: tuple[str, ...]
+    writes: tuple[Write, ...]
+
+
+def reach(change: Change, plans: Plans) -> set[str]:
     """Livestreams with an active registration whose requests the change may alter."""
+    stored = plans.record(change.kind, change.id).body
     if change.kind == "event":
-        named = [entry["livestreamId"] for entry in (change.body or {}).get("livestreams") or ()]
-        candidates = {*named, *livestream_ids(snapshot.event(change.id).record)}
+        bodies = [change.body, stored]
     else:
-        candidates = set()
-        for event_id in _events_of_job(snapshot.job(change.id), change.body):
-            candidates |= set(livestream_ids(snapshot.event(event_id).record))
-    snapshot.load(livestreams=candidates)
-    return {one for one in candidates if snapshot.registered(one) is not None}
+        bodies = [plans.events[one].record.body for one in event_ids(change.body, stored)]
+    return {one for body in bodies for one in livestream_ids(body) if plans.registered(one) is not None}
 
 
-def apply(snapshot: Snapshot, change: Change, names: PropertyNames) -> ChangeOutcome:
-    """Check the change, alter the snapshot, collect writes and requests. Raises Conflict,
-    PreconditionFailed or NotFound, and has altered nothing then."""
-    is_event = change.kind == "event"
-    record = snapshot.event(change.id).record if is_event else snapshot.job(change.id)
-    check_if_match(record, change.if_match)
-    if change.body is None and not record.exists:
+def effect(change: Change, plans: Plans, keys: Keys, names: PropertyNames) -> Effect:
+    """`plans`: all around what the change names. Raises Conflict, PreconditionFailed or NotFound."""
+    before = plans.record(change.kind, change.id)
+    check_if_match(before, change.if_match)
+    if change.body is None and not before.exists:
         raise NotFound(f"There is no such {change.kind}.")
-    check_version(record.source_version, change.source_version)
-    version = newest(record.source_version, change.source_version)
-    if change.body is not None and version == record.source_version and _same(change.body, record.body):
-        known = is_event or snapshot.event(change.body["eventId"]).record.exists
-        return _ask_again(
-            snapshot, change, ChangeOutcome(change.id, record, changed=False, event_known=known), names
-        )
-    changed = replace(
-        record,
+    check_version(before.source_version, change.source_version)
+    version = newest(before.source_version, change.source_version)
+    if change.body is not None and version == before.source_version and _same(change.body, before.body):
+        return _repetition(change, before, plans, keys, names)
+    record = replace(
+        before,
         body=change.body,
         source_version=version,
-        created_at=record.created_at if record.exists else None,
+        created_at=before.created_at if before.exists else None,
         updated_at=None,
         deleted_at=None,
     )
-    outcome = _change_event(snapshot, change, changed) if is_event else _change_job(snapshot, change, changed)
-    outcome = replace(outcome, created=change.body is not None and not record.exists)
-    return _queue(snapshot, change, outcome, names)
+    alter = _alter_event if change.kind == "event" else _alter_job
+    return _effect(change, plans, alter(change, record, plans, keys), keys, names)
 
 
 def _same(body: Body, stored: Body | None) -> bool:
@@ -90,143 +98,141 @@ def _same(body: Body, stored: Body | None) -> bool:
     return stored is not None and digest(body) == digest(stored)
 
 
-def _change_event(snapshot: Snapshot, change: Change, record: Record) -> ChangeOutcome:
-    before = livestream_ids(snapshot.event(change.id).record)
-    after = livestream_ids(record)
-    touched = []
-    snapshot.load(livestreams=[*before, *after])
-    for livestream_id in dict.fromkeys([*after, *before]):
-        _guard_livestream(snapshot, livestream_id)
-        owners = snapshot.livestream(livestream_id).owners
-        if livestream_id in after or owners[:1] == [change.id]:
-            touched.append(livestream_id)
-        if change.id in owners:
-            owners.remove(change.id)
-        key = snapshot.keys.livestream_events(livestream_id)
-        if livestream_id in after:
-            owners.insert(0, change.id)
-            snapshot.write("ZADD", key, Sequence(), change.id)
-        else:
-            snapshot.write("ZREM", key, change.id)
-    was_there = snapshot.event(change.id).record.exists
-    record = replace(record, revision=snapshot.bump(change.id))
-    snapshot.set_event(change.id, record)
-    _write_record(
-        snapshot, snapshot.keys.event(change.id), snapshot.keys.events, change.id, record, was_there=was_there
-    )
-    return ChangeOutcome(change.id, record, touched=tuple(touched))
+def _event_known(change: Change, plans: Plans) -> bool:
+    return change.kind == "event" or all(plans.events[one].record.exists for one in change.names.events)
 
 
-def _change_job(snapshot: Snapshot, change: Change, record: Record) -> ChangeOutcome:
-    before = snapshot.job(change.id)
-    events = _events_of_job(before, record.body)
-    snapshot.load(events=events)
-    snapshot.load(
-        livestreams=[one for event in events for one in livestream_ids(snapshot.event(event).record)]
+# What changes ---------------------------------------------------------------------------------------
+
+
+def _alter_event(change: Change, record: Record, plans: Plans, keys: Keys) -> _Alteration:
+    before = plans.events[change.id]
+    named = livestream_ids(record.body)
+    livestreams = tuple(dict.fromkeys([*named, *livestream_ids(before.record.body)]))
+    states = {one: plans.livestreams[one] for one in livestreams}
+    record = replace(record, revision=before.counter + 1)
+    return _Alteration(
+        record,
+        after=Plans(
+            events={change.id: replace(before, counter=before.counter + 1, record=record)},
+            livestreams={
+                one: replace(state, owners=_counting(state.owners, change.id, counts=one in named))
+                for one, state in states.items()
+            },
+        ),
+        altered=Ids(events=(change.id,), livestreams=livestreams),
+        touched=tuple(one for one in livestreams if one in named or states[one].owners[:1] == (change.id,)),
+        writes=(
+            *(
+                commands.count(keys.livestream_events(one), change.id, counts=one in named)
+                for one in livestreams
+            ),
+            Write("INCR", keys.event_revision(change.id)),
+            *commands.record_writes(keys, "event", change.id, record, before.record),
+        ),
     )
-    snapshot.guard_job(change.id)
-    touched = []
-    for event_id in events:
-        snapshot.bump(event_id)
-        state = snapshot.event(event_id)
-        counts = (
-            record.body is not None
-            and record.body["eventId"] == event_id
-            and record.body.get("status") != CANCELED
-        )
-        if change.id in state.jobs:
-            state.jobs.remove(change.id)
-        if counts:
-            state.jobs.insert(0, change.id)
-            snapshot.write("ZADD", snapshot.keys.event_jobs(event_id), Sequence(), change.id)
-        else:
-            snapshot.write("ZREM", snapshot.keys.event_jobs(event_id), change.id)
-        for livestream_id in livestream_ids(state.record):
-            _guard_livestream(snapshot, livestream_id)
-            if snapshot.livestream(livestream_id).owners[:1] == [event_id]:
-                touched.append(livestream_id)
+
+
+def _alter_job(change: Change, record: Record, plans: Plans, keys: Keys) -> _Alteration:
+    before = plans.jobs[change.id]
     record = replace(record, revision=before.revision + 1)
-    snapshot.set_job(change.id, record)
-    _write_record(
-        snapshot, snapshot.keys.job(change.id), snapshot.keys.jobs, change.id, record, was_there=before.exists
+    attached = event_ids(record.body, before.body)
+    counts_for = _event_it_counts_for(record.body)
+    states = {one: plans.events[one] for one in attached}
+    livestreams = {one: livestream_ids(state.record.body) for one, state in states.items()}
+    return _Alteration(
+        record,
+        after=Plans(
+            events={
+                one: replace(
+                    state,
+                    counter=state.counter + 1,
+                    jobs=_counting(state.jobs, change.id, counts=one == counts_for),
+                )
+                for one, state in states.items()
+            },
+            jobs={change.id: record},
+        ),
+        altered=Ids(attached, (change.id,), tuple(one for some in livestreams.values() for one in some)),
+        touched=tuple(
+            one
+            for event_id, some in livestreams.items()
+            for one in some
+            if plans.livestreams[one].owners[:1] == (event_id,)
+        ),
+        writes=(
+            *(Write("INCR", keys.event_revision(one)) for one in attached),
+            *(commands.count(keys.event_jobs(one), change.id, counts=one == counts_for) for one in attached),
+            *commands.record_writes(keys, "job", change.id, record, before),
+        ),
     )
-    known = record.body is None or snapshot.event(record.body["eventId"]).record.exists
-    return ChangeOutcome(change.id, record, touched=tuple(touched), event_known=known)
 
 
-def _events_of_job(before: Record, body: Body | None) -> list[str]:
-    """The event that the job is attached to, and the one that it was attached to."""
-    bodies = [one for one in (body, before.body) if one is not None]
-    return list(dict.fromkeys(one["eventId"] for one in bodies))
+def _event_it_counts_for(job: Body | None) -> str | None:
+    """The event that a job is attached to, where it isn't canceled."""
+    return None if job is None or job.get("status") == CANCELED else str(job["eventId"])
 
 
-def _guard_livestream(snapshot: Snapshot, livestream_id: str) -> None:
-    """A registration that appears in between is noticed; who owns it matters only where there is one."""
-    snapshot.guard_registration(livestream_id)
-    if snapshot.registered(livestream_id) is not None:
-        snapshot.guard_owner(livestream_id)
+def _counting(ids: tuple[str, ...], one: str, *, counts: bool) -> tuple[str, ...]:
+    """Put an id first, or take it away."""
+    others = tuple(other for other in ids if other != one)
+    return (one, *others) if counts else others
 
 
-def _write_record(
-    snapshot: Snapshot, key: str, index: str, identifier: str, record: Record, *, was_there: bool
-) -> None:
-    fields: list[Any] = ["revision", record.revision]
-    if record.source_version is not None:
-        fields += ["sourceVersion", version_text(record.source_version)]
-    if record.body is None:
-        # What is left keeps a late call, or an ETag of before, from passing for something new.
-        snapshot.write("HSET", key, *fields, "deletedAt", Now())
-        snapshot.write("HDEL", key, "body", "eventId", "createdAt", "updatedAt")
-        snapshot.write("ZREM", index, identifier)
-        return
-    fields += ["body", encode(record.body), "updatedAt", Now()]
-    if "eventId" in record.body:
-        fields += ["eventId", record.body["eventId"]]
-    if not was_there:
-        fields += ["createdAt", Now()]
-        snapshot.write("ZADD", index, Sequence(), identifier)
-        snapshot.write("HDEL", key, "deletedAt")
-    snapshot.write("HSET", key, *fields)
+# What follows ---------------------------------------------------------------------------------------
 
 
-def _ask_again(
-    snapshot: Snapshot, change: Change, outcome: ChangeOutcome, names: PropertyNames
-) -> ChangeOutcome:
+def _effect(
+    change: Change, plans: Plans, alteration: _Alteration, keys: Keys, names: PropertyNames
+) -> Effect:
+    """The two requests of every registered livestream that is touched, and a timeline note each."""
+    after = plans.changed(alteration.after)
+    created = change.body is not None and not plans.record(change.kind, change.id).exists
+    verb = _verb(change, created=created)
+    asked = _asked(alteration.touched, after)
+    return Effect(
+        ChangeOutcome(change.id, alteration.record, created=created, event_known=_event_known(change, after)),
+        alteration.after,
+        Acceptance(
+            guards=tuple(
+                commands.guards(
+                    keys, plans, union([alteration.altered, relied_on(planned for _, planned in asked)])
+                )
+            ),
+            writes=alteration.writes,
+            requests=tuple(request for one in asked for request in desired(*one, names)),
+            notes=tuple(
+                TimelineNote(registered.content_media_id, verb, {f"{change.kind}Id": change.id})
+                for registered, _ in asked
+            ),
+        ),
+    )
+
+
+def _repetition(change: Change, record: Record, plans: Plans, keys: Keys, names: PropertyNames) -> Effect:
     """The requests of a repeated call: a sender who repeats it after a rejection expects another try."""
-    requests: list[NewRequest] = []
-    for livestream_id in sorted(reach(snapshot, change)):
-        registered = snapshot.registered(livestream_id)
-        if registered is not None:
-            _guard_livestream(snapshot, livestream_id)
-            requests += desired(registered, snapshot.planned(livestream_id), names)
-    snapshot.requests += requests
-    return replace(outcome, request_ids=tuple(request.id for request in requests))
+    livestreams = tuple(sorted(reach(change, plans)))
+    asked = _asked(livestreams, plans)
+    relied = union([Ids(livestreams=livestreams), relied_on(planned for _, planned in asked)])
+    return Effect(
+        ChangeOutcome(change.id, record, changed=False, event_known=_event_known(change, plans)),
+        Plans(),
+        Acceptance(
+            guards=tuple(commands.guards(keys, plans, relied)),
+            requests=tuple(request for one in asked for request in desired(*one, names)),
+        ),
+    )
 
 
-def _queue(snapshot: Snapshot, change: Change, outcome: ChangeOutcome, names: PropertyNames) -> ChangeOutcome:
-    """The two requests of every registered livestream that the change may reach, and a timeline note each."""
-    requests: list[NewRequest] = []
-    media = []
-    for livestream_id in outcome.touched:
-        registered = snapshot.registered(livestream_id)
-        if registered is None:
-            continue
-        requests += desired(registered, snapshot.planned(livestream_id), names)
-        media.append(registered.content_media_id)
-        snapshot.notes.append(
-            TimelineNote(
-                registered.content_media_id,
-                f"{change.kind}-{_verb(change, outcome)}",
-                {f"{change.kind}Id": change.id},
-            )
-        )
-    snapshot.requests += requests
-    return replace(outcome, request_ids=tuple(request.id for request in requests), touched=tuple(media))
+def _asked(livestreams: Iterable[str], plans: Plans) -> list[tuple[Registered, Planned]]:
+    """Those that are registered, with what planning says about them."""
+    registered = ((plans.registered(one), one) for one in livestreams)
+    return [(found, plans.planned(one)) for found, one in registered if found is not None]
 
 
-def _verb(change: Change, outcome: ChangeOutcome) -> str:
+def _verb(change: Change, *, created: bool) -> str:
     if change.body is None:
-        return "deleted"
+        return f"{change.kind}-deleted"
     if change.kind == "job" and change.body.get("status") == CANCELED:
-        return CANCELED
-    return "created" if outcome.created else "updated"
+        return "job-canceled"
+    return f"{change.kind}-{'created' if created else 'updated'}"

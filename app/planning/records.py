@@ -1,17 +1,19 @@
-"""A stored event or job, and the two ways of refusing a late or lost update: sourceVersion and ETag. Pure."""
+"""A stored event or job, a change of one, and how an older change is refused: by sourceVersion and by ETag. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from itertools import chain
+from typing import Any, Literal
 
 from app.platform import etags
-from app.platform.clock import parse_time, rfc3339
+from app.platform.clock import parse_time
 from app.platform.errors import Conflict
 
+Kind = Literal["event", "job"]
 Body = Mapping[str, Any]
 SourceVersion = int | datetime
 
@@ -34,8 +36,36 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Ids:
+    """Ids of events, jobs and livestreams."""
+
+    events: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()
+    livestreams: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A PUT of an event or job, or (without a body) its DELETE."""
+
+    kind: Kind
+    id: str
+    body: Body | None
+    source_version: SourceVersion | None = None
+    if_match: str | None = None
+
+    @property
+    def names(self) -> Ids:
+        """What the call itself names."""
+        if self.kind == "event":
+            return Ids(events=(self.id,), livestreams=livestream_ids(self.body))
+        return Ids(events=event_ids(self.body), jobs=(self.id,))
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeOutcome:
-    """The answer to a change. `created`: it wasn't there before. `changed` False: it was the same already."""
+    """The answer to a change. `created`: it wasn't there before. `changed` False: it was the same already.
+    `request_ids`: of what it has queued. `event_known` False: a job whose event isn't there yet."""
 
     id: str
     record: Record
@@ -43,7 +73,37 @@ class ChangeOutcome:
     changed: bool = True
     request_ids: tuple[str, ...] = ()
     event_known: bool = True
-    touched: tuple[str, ...] = field(default=(), repr=False)  # content media that the change may reach
+
+
+def union(parts: Iterable[Ids]) -> Ids:
+    """All of these, each once."""
+    parts = list(parts)
+    return Ids(
+        _unique(part.events for part in parts),
+        _unique(part.jobs for part in parts),
+        _unique(part.livestreams for part in parts),
+    )
+
+
+def _unique(ids: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(ids)))
+
+
+def livestream_ids(event: Body | None) -> tuple[str, ...]:
+    """The livestreams that an event's body names, in its order."""
+    return tuple(entry["livestreamId"] for entry in (event or {}).get("livestreams") or ())
+
+
+def event_ids(*jobs: Body | None) -> tuple[str, ...]:
+    """The events that jobs' bodies are attached to, each once."""
+    return tuple(dict.fromkeys(job["eventId"] for job in jobs if job is not None))
+
+
+def stamped(record: Record, at: datetime) -> Record:
+    """The record with the time of its acceptance where it has none yet."""
+    if not record.exists:
+        return record if record.deleted_at else replace(record, deleted_at=at)
+    return replace(record, created_at=record.created_at or at, updated_at=record.updated_at or at)
 
 
 def version_text(version: SourceVersion) -> str:
@@ -105,25 +165,3 @@ def etag(record: Record) -> str:
 def check_if_match(record: Record, if_match: str | None) -> None:
     """Raises PreconditionFailed where If-Match names no current revision."""
     etags.check_if_match(etag(record) if record.exists else None, if_match)
-
-
-def shown(id_name: str, outcome: ChangeOutcome) -> dict[str, Any]:
-    """A record as the API shows it, with what the call queued."""
-    return {**shown_record(id_name, outcome.id, outcome.record), "requestIds": list(outcome.request_ids)}
-
-
-def shown_record(id_name: str, identifier: str, record: Record) -> dict[str, Any]:
-    """A record as the API shows it."""
-    answer = {id_name: identifier, **(record.body or {})}
-    facts = {
-        "sourceVersion": shown_version(record.source_version),
-        "revision": record.revision,
-        "createdAt": _shown_time(record.created_at),
-        "updatedAt": _shown_time(record.updated_at),
-        "deletedAt": _shown_time(record.deleted_at),
-    }
-    return answer | {name: value for name, value in facts.items() if value is not None}
-
-
-def _shown_time(instant: datetime | None) -> str | None:
-    return None if instant is None else rfc3339(instant)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from flask import Response, jsonify, request
 
@@ -10,7 +10,9 @@ from app.http.authentication import requires, service
 from app.http.blueprints import Blueprint
 from app.http.idempotency import idempotency
 from app.outgoing.model import Idempotency
-from app.planning.records import ChangeOutcome, etag, shown, shown_record
+from app.planning.answers import as_json
+from app.planning.presentation import ID_NAMES, shown_outcome, shown_record
+from app.planning.records import ChangeOutcome, Kind, etag
 from app.planning.schemas import (
     DeleteQuerySchema,
     EventAnswerSchema,
@@ -27,14 +29,12 @@ from app.planning.schemas import (
     split_version,
 )
 from app.planning.service import PlanningService
-from app.planning.store import Kind
 from app.platform.etags import check_if_match
 from app.platform.inputs import check_identifier
 
 planning_blueprint = Blueprint(
     "planning", __name__, url_prefix="/api/custom", description="Events and jobs, as planning sends them."
 )
-_ID_NAMES: Final[dict[Kind, str]] = {"event": "eventId", "job": "jobId"}
 
 
 @planning_blueprint.route("/events", methods=["GET"])
@@ -96,7 +96,7 @@ def get_job(job_id: str) -> Response:
 @planning_blueprint.arguments(DeleteQuerySchema, location="query")
 @planning_blueprint.response(200, EventGoneSchema)
 def delete_event(query: dict[str, Any], event_id: str) -> Response:
-    """Forget an event. Registrations of its livestreams stay, as orphans."""
+    """Forget an event. Registrations of its livestreams stay, orphaned."""
     return _delete("event", event_id, query)
 
 
@@ -116,17 +116,17 @@ def delete_job(query: dict[str, Any], job_id: str) -> Response:
 def post_messages(body: dict[str, Any]) -> Response:
     """Many events and jobs in one call, each on its own: an answer per item, in their order."""
     results = service(PlanningService).messages(body["messages"], idempotency=_idempotency())
-    return jsonify(results=results)
+    return jsonify(results=[as_json(result) for result in results])
 
 
 def _list(kind: Kind, query: dict[str, Any]) -> Response:
     page = service(PlanningService).page(kind, query["limit"], query.get("cursor"))
-    items = [shown_record(_ID_NAMES[kind], identifier, record) for identifier, record in page.items]
+    items = [shown_record(kind, identifier, record) for identifier, record in page.items]
     return jsonify({f"{kind}s": items, "next": page.next})
 
 
 def _put(kind: Kind, identifier: str, loaded: dict[str, Any]) -> Response:
-    check_identifier(identifier, _ID_NAMES[kind])
+    check_identifier(identifier, ID_NAMES[kind])
     body, version = split_version(loaded)
     outcome = service(PlanningService).put(
         kind,
@@ -140,11 +140,11 @@ def _put(kind: Kind, identifier: str, loaded: dict[str, Any]) -> Response:
 
 
 def _get(kind: Kind, identifier: str) -> Response:
-    check_identifier(identifier, _ID_NAMES[kind])
+    check_identifier(identifier, ID_NAMES[kind])
     record = service(PlanningService).get(kind, identifier)
     current = etag(record)
     check_if_match(current, request.headers.get("If-Match"))
-    answer = jsonify(shown_record(_ID_NAMES[kind], identifier, record))
+    answer = jsonify(shown_record(kind, identifier, record))
     answer.set_etag(current)
     if request.if_none_match.contains_weak(current):
         answer.status_code = 304
@@ -152,7 +152,7 @@ def _get(kind: Kind, identifier: str) -> Response:
 
 
 def _delete(kind: Kind, identifier: str, query: dict[str, Any]) -> Response:
-    check_identifier(identifier, _ID_NAMES[kind])
+    check_identifier(identifier, ID_NAMES[kind])
     outcome = service(PlanningService).delete(
         kind,
         identifier,
@@ -164,10 +164,7 @@ def _delete(kind: Kind, identifier: str, query: dict[str, Any]) -> Response:
 
 
 def _answer(kind: Kind, outcome: ChangeOutcome) -> Response:
-    shown_outcome = shown(_ID_NAMES[kind], outcome)
-    if kind == "job" and outcome.record.exists:
-        shown_outcome["eventKnown"] = outcome.event_known
-    answer = jsonify(shown_outcome)
+    answer = jsonify(shown_outcome(kind, outcome))
     answer.status_code = 201 if outcome.created else 200
     if outcome.record.exists:
         answer.set_etag(etag(outcome.record))

@@ -14,8 +14,7 @@ from typing import Any, Final, cast
 
 import marshmallow as ma
 
-from app.planning.changes import Change
-from app.planning.records import SourceVersion
+from app.planning.records import Change, SourceVersion
 from app.platform.clock import parse_time, rfc3339
 from app.platform.inputs import Flag, Identifier, Instant, List, Schema, Text, Whole, invalid
 from app.platform.json_text import MOST_BULK_VALUES

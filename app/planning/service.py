@@ -9,11 +9,12 @@ from typing import Any
 from app.avos.bodies import PropertyNames
 from app.outgoing.model import Accepted, Idempotency
 from app.planning import batch
-from app.planning.changes import Change, apply, reach
-from app.planning.concurrency import Acceptor, accept_or_repeat, answered_before
-from app.planning.records import ChangeOutcome, Record, SourceVersion
-from app.planning.snapshot import Snapshot
-from app.planning.store import Kind, PlanningStore, RecordPage
+from app.planning.answers import ItemAnswer
+from app.planning.changes import effect
+from app.planning.records import Change, ChangeOutcome, Kind, Record, SourceVersion, stamped
+from app.planning.store import PlanningStore
+from app.planning.unit_of_work import Acceptor, UnitOfWork, answered_before, run
+from app.platform.cursors import Page
 from app.platform.errors import NotFound
 
 
@@ -33,7 +34,7 @@ class PlanningService:
             raise NotFound(f"There is no such {kind}.", code=f"{kind}_not_found")
         return record
 
-    def page(self, kind: Kind, limit: int, after: str | None = None) -> RecordPage:
+    def page(self, kind: Kind, limit: int, after: str | None = None) -> Page[tuple[str, Record]]:
         """Events or jobs in the order of their creation."""
         return self.store.page(kind, limit, after)
 
@@ -65,7 +66,7 @@ class PlanningService:
 
     def messages(
         self, messages: Sequence[Any], *, idempotency: Idempotency | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[ItemAnswer]:
         """Many PUTs in one call, each on its own; see `batch`."""
         return batch.run(messages, self.store, self._outgoing, self._names, idempotency)
 
@@ -73,24 +74,18 @@ class PlanningService:
         before = answered_before(self._outgoing, self.store.keys, idempotency)
         if before is not None:
             return self._repeated(change, before)
-        return accept_or_repeat(lambda: self._attempt(change, idempotency))
+        return run(self.store, self._outgoing, lambda unit: self._attempt(unit, change, idempotency))
 
-    def _attempt(self, change: Change, idempotency: Idempotency | None) -> ChangeOutcome:
-        snapshot = Snapshot(self.store)
-        self._prefetch(snapshot, change)
-        outcome = apply(snapshot, change, self._names)
-        if not outcome.changed and not snapshot.requests and idempotency is None:
-            return outcome
-        accepted = self._outgoing.accept(replace(snapshot.acceptance(), idempotency=idempotency))
+    def _attempt(self, unit: UnitOfWork, change: Change, idempotency: Idempotency | None) -> ChangeOutcome:
+        meant = effect(change, unit.read(change.names), self.store.keys, self._names)
+        if meant.is_nothing and idempotency is None:
+            return meant.outcome
+        unit.add(meant.acceptance, meant.after)
+        accepted = unit.commit(idempotency)
         if accepted.repeated:  # the same call, at the same time
             return self._repeated(change, accepted)
-        snapshot.accepted(accepted.at)
-        record = snapshot.event(change.id).record if change.kind == "event" else snapshot.job(change.id)
-        return replace(outcome, record=record, request_ids=accepted.request_ids)
-
-    def _prefetch(self, snapshot: Snapshot, change: Change) -> None:
-        batch.prefetch(snapshot, [change])
-        reach(snapshot, change)
+        record = stamped(meant.outcome.record, accepted.at)
+        return replace(meant.outcome, record=record, request_ids=accepted.request_ids)
 
     def _repeated(self, change: Change, before: Accepted) -> ChangeOutcome:
         """As the first call was answered, as far as the record still shows it."""

@@ -7,46 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
-from app.planning.records import Record, version_from
+from app.planning.plans import EventState, LivestreamState, Plans
+from app.planning.records import Ids, Kind, Record, version_from
 from app.platform.clock import from_ms
+from app.platform.cursors import Page
 from app.platform.keys import Keys, alike, fold
 from app.platform.redis import RedisClient, store_errors
 
-Kind = Literal["event", "job"]
 FIELDS: Final = ("revision", "body", "sourceVersion", "createdAt", "updatedAt", "deletedAt")
 # Newest members read of an event's jobs and a livestream's events: more than one batch can take away.
+DEPTH: Final = 128
 _LOOK_AT: Final = 5_000  # events looked at for a name
 _CHUNK: Final = 200  # of them read in one go
-DEPTH: Final = 128
-
-
-@dataclass(slots=True)
-class EventState:
-    """`counter` moves with every change of the event or of a job attached to it, before or after the change."""
-
-    counter: int = 0
-    record: Record = field(default_factory=Record)
-    jobs: list[str] = field(default_factory=list)  # attached and not canceled, updated last first
-
-
-@dataclass(slots=True)
-class LivestreamState:
-    """`owners`: the events that name it, the last to do so first; that one counts."""
-
-    owners: list[str] = field(default_factory=list)
-    content_media_id: str | None = None  # of its active registration
-    generation: int | None = None  # read only where registered
-
-
-@dataclass(frozen=True, slots=True)
-class RecordPage:
-    """One page of a list, in order of creation, and where the next one begins."""
-
-    items: list[tuple[str, Record]]
-    next: str | None
 
 
 class PlanningStore:
@@ -61,7 +35,7 @@ class PlanningStore:
         with store_errors():
             return _record(self._client.hmget(self._record_key(kind, identifier), *FIELDS))
 
-    def page(self, kind: Kind, limit: int, after: str | None) -> RecordPage:
+    def page(self, kind: Kind, limit: int, after: str | None) -> Page[tuple[str, Record]]:
         """Events or jobs in the order of their creation; `after` is a page's `next`."""
         index = self.keys.events if kind == "event" else self.keys.jobs
         with store_errors():
@@ -76,7 +50,7 @@ class PlanningStore:
                 pipe.hmget(self._record_key(kind, name), *FIELDS)
             records = [_record(values) for values in pipe.execute()]
         items = [(name, record) for name, record in zip(names, records, strict=True) if record.exists]
-        return RecordPage(items, str(int(members[limit - 1][1])) if len(members) > limit else None)
+        return Page(items, str(int(members[limit - 1][1])) if len(members) > limit else None)
 
     def search_events(self, text: str, limit: int) -> list[tuple[str, str]]:
         """(id, name) of events with this text in either, whatever its case; the newest first. Looks at a bounded number."""
@@ -86,8 +60,8 @@ class PlanningStore:
             [ids] = query.execute()
         found: list[tuple[str, str]] = []
         for start in range(0, len(ids), _CHUNK):
-            names = _texts(ids[start : start + _CHUNK])
-            for event_id, state in zip(names, self.read(names, [], [])[0], strict=True):
+            states = self.read(Ids(events=_texts(ids[start : start + _CHUNK]))).events
+            for event_id, state in states.items():
                 name = str((state.record.body or {}).get("name") or "unnamed")
                 if state.record.exists and (alike(text, name) or alike(text, event_id)):
                     found.append((event_id, name))
@@ -95,36 +69,34 @@ class PlanningStore:
                     return found
         return found
 
-    def read(
-        self, events: Sequence[str], jobs: Sequence[str], livestreams: Sequence[str]
-    ) -> tuple[list[EventState], list[Record], list[LivestreamState]]:
-        """All of these in one round trip."""
+    def read(self, ids: Ids) -> Plans:
+        """All of these in one round trip, without the generations of registrations."""
         pipe = self._client.pipeline(transaction=False)
-        for event_id in events:
+        for event_id in ids.events:
             pipe.get(self.keys.event_revision(event_id))
             pipe.hmget(self.keys.event(event_id), *FIELDS)
             pipe.zrevrange(self.keys.event_jobs(event_id), 0, DEPTH - 1)
-        for job_id in jobs:
+        for job_id in ids.jobs:
             pipe.hmget(self.keys.job(job_id), *FIELDS)
-        for livestream_id in livestreams:
+        for livestream_id in ids.livestreams:
             pipe.hget(self.keys.active_by_livestream, livestream_id)
             pipe.zrevrange(self.keys.livestream_events(livestream_id), 0, DEPTH - 1)
         with store_errors():
             answers = iter(pipe.execute())
-        return (
-            [
-                EventState(int(next(answers) or 0), _record(next(answers)), _texts(next(answers)))
-                for _ in events
-            ],
-            [_record(next(answers)) for _ in jobs],
-            [
-                LivestreamState(content_media_id=_text(next(answers)), owners=_texts(next(answers)))
-                for _ in livestreams
-            ],
+        return Plans(
+            {
+                one: EventState(int(next(answers) or 0), _record(next(answers)), _texts(next(answers)))
+                for one in ids.events
+            },
+            {one: _record(next(answers)) for one in ids.jobs},
+            {
+                one: LivestreamState(content_media_id=_text(next(answers)), owners=_texts(next(answers)))
+                for one in ids.livestreams
+            },
         )
 
     def generations(self, content_media_ids: Sequence[str]) -> list[int]:
-        """The current registration generation of each content media."""
+        """The current registration generation of each content media, at least one."""
         with store_errors():
             found = self._client.hmget(self.keys.generations, *(fold(media) for media in content_media_ids))
         return [int(each or 0) for each in found]
@@ -158,5 +130,5 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode()
 
 
-def _texts(values: Iterable[bytes]) -> list[str]:
-    return [value.decode() for value in values]
+def _texts(values: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(value.decode() for value in values)

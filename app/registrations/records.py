@@ -1,13 +1,10 @@
-"""A registration, and what another one of the same livestream or content media means for it. Pure."""
+"""A registration, and what is linked to its livestream and its content media."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from app.platform.clock import rfc3339
-from app.platform.errors import BadRequest
 from app.platform.keys import fold
 
 
@@ -64,27 +61,3 @@ class RegistrationOutcome:
     registration: Registration
     created: bool
     request_ids: tuple[str, ...] = ()
-
-
-def check_links(links: Links, pair: Pair) -> bool:
-    """True where the pair is active already, False where both sides are free. Raises BadRequest with the
-    requirement's text where one side is linked elsewhere."""
-    if links.active(pair):
-        return True
-    if links.media_of_livestream is None and links.livestream_of_media is None:
-        return False
-    raise BadRequest("Content Media Already Registered", code="already_registered", field="contentMediaId")
-
-
-def shown(outcome: RegistrationOutcome) -> dict[str, Any]:
-    """As the API shows it."""
-    registration = outcome.registration
-    deleted_at = registration.deleted_at
-    return {
-        "livestreamId": registration.livestream_id,
-        "contentMediaId": registration.content_media_id,
-        "createdAt": rfc3339(registration.created_at),
-        "updatedAt": rfc3339(registration.updated_at),
-        "deletedAt": None if deleted_at is None else rfc3339(deleted_at),
-        "requestIds": list(outcome.request_ids),
-    }

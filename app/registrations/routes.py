@@ -11,7 +11,7 @@ from app.http.authentication import requires, service
 from app.http.blueprints import Blueprint
 from app.http.idempotency import idempotency
 from app.outgoing.model import Idempotency
-from app.registrations.records import Pair, shown
+from app.registrations.records import Pair
 from app.registrations.schemas import (
     ActiveSchema,
     ContentMediaSchema,
@@ -19,6 +19,7 @@ from app.registrations.schemas import (
     PairQuerySchema,
     QueuedSchema,
     RegistrationSchema,
+    shown_outcome,
 )
 from app.registrations.service import RegistrationService
 
@@ -40,7 +41,7 @@ def register(query: dict[str, Any], body: dict[str, Any]) -> Response:
     """Link a livestream to a content media; its update is queued too."""
     pair = Pair(query["livestreamId"], body["contentMediaId"])
     outcome = service(RegistrationService).register(pair, _idempotency())
-    answer = jsonify(shown(outcome))
+    answer = jsonify(shown_outcome(outcome))
     answer.status_code = 201 if outcome.created else 200
     return answer
 
@@ -52,7 +53,7 @@ def register(query: dict[str, Any], body: dict[str, Any]) -> Response:
 def unregister(query: dict[str, Any]) -> Response:
     """End the link and its open requests; the record stays with `deletedAt`."""
     pair = Pair(query["livestreamId"], query["contentMediaId"])
-    return jsonify(shown(service(RegistrationService).unregister(pair, _idempotency())))
+    return jsonify(shown_outcome(service(RegistrationService).unregister(pair, _idempotency())))
 
 
 @registrations_blueprint.route("/registrations/active", methods=["GET"])

@@ -5,30 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from app.avos.bodies import PropertyNames
-from app.avos.sync import Planned, Registered, desired, event_times
-from app.outgoing.model import (
-    Acceptance,
-    Accepted,
-    Happening,
-    Idempotency,
-    NewRequest,
-    Now,
-    TimelineNote,
-)
-from app.outgoing.model import Sequence as NextNumber
-from app.planning.concurrency import Acceptor, accept_or_repeat, answered_before
-from app.planning.snapshot import Snapshot
+from app.avos.sync import event_times
+from app.outgoing.model import Acceptance, Accepted, Idempotency, NewRequest, TimelineNote
+from app.planning.records import Ids
 from app.planning.store import PlanningStore
+from app.planning.unit_of_work import Acceptor, UnitOfWork, answered_before, run
 from app.platform.clock import utcnow
 from app.platform.errors import NotFound
-from app.platform.keys import fold, quoted
-from app.registrations.records import Links, Pair, Registration, RegistrationOutcome, check_links
+from app.platform.keys import fold
+from app.registrations.changes import (
+    check_registering,
+    check_unregistering,
+    forced_update,
+    registering,
+    unregistering,
+)
+from app.registrations.records import Pair, Registration, RegistrationOutcome
 from app.registrations.store import RegistrationStore
-
-TOPIC: Final = "livestream-operations"
 
 
 class RegistrationService:
@@ -60,18 +55,18 @@ class RegistrationService:
         before = answered_before(self._outgoing, self._keys, idempotency)
         if before is not None:
             return self._repeated(pair, before)
-        return accept_or_repeat(lambda: self._register(pair, idempotency))
+        return run(self._planning, self._outgoing, lambda unit: self._register(unit, pair, idempotency))
 
     def unregister(self, pair: Pair, idempotency: Idempotency | None = None) -> RegistrationOutcome:
         """End a pair and its open requests; its record stays. Raises NotFound."""
         before = answered_before(self._outgoing, self._keys, idempotency)
         if before is not None:
             return self._repeated(pair, before)
-        return accept_or_repeat(lambda: self._unregister(pair, idempotency))
+        return run(self._planning, self._outgoing, lambda unit: self._unregister(unit, pair, idempotency))
 
     def force_update(self, content_media_id: str) -> tuple[str, ...]:
         """Queue both PATCHes even if nothing changed; their ids. Raises NotFound."""
-        return accept_or_repeat(lambda: self._force_update(content_media_id))
+        return run(self._planning, self._outgoing, lambda unit: self._force_update(unit, content_media_id))
 
     def preview(self, content_media_id: str) -> tuple[NewRequest, NewRequest]:
         """What a forced update would queue now. Raises NotFound."""
@@ -80,143 +75,59 @@ class RegistrationService:
 
     def forced(self, content_media_id: str) -> Acceptance:
         """Both PATCHes, and the guards of all that they were computed from. Raises NotFound."""
-        snapshot = Snapshot(self._planning)
-        registered, planned = self._current(snapshot, content_media_id)
-        snapshot.guard_registration(registered.livestream_id)
-        snapshot.requests += desired(registered, planned, self._names, forced=True)
-        return snapshot.acceptance()
+        return self._forced(UnitOfWork(self._planning, self._outgoing), content_media_id)
 
     def times(self, pairs: Sequence[Pair]) -> list[tuple[datetime | None, datetime | None]]:
         """Kick-off and end of each pair's event, where planning says them; a few round trips for all."""
-        snapshot = Snapshot(self._planning)
-        snapshot.load(livestreams=[pair.livestream_id for pair in pairs])
-        snapshot.load_around()
-        return [event_times(snapshot.planned(pair.livestream_id).event, pair.livestream_id) for pair in pairs]
+        livestreams = tuple(pair.livestream_id for pair in pairs)
+        plans = UnitOfWork(self._planning, self._outgoing).read(Ids(livestreams=livestreams))
+        return [event_times(plans.planned(one).event, one) for one in livestreams]
 
-    # Registering ----------------------------------------------------------------------------------
-
-    def _register(self, pair: Pair, idempotency: Idempotency | None) -> RegistrationOutcome:
-        snapshot = Snapshot(self._planning)
-        planned = self._bookable(snapshot, pair.livestream_id)
+    def _register(self, unit: UnitOfWork, pair: Pair, idempotency: Idempotency | None) -> RegistrationOutcome:
+        plans = unit.read(Ids(livestreams=(pair.livestream_id,)))
         links = self.store.links(pair)
-        update = check_links(links, pair)
-        _guard_links(snapshot, pair, links)
-        spelling = links.spelling or pair.content_media_id
-        generation = links.generation if update else links.next_generation
-        self._write_registration(
-            snapshot, Pair(pair.livestream_id, spelling), links, generation, update=update
-        )
-        what = "registration-updated" if update else "registered"
-        detail = {"livestreamId": pair.livestream_id, "eventId": planned.event_id}
-        snapshot.notes.append(TimelineNote(spelling, what, detail))
-        if self._sync_on_register:
-            registered = Registered(pair.livestream_id, spelling, generation)
-            snapshot.requests += desired(registered, planned, self._names)
-        acceptance = snapshot.acceptance()
-        if not update:
-            acceptance = replace(
-                acceptance, happenings=(_happening("livestream-registered", pair, spelling),)
-            )
-        accepted = self._outgoing.accept(replace(acceptance, idempotency=idempotency))
+        made = check_registering(pair, links, plans)
+        unit.add(registering(made, plans, self._keys, self._names, sync=self._sync_on_register))
+        accepted = unit.commit(idempotency)
         if accepted.repeated:
             return self._repeated(pair, accepted)
         registration = Registration(
             livestream_id=pair.livestream_id,
-            content_media_id=spelling,
+            content_media_id=made.pair.content_media_id,
             created_at=links.record.created_at if links.record else accepted.at,
             updated_at=accepted.at,
-            generation=generation,
+            generation=made.registered.generation,
         )
-        return RegistrationOutcome(registration, created=not update, request_ids=accepted.request_ids)
+        return RegistrationOutcome(registration, created=not made.update, request_ids=accepted.request_ids)
 
-    def _bookable(self, snapshot: Snapshot, livestream_id: str) -> Planned:
-        """What planning says about a livestream that may be registered."""
-        snapshot.load(livestreams=[livestream_id])
-        snapshot.load_around()
-        planned = snapshot.planned(livestream_id)
-        if planned.event is None:
-            raise NotFound("Livestream not found", code="livestream_not_found", field="livestreamId")
-        if planned.job is None:
-            raise NotFound("Event has no Job attached", code="no_job", field="livestreamId")
-        return planned
-
-    def _write_registration(
-        self, snapshot: Snapshot, pair: Pair, links: Links, generation: int, *, update: bool
-    ) -> None:
-        key = self._keys.registration(pair.livestream_id, pair.content_media_id)
-        snapshot.write("HSET", key, "updatedAt", Now())
-        if update:
-            return
-        media = fold(pair.content_media_id)
-        if links.record is None:
-            snapshot.write(
-                "HSET",
-                key,
-                "livestreamId",
-                pair.livestream_id,
-                "contentMediaId",
-                pair.content_media_id,
-                "createdAt",
-                Now(),
-            )
-            member = f"{quoted(pair.livestream_id)}:{quoted(media)}"
-            snapshot.write("ZADD", self._keys.registrations, NextNumber(), member)
-        snapshot.write("HSET", key, "generation", generation)
-        snapshot.write("HDEL", key, "deletedAt")
-        snapshot.write("HSET", self._keys.active_by_livestream, pair.livestream_id, pair.content_media_id)
-        snapshot.write("HSET", self._keys.active_by_media, media, pair.livestream_id)
-        snapshot.write("HSET", self._keys.generations, media, generation)
-        snapshot.write("HSET", self._keys.spellings, media, pair.content_media_id)
-
-    # Unregistering --------------------------------------------------------------------------------
-
-    def _unregister(self, pair: Pair, idempotency: Idempotency | None) -> RegistrationOutcome:
+    def _unregister(
+        self, unit: UnitOfWork, pair: Pair, idempotency: Idempotency | None
+    ) -> RegistrationOutcome:
         links = self.store.links(pair)
-        if links.record is None or not links.active(pair):
-            raise NotFound(
-                "There is no active registration of this livestream and content media.",
-                code="not_registered",
-                field="contentMediaId",
-            )
-        snapshot = Snapshot(self._planning)
-        _guard_links(snapshot, pair, links)
-        key = self._keys.registration(pair.livestream_id, pair.content_media_id)
-        snapshot.write("HSET", key, "updatedAt", Now(), "deletedAt", Now())
-        snapshot.write("HDEL", self._keys.active_by_livestream, pair.livestream_id)
-        snapshot.write("HDEL", self._keys.active_by_media, fold(pair.content_media_id))
-        media = links.record.content_media_id
-        snapshot.notes.append(TimelineNote(media, "unregistered", {"livestreamId": pair.livestream_id}))
-        accepted = self._outgoing.accept(
-            replace(
-                snapshot.acceptance(),
-                unregistered=(media,),
-                happenings=(_happening("livestream-unregistered", pair, media),),
-                idempotency=idempotency,
-            )
-        )
+        active = check_unregistering(pair, links)
+        unit.add(unregistering(active, links, self._keys))
+        accepted = unit.commit(idempotency)
         if accepted.repeated:
             return self._repeated(pair, accepted)
-        ended = replace(links.record, updated_at=accepted.at, deleted_at=accepted.at)
-        return RegistrationOutcome(ended, created=False)
+        return RegistrationOutcome(
+            replace(active, updated_at=accepted.at, deleted_at=accepted.at), created=False
+        )
 
-    # The forced update ----------------------------------------------------------------------------
-
-    def _force_update(self, content_media_id: str) -> tuple[str, ...]:
-        forced = self.forced(content_media_id)
+    def _force_update(self, unit: UnitOfWork, content_media_id: str) -> tuple[str, ...]:
+        forced = self._forced(unit, content_media_id)
         booking = forced.requests[0]
         detail = {"livestreamId": booking.livestream_id}
         note = TimelineNote(booking.content_media_id or content_media_id, "update-forced", detail)
-        return self._outgoing.accept(replace(forced, notes=(note,))).request_ids
+        unit.add(replace(forced, notes=(note,)))
+        return unit.commit().request_ids
 
-    def _current(self, snapshot: Snapshot, content_media_id: str) -> tuple[Registered, Planned]:
-        """A content media's registration and what planning says about its livestream now."""
+    def _forced(self, unit: UnitOfWork, content_media_id: str) -> Acceptance:
         livestream_id = self.store.livestream_of(content_media_id)
         if livestream_id is not None:
-            snapshot.load(livestreams=[livestream_id])
-            snapshot.load_around()
-            registered = snapshot.registered(livestream_id)
+            plans = unit.read(Ids(livestreams=(livestream_id,)))
+            registered = plans.registered(livestream_id)
             if registered is not None and fold(registered.content_media_id) == fold(content_media_id):
-                return registered, snapshot.planned(livestream_id)
+                return forced_update(registered, plans, self._keys, self._names)
         raise NotFound(
             "There is no active registration of this content media.",
             code="not_registered",
@@ -230,18 +141,3 @@ class RegistrationService:
             record = Registration(pair.livestream_id, pair.content_media_id, utcnow(), utcnow())
         created = record.deleted_at is None and record.created_at == record.updated_at
         return RegistrationOutcome(record, created=created, request_ids=before.request_ids)
-
-
-def _guard_links(snapshot: Snapshot, pair: Pair, links: Links) -> None:
-    """Both sides are linked as they were read, or the whole call is computed again: of two clients that
-    register at once one wins, and the other is judged by what the first has written."""
-    keys = snapshot.keys
-    media = fold(pair.content_media_id)
-    snapshot.guard_generation(pair.content_media_id, links.generation)
-    snapshot.guard(("HGET", keys.active_by_livestream, pair.livestream_id), links.media_of_livestream or "")
-    snapshot.guard(("HGET", keys.active_by_media, media), links.livestream_of_media or "")
-
-
-def _happening(name: str, pair: Pair, content_media_id: str) -> Happening:
-    fields = {"livestreamId": pair.livestream_id, "contentMediaId": content_media_id}
-    return Happening(TOPIC, name, fields)

@@ -12,7 +12,7 @@ from app.events.retention import CHUNK, trim_logs
 from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService
 from app.outgoing.ticks import Ticks
-from app.registrations.service import TOPIC
+from app.registrations.changes import TOPIC
 from tests.support.outgoing import Bench
 
 LOG = "sync-operations"

@@ -13,8 +13,9 @@ from app.outgoing.model import Acceptance, Accepted, TimelineNote
 from app.outgoing.store import OutgoingStore
 from app.outgoing.ticks import Ticks
 from app.packages import PACKAGES
+from app.planning.records import Kind
 from app.planning.service import PlanningService
-from app.planning.store import Kind, PlanningStore
+from app.planning.store import PlanningStore
 from app.platform.container import Container
 from app.platform.errors import Conflict
 from app.platform.redis import typed

@@ -118,7 +118,7 @@ def test_a_newer_job_that_comes_while_a_batch_reads_is_not_overwritten(
     older = job("j-1", event_id="ev-2", start=EARLY, sourceVersion=5)
     answers = services.planning.messages([event("ev-9", livestreams=()), older])
     assert happened()
-    assert answers[1]["status"] == 409
+    assert answers[1].status == 409
     kept = services.planning.get("job", "j-1")
     assert kept.source_version == 10
     assert kept.body is not None

@@ -11,6 +11,7 @@ from redis import Redis
 
 from app.outgoing.control import version_path
 from app.outgoing.model import digest
+from app.planning.records import Ids
 from app.platform.redis import typed
 from tests.expectations.sample_expectations import Planning
 from tests.unit.planning.conftest import Services, event_body, job_body, services_on
@@ -98,12 +99,12 @@ def test_any_order_and_grouping_leaves_what_the_rules_say(
         assert services.planning.get("event", event_id).body == body
     for job_id, body in model.jobs.items():
         assert services.planning.get("job", job_id).body == body
-    states = services.planning.store.read([], [], LIVESTREAMS)[2]
-    for livestream_id, state in zip(LIVESTREAMS, states, strict=True):
+    states = services.planning.store.read(Ids(livestreams=LIVESTREAMS)).livestreams
+    for livestream_id, state in states.items():
         # The model forgets who named a dropped livestream before.
         if livestream_id in model.owners:
             assert state.owners[0] == model.owners[livestream_id]
-            event = services.planning.store.read([state.owners[0]], [], [])[0][0]
+            event = services.planning.store.read(Ids(events=state.owners[:1])).events[state.owners[0]]
             job = services.planning.get("job", event.jobs[0]).body if event.jobs else None
             assert job == model.job_of(state.owners[0])
     wanted, composed = wanted_and_composed(services)
