@@ -84,7 +84,7 @@ class ReadBack:
         """Read back what is suspect, one after the other, for about so long; how many were checked.
         A suspect that has open requests, or is held, comes again one lease later; while AVOS is
         away all of them do."""
-        if self._requests.destination(AVOS)["state"] not in READABLE:
+        if self._requests.destination(AVOS).state not in READABLE:
             return 0
         until, checked = time.monotonic() + seconds, 0
         while time.monotonic() < until:

@@ -6,12 +6,13 @@ are those of the command line, without its name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 from app.outgoing.holds import Hold
+from app.outgoing.status import DestinationState, DestinationStatus
 from app.platform.clock import rfc3339
 
 NOTHING: Final = "Nothing: it goes on by itself."
@@ -26,39 +27,28 @@ _OPENED_BY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """`since` is RFC 3339; None where nobody has written it down. `request_id`: the request it is about."""
+    """`since`: None where nobody has written it down. `request_id`: the request it is about."""
 
     code: str
     says: str
-    since: str | None = None
+    since: datetime | None = None
     next: str = NOTHING
     todo: str = NOTHING
     request_id: str | None = None
 
-    def view(self) -> dict[str, str | None]:
-        """As the API shows it."""
-        return {
-            "code": self.code,
-            "says": self.says,
-            "since": self.since,
-            "next": self.next,
-            "todo": self.todo,
-            "requestId": self.request_id,
-        }
-
     def text(self) -> str:
         """All of it in a row."""
-        since = f" Since {self.since}." if self.since else ""
+        since = f" Since {rfc3339(self.since)}." if self.since else ""
         todo = "" if self.todo == self.next else f" {self.todo}"
         return f"{self.says}{since} {self.next}{todo}"
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What bears on every request of a lane: its destination as the API shows it, who holds it, whether a write of
-    unknown outcome may still land (`suspect`), and which queues nobody works on."""
+    """What bears on every request of a lane: its destination, who holds it, whether a write of unknown outcome may
+    still land (`suspect`), and which queues nobody works on."""
 
-    destination: Mapping[str, Any]
+    destination: DestinationStatus
     lane: str = ""
     hold: Hold | None = None
     suspect: bool = False
@@ -76,14 +66,14 @@ def obstacles(around: Around) -> list[Cause]:
 
 def _paused(around: Around) -> Cause | None:
     destination = around.destination
-    if destination["state"] != "paused":
+    if destination.state is not DestinationState.PAUSED:
         return None
     return Cause(
         "paused",
-        f"The destination {destination['name']} is paused by {destination['pausedBy']}.",
-        destination["pausedAt"],
+        f"The destination {destination.name} is paused by {destination.paused_by}.",
+        destination.paused_at,
         "Nothing is sent to it until it is resumed; nothing is lost or grows old.",
-        f"`destinations resume {destination['name']}`.",
+        f"`destinations resume {destination.name}`.",
     )
 
 
@@ -93,7 +83,7 @@ def _held(around: Around) -> Cause | None:
     return Cause(
         "held",
         f"An operator holds its content media{f' ({around.hold.by})' if around.hold.by else ''}.",
-        rfc3339(around.hold.since),
+        around.hold.since,
         "Planning's changes are kept and wait; nothing of it is sent until it is released.",
         f"`contentmedia release {around.lane}`.",
     )
@@ -101,33 +91,32 @@ def _held(around: Around) -> Cause | None:
 
 def _broken(around: Around) -> Cause | None:
     destination = around.destination
-    if destination["state"] != "open":
+    if destination.state is not DestinationState.OPEN:
         return None
-    probe = destination.get("nextProbeAt")
     when = (
-        f"The next probe goes out at {probe}."
-        if probe
+        f"The next probe goes out at {rfc3339(destination.next_probe_at)}."
+        if destination.next_probe_at
         else f"A probe goes out every {around.retry_s:g} s at most."
     )
-    unwell = f"See whether {destination['name']} is well (`doctor`); nothing has to be done here."
+    unwell = f"See whether {destination.name} is well (`doctor`); nothing has to be done here."
     return Cause(
         "breaker_open",
-        f"The breaker of {destination['name']} is open: {destination['reason']}: {destination['detail'] or 'no detail.'}",
-        destination["openedAt"],
+        f"The breaker of {destination.name} is open: {destination.reason}: {destination.detail or 'no detail.'}",
+        destination.opened_at,
         f"{when} The first good answer closes it, and what waits is sent by itself.",
-        _OPENED_BY.get(str(destination["reason"]), unwell),
+        _OPENED_BY.get(str(destination.reason), unwell),
     )
 
 
 def _resting(around: Around) -> Cause | None:
     destination = around.destination
-    if destination["state"] != "resting":
+    if destination.state is not DestinationState.RESTING or destination.not_before is None:
         return None
     return Cause(
         "resting",
-        f"{destination['name']} asked to be left alone (Retry-After).",
+        f"{destination.name} asked to be left alone (Retry-After).",
         None,
-        f"Nothing is sent to it until {destination['notBefore']}; then it goes on by itself.",
+        f"Nothing is sent to it until {rfc3339(destination.not_before)}; then it goes on by itself.",
     )
 
 

@@ -1,16 +1,17 @@
-"""Reads what `why` judges: a lane's requests and what bears on them; a bounded number of each."""
+"""Reads what `why` looks at: a lane's requests and what bears on them; a bounded number of each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from app.fleet.causes import Around, Cause
-from app.fleet.situations import Record, ahead_of, of_media, of_request
+from app.fleet.situations import ahead_of, of_media, of_request
 from app.outgoing.holds import Holds
 from app.outgoing.lanes import Marks, marks
 from app.outgoing.model import AVOS
+from app.outgoing.records import OutgoingRecord
 from app.outgoing.service import DESTINATIONS, RequestService
+from app.outgoing.status import DestinationStatus
 from app.outgoing.store import OutgoingStore
 from app.platform.keys import fold
 from app.watch.canaries import Canaries
@@ -30,15 +31,15 @@ class Facts:
         self._canaries = canaries
         self._retry_s = retry_interval_s
         self._holds = Holds(store.client, store.keys)
-        self._destinations: dict[str, Mapping[str, Any]] = {}
+        self._destinations: dict[str, DestinationStatus] = {}
         self._stalled: tuple[str, ...] | None = None
 
-    def of_request(self, record: Record) -> Cause:
+    def of_request(self, record: OutgoingRecord) -> Cause:
         """Why a request is in its state."""
-        lane = self._marks(record["destination"], record["lane"])
-        other = ahead_of(record["id"], lane)
+        lane = self._marks(record.destination, record.lane)
+        other = ahead_of(record.id, lane)
         ahead = self._requests.records.get(other) if other else None
-        return of_request(record, self._around(record["destination"], record["lane"], lane), ahead)
+        return of_request(record, self._around(record.destination, record.lane, lane), ahead)
 
     def of_media(self, content_media_id: str) -> list[Cause]:
         """Why a content media isn't in step; empty where nothing of it waits, has failed or ended undelivered."""
@@ -47,7 +48,7 @@ class Facts:
         wanted = [request_id for kind in ("x", "f", "l", "w") for _, request_id in lane[kind]]
         others = {request_id: ahead_of(request_id, lane) for request_id in wanted}
         ids = dict.fromkeys([*wanted, *(other for other in others.values() if other)])
-        records = {record["id"]: record for record in self._requests.records.get_many(list(ids))}
+        records = {record.id: record for record in self._requests.records.get_many(list(ids))}
         pairs = [(records[i], records.get(others[i] or "")) for i in wanted if i in records]
         return of_media(pairs, self._around(AVOS, name, lane))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, jsonify
 
+from app.fleet.presentation import shown_finding, shown_hold, shown_member
 from app.fleet.schemas import (
     FleetQuerySchema,
     FleetSchema,
@@ -18,6 +19,7 @@ from app.fleet.service import FleetFilter, FleetService, FleetState
 from app.fleet.why import Why
 from app.http.authentication import principal, requires, service
 from app.http.blueprints import Blueprint
+from app.outgoing.presentation import shown_timeline_entry
 from app.outgoing.service import RequestService
 from app.platform.inputs import PageSchema
 
@@ -40,7 +42,7 @@ def list_content_media(query: dict[str, Any]) -> Response:
         name=query.get("name"),
     )
     page = service(FleetService).page(wanted, query["limit"], query.get("cursor"))
-    return jsonify(contentmedia=page.items, next=page.next)
+    return jsonify(contentmedia=[shown_member(member) for member in page.items], next=page.next)
 
 
 @fleet_blueprint.route("/holds", methods=["GET"])
@@ -50,7 +52,7 @@ def list_content_media(query: dict[str, Any]) -> Response:
 def list_holds(query: dict[str, Any]) -> Response:
     """What operators hold, since when and by whom, the longest held first; also what isn't registered any more."""
     page = service(FleetService).holds(query["limit"], query.get("cursor"))
-    return jsonify(holds=page.items, next=page.next)
+    return jsonify(holds=[shown_hold(held) for held in page.items], next=page.next)
 
 
 @fleet_blueprint.route("/contentmedia/<path:content_media_id>/timeline", methods=["GET"])
@@ -62,7 +64,7 @@ def show_timeline(query: dict[str, Any], content_media_id: str) -> Response:
     page = service(RequestService).timeline(content_media_id, query["limit"], query.get("cursor"))
     if not page.items and "cursor" not in query:
         service(FleetService).check_known(content_media_id)
-    return jsonify(timeline=page.items, next=page.next)
+    return jsonify(timeline=[shown_timeline_entry(entry) for entry in page.items], next=page.next)
 
 
 @fleet_blueprint.route("/contentmedia/<path:content_media_id>/hold", methods=["POST"])
@@ -92,4 +94,4 @@ def why(identifier: str) -> Response:
     """What is going on with whatever has this id, or has it in its name: what it is, and each cause of its not being in
     step, with since when, what happens next by itself, and what to do."""
     findings = service(Why).explain(identifier)
-    return jsonify(id=identifier, findings=[finding.view() for finding in findings])
+    return jsonify(id=identifier, findings=[shown_finding(finding) for finding in findings])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from app.outgoing.holds import Holds
 from app.outgoing.model import AVOS
 from app.outgoing.store import LaneSummary, OutgoingStore
 from app.planning.plans import EventState
-from app.planning.records import Ids
+from app.planning.records import Body, Ids
 from app.planning.store import PlanningStore
-from app.platform.clock import rfc3339
 from app.platform.cursors import Page, decode_number, decode_text, encode_number, encode_text
 from app.platform.errors import NotFound
 from app.platform.keys import alike, fold
@@ -63,24 +63,29 @@ class Member:
         return FleetState.BEHIND if self.lane.behind else FleetState.IN_STEP
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> Body:
         """The event's body; empty where there is none."""
-        return dict(self.event.record.body or {}) if self.event else {}
+        return (self.event.record.body or {}) if self.event else {}
 
-    def shown(self) -> dict[str, Any]:
-        """As the API lists it."""
-        return {
-            "contentMediaId": self.content_media_id,
-            "state": self.state.value,
-            "held": self.lane.held,
-            "missing": self.missing,
-            "livestreamId": self.livestream_id,
-            "eventId": self.event_id,
-            "eventName": self.body.get("name"),
-            "jobId": self.event.jobs[0] if self.event and self.event.jobs else None,
-            "preKoUtc": (_livestream(self.body, self.livestream_id) or {}).get("preKoUtc"),
-            "eventEnd": self.body.get("eventEnd"),
-        }
+    @property
+    def livestream(self) -> Body:
+        """Its livestream as the event names it; empty where it doesn't."""
+        return _livestream(self.body, self.livestream_id) or {}
+
+    @property
+    def job_id(self) -> str | None:
+        """The job that counts."""
+        return next(iter(self.event.jobs), None) if self.event else None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMedia:
+    """A content media that an operator holds. `by` is None where a release before has written it."""
+
+    content_media_id: str
+    livestream_id: str | None
+    since: datetime
+    by: str | None
 
 
 class FleetService:
@@ -90,15 +95,15 @@ class FleetService:
         self._outgoing = outgoing
         self._planning = planning
         self._client, self._keys = outgoing.client, outgoing.keys
-        self.holding = Holds(outgoing.client, outgoing.keys)
+        self._holds = Holds(outgoing.client, outgoing.keys)
 
-    def page(self, wanted: FleetFilter, limit: int, cursor: str | None = None) -> Page:
+    def page(self, wanted: FleetFilter, limit: int, cursor: str | None = None) -> Page[Member]:
         """Content media by id, `limit` at most. A page may be shorter and have a next one all the same."""
         pairs = self._pairs(wanted, decode_text(cursor) if cursor else "")
-        found: list[dict[str, Any]] = []
+        found: list[Member] = []
         for looked, member in enumerate(self._members(pairs[:_LOOK_AT]), start=1):
             if _matches(member, wanted):
-                found.append(member.shown())
+                found.append(member)
             if len(found) >= limit:
                 more = looked < len(pairs)
                 return Page(found, encode_text(fold(member.content_media_id)) if more else None)
@@ -136,12 +141,12 @@ class FleetService:
             if self._client.exists(*own) > 0:
                 return True
         # What is held can be released, however old its traces are.
-        return self.holding.of(fold(content_media_id)) is not None
+        return self._holds.of(fold(content_media_id)) is not None
 
-    def holds(self, limit: int, cursor: str | None = None) -> Page:
+    def holds(self, limit: int, cursor: str | None = None) -> Page[HeldMedia]:
         """What operators hold, the longest held first, registered or not."""
         first = decode_number(cursor) if cursor else 0
-        found = self.holding.page(first, limit)
+        found = self._holds.page(first, limit)
         if not found:
             return Page([], None)
         lanes = [hold.lane for hold in found]
@@ -149,12 +154,12 @@ class FleetService:
             spellings = self._client.hmget(self._keys.spellings, *lanes)
             livestreams = self._client.hmget(self._keys.active_by_media, *lanes)
         items = [
-            {
-                "contentMediaId": spelling.decode() if spelling else hold.lane,
-                "livestreamId": livestream.decode() if livestream else None,
-                "since": rfc3339(hold.since),
-                "by": hold.by,
-            }
+            HeldMedia(
+                content_media_id=spelling.decode() if spelling else hold.lane,
+                livestream_id=livestream.decode() if livestream else None,
+                since=hold.since,
+                by=hold.by,
+            )
             for hold, spelling, livestream in zip(found, spellings, livestreams, strict=True)
         ]
         return Page(items, encode_number(first + limit) if len(found) == limit else None)
@@ -165,10 +170,6 @@ class FleetService:
             raise NotFound(
                 "There is no such content media.", code="content_media_not_found", field="contentMediaId"
             )
-
-    def lane_of(self, lane: str) -> LaneSummary:
-        """How a lane stands."""
-        return self._outgoing.lane_summaries(AVOS, [lane])[0]
 
     def _active(self) -> list[tuple[str, str]]:
         """(livestream, content media) of each active registration, by content media."""
@@ -205,11 +206,9 @@ def _missing(event: EventState | None, livestream_id: str) -> str | None:
     return None if event.jobs else "no_job"
 
 
-def _livestream(body: Any, livestream_id: str) -> dict[str, Any] | None:
-    for entry in body.get("livestreams") or ():
-        if entry["livestreamId"] == livestream_id:
-            return dict(entry)
-    return None
+def _livestream(body: Body, livestream_id: str) -> Body | None:
+    entries: Sequence[Body] = body.get("livestreams") or ()
+    return next((entry for entry in entries if entry["livestreamId"] == livestream_id), None)
 
 
 def _matches(member: Member, wanted: FleetFilter) -> bool:

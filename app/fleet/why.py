@@ -1,66 +1,28 @@
 """What is going on with an id or a name: of a request, content media, livestream, event, job, registration, operation,
-subscription or destination. What it is, and each cause of its not being as it should: `causes` and `situations` judge,
-`facts` reads."""
+subscription or destination. What it is, and each cause of its not being as it should be: `causes` and `situations` decide
+that from what `facts` reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable
 from urllib.parse import quote
 
-from app.avos.drift import DriftState
 from app.drift.results import DriftResults
 from app.events.subscriptions.presentation import sentences
 from app.events.subscriptions.service import SubscriptionService
 from app.fleet.causes import Cause, obstacles
 from app.fleet.facts import Facts
+from app.fleet.findings import Finding, MediaFindings
 from app.fleet.names import Matches, Names
-from app.fleet.service import FleetService, FleetState, Member
+from app.fleet.service import FleetService
 from app.outgoing.operations import Operations
-from app.outgoing.records import RequestFilter
 from app.outgoing.service import RequestService
 from app.planning.records import Ids
 from app.planning.store import PlanningStore
-from app.platform.clock import from_ms, rfc3339
+from app.platform.clock import rfc3339
 from app.platform.errors import NotFound
 from app.registrations.records import Pair
 from app.registrations.store import RegistrationStore
-
-_MEMBERS_SHOWN: Final = 10  # content media of one event or job that are looked at
-_MISSING: Final = {
-    "no_livestream": "planning has no event with its livestream any more",
-    "no_job": "its event has no job that counts",
-}
-_MISSING_TODO: Final = {
-    "no_livestream": "Let planning name the livestream in an event, or unregister it.",
-    "no_job": "Let planning send a job for its event that isn't canceled, or unregister it.",
-}
-_STATE: Final = {
-    FleetState.IN_STEP: "AVOS is in step with planning",
-    FleetState.BEHIND: "AVOS is behind: something waits to be sent or is under way",
-    FleetState.FAILING: "AVOS is out of step: a request failed, or ended without being delivered",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one thing has to say: `about` it, the `causes` of what is the matter; `see` is its address."""
-
-    kind: str
-    about: tuple[str, ...]
-    see: str
-    causes: tuple[Cause, ...] = ()
-
-    def view(self) -> dict[str, Any]:
-        """As the API shows it; `sentences` is all of it as text."""
-        return {
-            "kind": self.kind,
-            "about": list(self.about),
-            "causes": [cause.view() for cause in self.causes],
-            "sentences": [*self.about, *(cause.text() for cause in self.causes)],
-            "see": self.see,
-        }
 
 
 class Why:
@@ -83,7 +45,7 @@ class Why:
         self._planning = planning
         self._registrations = registrations
         self._subscriptions = subscriptions
-        self._drift = drift
+        self._media = MediaFindings(fleet, requests, drift)
         self._facts = facts
         self._names = Names(fleet, planning, requests.records)
 
@@ -118,8 +80,8 @@ class Why:
         record = self._requests.records.get(identifier)
         if record is None:
             return None
-        about = f" for content media {record['contentMediaId']}" if record["contentMediaId"] else ""
-        says = f"Request {identifier} is a {record['kind']} {record['method']} to {record['path']}{about}."
+        about = f" for content media {record.content_media_id}" if record.content_media_id else ""
+        says = f"Request {identifier} is a {record.kind} {record.method} to {record.path}{about}."
         return Finding("request", (says,), _see("requests", identifier), (facts.of_request(record),))
 
     def _content_media(self, identifier: str, facts: Facts) -> Finding | None:
@@ -128,7 +90,7 @@ class Why:
         member = self._fleet.member(identifier)
         see = f"{_see('contentmedia', identifier)}/timeline"
         if member is not None:
-            return Finding("contentMedia", *self._about(member, facts, see))
+            return self._media.of(member, facts, see)
         says = f"Content media {identifier} has no active registration: nothing is sent for it by itself."
         todo = "`register --livestream L --media C` registers it."
         return Finding("contentMedia", (says, todo), see, tuple(facts.of_media(identifier)))
@@ -147,8 +109,8 @@ class Why:
         if member is None:
             none = "It has no active registration: its changes are sent nowhere."
             return Finding("livestream", (said, none), see)
-        about, _, causes = self._about(member, facts, see)
-        return Finding("livestream", (said, *about), see, causes)
+        media = self._media.of(member, facts)
+        return Finding("livestream", (said, *media.about), see, media.causes)
 
     def _event(self, identifier: str, facts: Facts) -> Finding | None:
         state = self._planning.read(Ids(events=(identifier,))).events[identifier]
@@ -161,8 +123,8 @@ class Why:
             if state.jobs
             else "It has no job that counts, so no booking is sent.",
         ]
-        more, causes = self._of_event(identifier, body, facts)
-        return Finding("event", (*said, *more), _see("events", identifier), causes)
+        media = self._media.of_event(identifier, body, facts)
+        return Finding("event", (*said, *media.about), _see("events", identifier), media.causes)
 
     def _job(self, identifier: str, facts: Facts) -> Finding | None:
         record = self._planning.record("job", identifier)
@@ -179,8 +141,9 @@ class Why:
             said.append("Planning has sent no such event yet.")
         elif identifier in event.jobs[:1]:
             said.append("It is the job that counts for the event.")
-            more, causes = self._of_event(str(event_id), event.record.body or {}, facts)
-            said += more
+            media = self._media.of_event(str(event_id), event.record.body or {}, facts)
+            said += media.about
+            causes = media.causes
         elif identifier in event.jobs:
             said.append(f"Job {event.jobs[0]} was updated later and counts instead.")
         else:
@@ -189,10 +152,10 @@ class Why:
 
     def _registration(self, identifier: str, facts: Facts) -> Finding | None:
         """A registration has no id of its own; its livestream and content media, with a colon between, name it."""
-        livestream_id, colon, media = identifier.partition(":")
-        if not (colon and livestream_id and media):
+        livestream_id, _, media_id = identifier.partition(":")
+        if not (livestream_id and media_id):
             return None
-        found = self._registrations.links(Pair(livestream_id, media)).record
+        found = self._registrations.links(Pair(livestream_id, media_id)).record
         if found is None:
             return None
         said = f"The registration of livestream {livestream_id} for content media {found.content_media_id} was made at {rfc3339(found.created_at)}"
@@ -203,8 +166,8 @@ class Why:
         member = self._fleet.member(found.content_media_id)
         if member is None:
             return Finding("registration", (f"{said}.",), see)
-        about, _, causes = self._about(member, facts, see)
-        return Finding("registration", (f"{said}.", *about), see, causes)
+        media = self._media.of(member, facts)
+        return Finding("registration", (f"{said}.", *media.about), see, media.causes)
 
     def _operation(self, identifier: str, facts: Facts) -> Finding | None:  # noqa: ARG002 - as all of the looks
         try:
@@ -212,8 +175,8 @@ class Why:
         except NotFound:
             return None
         said = (
-            f"Operation {identifier}, a {operation['verb']} by {operation['actor']}, is {operation['state']}: "
-            f"{operation['changed']} changed, {operation['refused']} refused."
+            f"Operation {identifier}, a {operation.verb} by {operation.actor}, is {operation.state}: "
+            f"{operation.changed} changed, {operation.refused} refused."
         )
         return Finding("operation", (said,), _see("operations", identifier))
 
@@ -230,8 +193,8 @@ class Why:
             return None
         one = around.destination
         said = (
-            f"Destination {identifier} is {one['state']}: {one['runnable']} wait, {one['live']} of at most {one['maxInFlight']} "
-            f"are in flight, {one['failed']} have failed."
+            f"Destination {identifier} is {one.state}: {one.runnable} wait, {one.live} of at most {one.max_in_flight} "
+            f"are in flight, {one.failed} have failed."
         )
         return Finding("destination", (said,), "/api/custom/destinations", tuple(obstacles(around)))
 
@@ -244,78 +207,6 @@ class Why:
         ]
         one = look(found.ids[0], facts)
         return [one] if one else []
-
-    # Content media ------------------------------------------------------------------------------------------------
-
-    def _of_event(
-        self, event_id: str, body: Mapping[str, Any], facts: Facts
-    ) -> tuple[list[str], tuple[Cause, ...]]:
-        """What is to be said of an event's livestreams, each with its content media."""
-        said: list[str] = []
-        causes: list[Cause] = []
-        entries = body.get("livestreams") or []
-        for entry in entries[:_MEMBERS_SHOWN]:
-            livestream = entry["livestreamId"]
-            member = self._fleet.member_of_livestream(livestream)
-            if member is None:
-                said.append(f"Its livestream {livestream} has no active registration.")
-            elif member.event_id != event_id:
-                said.append(
-                    f"Its livestream {livestream} counts for event {member.event_id}, which named it later."
-                )
-            else:
-                about, _, own = self._about(member, facts, "")
-                said += about
-                causes += [cause for cause in own if cause not in causes]
-        if len(entries) > _MEMBERS_SHOWN:
-            said.append(f"{len(entries) - _MEMBERS_SHOWN} more livestreams aren't shown.")
-        return said, tuple(causes)
-
-    def _about(
-        self, member: Member, facts: Facts, see: str
-    ) -> tuple[tuple[str, ...], str, tuple[Cause, ...]]:
-        causes = [*_orphaned(member), *facts.of_media(member.content_media_id), *self._drifted(member)]
-        said = [
-            f"Content media {member.content_media_id} is registered for livestream {member.livestream_id}."
-        ]
-        if member.event_id:
-            said.append(
-                f"The livestream belongs to event {member.event_id} ({member.body.get('name') or 'unnamed'})."
-            )
-        if not member.missing:
-            since = self._in_step_since(member) if member.state is FleetState.IN_STEP else _begin(causes)
-            said.append(_STATE[member.state] + (f", since {since}." if since else "."))
-        return tuple(said), see, tuple(causes)
-
-    def _in_step_since(self, member: Member) -> str | None:
-        newest = self._requests.search(RequestFilter(content_media_id=member.content_media_id), 5).items
-        return max((one["finishedAt"] for one in newest if one["state"] == "delivered"), default=None)
-
-    def _drifted(self, member: Member) -> Iterator[Cause]:
-        """What the drift audit has found: AVOS shows something else though nothing is under way."""
-        result, _ = self._drift.before(member.content_media_id)
-        if result is None or result.state is not DriftState.DRIFTED:
-            return
-        names = ", ".join(str(one["member"]) for one in result.members[:_MEMBERS_SHOWN])
-        yield Cause(
-            "drifted",
-            f"AVOS shows something else than planning wants ({names}), as of {rfc3339(from_ms(result.checked_at))}.",
-            rfc3339(from_ms(result.since)),
-            "It is compared again at the next round of the drift audit; MEDIAOPS_DRIFT_HEAL=true lets that send it again.",
-            f"`contentmedia preview {member.content_media_id}` shows both; `update {member.content_media_id}` sends it.",
-        )
-
-
-def _orphaned(member: Member) -> Iterator[Cause]:
-    if member.missing:
-        says = f"Content media {member.content_media_id} is orphaned: {_MISSING[member.missing]}."
-        keeps = "The registration stays; nothing new can be composed for it."
-        yield Cause("orphaned", says, None, keeps, _MISSING_TODO[member.missing])
-
-
-def _begin(causes: Iterable[Cause]) -> str | None:
-    """Since when it is so: the oldest of what a request has met."""
-    return min((cause.since for cause in causes if cause.request_id and cause.since), default=None)
 
 
 def _see(what: str, identifier: str) -> str:

@@ -72,8 +72,8 @@ def _breakers(timing: Timing) -> Iterator[Metric]:
         "mediaops_destination_opened", "How often its breaker has opened.", labels=["destination"]
     )
     for one in timing.destinations:
-        state.add_metric([one["name"], one["state"], one["reason"] or ""], 1)
-        opened.add_metric([one["name"]], one["timesOpened"])
+        state.add_metric([one.name, one.state.value, one.reason or ""], 1)
+        opened.add_metric([one.name], one.times_opened)
     yield from (state, opened)
 
 

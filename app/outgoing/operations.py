@@ -9,19 +9,35 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import timedelta
-from typing import Any, Final
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
-from app.outgoing.model import State, new_id
+from app.outgoing.model import new_id
 from app.outgoing.records import RequestFilter
 from app.outgoing.service import RequestService
 from app.outgoing.store import OutgoingStore
-from app.platform.clock import from_ms, parse_time, rfc3339
+from app.platform.clock import from_ms
 from app.platform.errors import NotFound
 from app.platform.redis import store_errors
 
 CHUNK: Final = 100
 KEEP: Final = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A verb on all that match `filter`. `state`: running or done; how many were `changed` and `refused` by now."""
+
+    id: str
+    verb: str
+    filter: RequestFilter
+    actor: str
+    state: str
+    created_at: datetime
+    finished_at: datetime | None = None
+    changed: int = 0
+    refused: int = 0
 
 
 class Operations:
@@ -34,13 +50,13 @@ class Operations:
         self._requests = requests
         self._open = f"{store.keys.prefix}operations:open"
 
-    def start(self, verb: str, wanted: RequestFilter, actor: str) -> dict[str, Any]:
+    def start(self, verb: str, wanted: RequestFilter, actor: str) -> Operation:
         """Note a "retry" or "discard" of all that match now; returns the operation."""
         operation_id = new_id()
         now = str(self._store.time_ms())
         record = {
             "verb": verb,
-            "filter": json.dumps(_filter_json(wanted)),
+            "filter": json.dumps(wanted.as_json()),
             "actor": actor,
             "state": "running",
             "createdAt": now,
@@ -56,7 +72,7 @@ class Operations:
         self._requests.write_down(actor, f"{verb} all", record["filter"])
         return self.get(operation_id)
 
-    def get(self, operation_id: str) -> dict[str, Any]:
+    def get(self, operation_id: str) -> Operation:
         """An operation and how far it is; raises NotFound."""
         with store_errors():
             record = self._client.hgetall(self._keys.operation(operation_id))
@@ -64,17 +80,17 @@ class Operations:
             raise NotFound("There is no such operation.", code="operation_not_found", field="operationId")
         text = {name.decode(): value.decode() for name, value in record.items()}
         done = text.get("finishedAt")
-        return {
-            "id": operation_id,
-            "verb": text["verb"],
-            "filter": json.loads(text["filter"]),
-            "actor": text["actor"],
-            "state": text["state"],
-            "createdAt": rfc3339(from_ms(int(text["createdAt"]))),
-            "finishedAt": rfc3339(from_ms(int(done))) if done else None,
-            "changed": int(text["changed"]),
-            "refused": int(text["refused"]),
-        }
+        return Operation(
+            id=operation_id,
+            verb=text["verb"],
+            filter=RequestFilter.from_json(json.loads(text["filter"])),
+            actor=text["actor"],
+            state=text["state"],
+            created_at=from_ms(int(text["createdAt"])),
+            finished_at=from_ms(int(done)) if done else None,
+            changed=int(text["changed"]),
+            refused=int(text["refused"]),
+        )
 
     def work(self, seconds: float) -> int:
         """Go on with what is open, for about so long; returns how many requests were looked at."""
@@ -99,7 +115,7 @@ class Operations:
             with store_errors():
                 self._client.zrem(self._open, operation_id)
             return 0
-        wanted = _filter_from(json.loads(wanted_json))
+        wanted = RequestFilter.from_json(json.loads(wanted_json))
         before = int(cursor) if cursor else None
         ids, last = self._requests.records.matching(wanted, CHUNK, before)
         changed = sum(self._apply(verb.decode(), request_id, actor.decode()) for request_id in ids)
@@ -119,24 +135,3 @@ class Operations:
     def _apply(self, verb: str, request_id: str, actor: str) -> bool:
         word, _ = self._store.act(request_id, verb, actor)
         return word == "ok"
-
-
-def _filter_json(wanted: RequestFilter) -> dict[str, str]:
-    given = {
-        "state": wanted.state.value if wanted.state else None,
-        "contentMediaId": wanted.content_media_id,
-        "method": wanted.method,
-        "error": wanted.error,
-        "createdAfter": rfc3339(wanted.created_after) if wanted.created_after else None,
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _filter_from(given: dict[str, str]) -> RequestFilter:
-    return RequestFilter(
-        state=State(given["state"]) if "state" in given else None,
-        content_media_id=given.get("contentMediaId"),
-        method=given.get("method"),
-        error=given.get("error"),
-        created_after=parse_time(given["createdAfter"]) if "createdAfter" in given else None,
-    )

@@ -1,4 +1,4 @@
-"""Reading records: one as the outside sees it, many by filter, page by page."""
+"""Reading requests as they stand: one, or many by filter, page by page."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from app.outgoing.model import NAMED_LANE, PATH_LANE, State
-from app.platform.clock import from_ms, rfc3339, to_ms
+from app.outgoing.model import State
+from app.platform.clock import from_ms, parse_time, rfc3339, to_ms
 from app.platform.cursors import Page, decode_number, encode_number
 from app.platform.keys import Keys, alike, fold
 from app.platform.redis import RedisClient, store_errors
@@ -31,6 +31,73 @@ class RequestFilter:
     error: str | None = None
     created_after: datetime | None = None
 
+    def as_json(self) -> dict[str, str]:
+        """As it is stored and shown: what isn't asked about is left out."""
+        given = {
+            "state": self.state.value if self.state else None,
+            "contentMediaId": self.content_media_id,
+            "method": self.method,
+            "error": self.error,
+            "createdAfter": rfc3339(self.created_after) if self.created_after else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, str]) -> RequestFilter:
+        """The inverse of `as_json`."""
+        return cls(
+            state=State(given["state"]) if "state" in given else None,
+            content_media_id=given.get("contentMediaId"),
+            method=given.get("method"),
+            error=given.get("error"),
+            created_after=parse_time(given["createdAfter"]) if "createdAfter" in given else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """A request as it stands. `lane`: as it is stored. `body`: a PATCH's members as one object, else the body.
+    `reason` is a code, `error` its text. `attempts` as they are stored, the oldest first; some in the middle are left
+    out where there were many."""
+
+    id: str
+    destination: str
+    lane: str
+    kind: str
+    method: str
+    path: str
+    state: State
+    body: Any = None
+    withdrawn: tuple[str, ...] = ()
+    attempts: tuple[Mapping[str, Any], ...] = ()
+    attempt_count: int = 0
+    content_media_id: str | None = None
+    livestream_id: str | None = None
+    event_id: str | None = None
+    job_id: str | None = None
+    created_at: datetime | None = None
+    urgent_at: datetime | None = None
+    event_end_at: datetime | None = None
+    deadline: datetime | None = None
+    first_failed_at: datetime | None = None
+    next_try_at: datetime | None = None
+    expires_at: datetime | None = None
+    finished_at: datetime | None = None
+    superseded_by: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    waived: bool = False
+
+    @property
+    def lateness_s(self) -> float | None:
+        """Seconds after kick-off at which it was delivered, 0 in time; None where it wasn't, or was accepted later."""
+        kick_off, finished = self.urgent_at, self.finished_at
+        if self.state is not State.DELIVERED or kick_off is None or finished is None:
+            return None
+        if self.created_at is None or self.created_at >= kick_off:
+            return None
+        return max(0.0, (finished - kick_off).total_seconds())
+
 
 class RecordReader:
     """Reads what the scripts wrote; writes nothing."""
@@ -39,16 +106,11 @@ class RecordReader:
         self._client = client
         self._keys = keys
 
-    def get(self, request_id: str) -> dict[str, Any] | None:
-        """One record with its attempts, as `contract` has it; None where there is none."""
-        with store_errors():
-            pipe = self._client.pipeline(transaction=False)
-            pipe.hgetall(self._keys.request(request_id))
-            pipe.lrange(self._keys.attempts(request_id), 0, -1)
-            record, attempts = pipe.execute()
-        return view(request_id, record, attempts) if record else None
+    def get(self, request_id: str) -> OutgoingRecord | None:
+        """One record with its attempts; None where there is none."""
+        return next(iter(self.get_many([request_id])), None)
 
-    def get_many(self, request_ids: Sequence[str]) -> list[dict[str, Any]]:
+    def get_many(self, request_ids: Sequence[str]) -> list[OutgoingRecord]:
         """Records with their attempts, those that are gone left out."""
         with store_errors():
             pipe = self._client.pipeline(transaction=False)
@@ -57,9 +119,9 @@ class RecordReader:
                 pipe.lrange(self._keys.attempts(request_id), 0, -1)
             read = pipe.execute()
         triples = zip(request_ids, read[::2], read[1::2], strict=True)
-        return [view(i, record, attempts) for i, record, attempts in triples if record]
+        return [_record(i, fields, attempts) for i, fields, attempts in triples if fields]
 
-    def page(self, wanted: RequestFilter, limit: int, cursor: str | None = None) -> Page:
+    def page(self, wanted: RequestFilter, limit: int, cursor: str | None = None) -> Page[OutgoingRecord]:
         """The newest first. Looks at a bounded number of records, so a page may be short and not the last."""
         before = decode_number(cursor) if cursor else None
         matches, last = self.matching(wanted, limit, before)
@@ -160,57 +222,52 @@ def _matches(fields: Mapping[str, bytes | None], wanted: RequestFilter) -> bool:
     )
 
 
-_TIMES: Final = (
-    "urgentAt", "eventEndAt", "deadline", "createdAt", "firstFailedAt", "nextTryAt", "expiresAt", "finishedAt"
-)  # fmt: skip
-_TEXTS: Final = (
-    "lane", "destination", "contentMediaId", "livestreamId", "eventId", "jobId", "kind", "method", "path", "state",
-    "supersededBy", "reason",
-)  # fmt: skip
-
-
-def view(request_id: str, record: Mapping[bytes, bytes], attempts: Sequence[bytes]) -> dict[str, Any]:
-    """A record as clients read it: every member always there, null where there is nothing."""
-
+def _record(request_id: str, stored: Mapping[bytes, bytes], attempts: Sequence[bytes]) -> OutgoingRecord:
     def text(name: str) -> str | None:
-        return record.get(name.encode(), b"").decode() or None
+        return stored.get(name.encode(), b"").decode() or None
 
-    def time(name: str) -> str | None:
+    def time(name: str) -> datetime | None:
         value = text(name)
-        return None if value is None else rfc3339(from_ms(int(value)))
+        return None if value is None else from_ms(int(value))
 
-    code = text("reason")
-    error = text("error")
-    return {
-        "id": request_id,
-        **{name: text(name) for name in _TEXTS},
-        "lane": (text("lane") or "").removeprefix(NAMED_LANE).removeprefix(PATH_LANE) or None,
-        "body": _body(record),
-        "withdrawn": _withdrawn(record),
-        **{name: time(name) for name in _TIMES},
-        "attemptCount": int(text("attemptCount") or 0),
-        "attempts": [json.loads(attempt) for attempt in attempts],
-        "error": {"code": code, "detail": error} if error else None,
-        "waived": text("waived") == "1",
-        "latenessS": _lateness(record),
-    }
+    return OutgoingRecord(
+        id=request_id,
+        destination=text("destination") or "",
+        lane=text("lane") or "",
+        kind=text("kind") or "",
+        method=text("method") or "",
+        path=text("path") or "",
+        state=State(text("state") or ""),
+        body=_body(stored),
+        withdrawn=_withdrawn(stored),
+        attempts=tuple(json.loads(attempt) for attempt in attempts),
+        attempt_count=int(text("attemptCount") or 0),
+        content_media_id=text("contentMediaId"),
+        livestream_id=text("livestreamId"),
+        event_id=text("eventId"),
+        job_id=text("jobId"),
+        created_at=time("createdAt"),
+        urgent_at=time("urgentAt"),
+        event_end_at=time("eventEndAt"),
+        deadline=time("deadline"),
+        first_failed_at=time("firstFailedAt"),
+        next_try_at=time("nextTryAt"),
+        expires_at=time("expiresAt"),
+        finished_at=time("finishedAt"),
+        superseded_by=text("supersededBy"),
+        reason=text("reason"),
+        error=text("error"),
+        waived=text("waived") == "1",
+    )
 
 
-def _lateness(record: Mapping[bytes, bytes]) -> float | None:
-    """Seconds after kick-off at which it was delivered, 0 in time; None where it wasn't, or was accepted later."""
-    if record.get(b"state") != b"delivered" or b"urgentAt" not in record:
-        return None
-    kick_off, finished = int(record[b"urgentAt"]), int(record[b"finishedAt"])
-    return None if int(record[b"createdAt"]) >= kick_off else max(0.0, (finished - kick_off) / 1000)
-
-
-def _body(record: Mapping[bytes, bytes]) -> Any:
+def _body(stored: Mapping[bytes, bytes]) -> Any:
     """A PATCH's members as one object (without `lastModified`), else the body: JSON if it is, or text."""
-    members = record.get(b"members")
+    members = stored.get(b"members")
     if members is not None:
         names = [name.encode() for name in json.loads(members)]
-        return {n.decode(): json.loads(record[b"body:" + n]) for n in names if b"body:" + n in record}
-    body = record.get(b"body")
+        return {n.decode(): json.loads(stored[b"body:" + n]) for n in names if b"body:" + n in stored}
+    body = stored.get(b"body")
     if not body:
         return None
     try:
@@ -219,7 +276,7 @@ def _body(record: Mapping[bytes, bytes]) -> Any:
         return body.decode(errors="replace")
 
 
-def _withdrawn(record: Mapping[bytes, bytes]) -> list[str]:
+def _withdrawn(stored: Mapping[bytes, bytes]) -> tuple[str, ...]:
     """Members that planning has no value for: nothing is sent, and older values aren't either."""
-    names = json.loads(record.get(b"members", b"[]"))
-    return [name for name in names if b"body:" + name.encode() not in record]
+    names = json.loads(stored.get(b"members", b"[]"))
+    return tuple(name for name in names if b"body:" + name.encode() not in stored)

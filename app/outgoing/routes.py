@@ -13,6 +13,7 @@ from app.http.blueprints import Blueprint
 from app.outgoing.long_poll import wait_for_end
 from app.outgoing.model import State
 from app.outgoing.operations import Operations
+from app.outgoing.presentation import shown_destination, shown_operation, shown_request
 from app.outgoing.records import RequestFilter
 from app.outgoing.schemas import (
     BulkFilterSchema,
@@ -42,7 +43,7 @@ def list_requests(query: dict[str, Any]) -> Response:
     """Newest first. A page may be shorter than its limit and have a next one all the same."""
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     page = service(RequestService).search(_filter(query), limit, cursor)
-    return jsonify(requests=page.items, next=page.next)
+    return jsonify(requests=[shown_request(record) for record in page.items], next=page.next)
 
 
 @requests_blueprint.route("/requests/<request_id>", methods=["GET"])
@@ -53,7 +54,7 @@ def get_request(query: dict[str, Any], request_id: str) -> Response:
     """One record with every attempt; with `wait` once its state is final, or as it is then."""
     requests = service(RequestService)
     wait_for_end(lambda: requests.state(request_id), query["wait"])
-    return jsonify(requests.get(request_id))
+    return jsonify(shown_request(requests.get(request_id)))
 
 
 @requests_blueprint.route("/requests/<request_id>/retry", methods=["POST"])
@@ -62,7 +63,7 @@ def get_request(query: dict[str, Any], request_id: str) -> Response:
 def retry_request(request_id: str) -> Answer:
     """Try it again: its age starts anew and its deadline is waived."""
     record = service(RequestService).retry(request_id, principal().name)
-    return jsonify(record), 202, {"Location": f"/api/custom/requests/{request_id}"}
+    return jsonify(shown_request(record)), 202, {"Location": f"/api/custom/requests/{request_id}"}
 
 
 @requests_blueprint.route("/requests/<request_id>/discard", methods=["POST"])
@@ -70,7 +71,7 @@ def retry_request(request_id: str) -> Answer:
 @requests_blueprint.response(200, RecordSchema)
 def discard_request(request_id: str) -> Response:
     """Never send it; the record stays in the history."""
-    return jsonify(service(RequestService).discard(request_id, principal().name))
+    return jsonify(shown_request(service(RequestService).discard(request_id, principal().name)))
 
 
 @requests_blueprint.route("/requests/<any(retry, discard):verb>", methods=["POST"])
@@ -86,7 +87,7 @@ def start_operation(body: dict[str, Any], query: dict[str, Any], verb: str) -> A
     if verb == "discard" and not wanted:
         raise InvalidInput([(None, "Discarding everything is refused: name a state or another criterion.")])
     operation = service(Operations).start(verb, _filter(wanted), principal().name)
-    return jsonify(operation), 202, {"Location": f"/api/custom/operations/{operation['id']}"}
+    return jsonify(shown_operation(operation)), 202, {"Location": f"/api/custom/operations/{operation.id}"}
 
 
 @requests_blueprint.route("/operations/<operation_id>", methods=["GET"])
@@ -94,7 +95,7 @@ def start_operation(body: dict[str, Any], query: dict[str, Any], verb: str) -> A
 @requests_blueprint.response(200, OperationSchema)
 def get_operation(operation_id: str) -> Response:
     """How far a verb on all that match has come."""
-    return jsonify(service(Operations).get(operation_id))
+    return jsonify(shown_operation(service(Operations).get(operation_id)))
 
 
 @requests_blueprint.route("/destinations", methods=["GET"])
@@ -102,8 +103,9 @@ def get_operation(operation_id: str) -> Response:
 @requests_blueprint.response(200, DestinationListSchema)
 def list_destinations() -> Response:
     """Each destination: paused or not, what waits, is live and has failed. Subscriptions are `sub:{id}`."""
-    found = [*service(RequestService).destinations(), *subscribed.destinations(service(SubscriptionService))]
-    return jsonify(destinations=found, next=None)
+    own = [shown_destination(status) for status in service(RequestService).destinations()]
+    subscriptions = subscribed.destinations(service(SubscriptionService))
+    return jsonify(destinations=[*own, *subscriptions], next=None)
 
 
 @requests_blueprint.route("/destinations/<name>/pause", methods=["POST"])
@@ -127,7 +129,7 @@ def _switch(name: str, verb: Literal["pause", "resume"]) -> Response:
     if name.startswith(subscribed.PREFIX):
         return jsonify(subscribed.switch(service(SubscriptionService), name, verb, actor))
     requests = service(RequestService)
-    return jsonify((requests.pause if verb == "pause" else requests.resume)(name, actor))
+    return jsonify(shown_destination((requests.pause if verb == "pause" else requests.resume)(name, actor)))
 
 
 def _filter(wanted: dict[str, Any]) -> RequestFilter:

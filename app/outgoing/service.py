@@ -1,19 +1,21 @@
-"""What people and programs can see and do about outgoing requests."""
+"""What people and programs can see of outgoing requests, and do about them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from app.outgoing.errors import NotAllowedInState
 from app.outgoing.model import AVOS, State
-from app.outgoing.records import RecordReader, RequestFilter
+from app.outgoing.records import OutgoingRecord, RecordReader, RequestFilter
+from app.outgoing.status import DestinationStatus, condition
 from app.outgoing.store import OutgoingStore
 from app.outgoing.summary import FIELDS, Ending, read_ending
 from app.platform.audit import AuditTrail
-from app.platform.clock import from_ms, rfc3339
+from app.platform.clock import from_ms
 from app.platform.cursors import Page, decode_number, encode_number
 from app.platform.errors import NotFound
 from app.platform.keys import Keys, fold
@@ -30,9 +32,9 @@ _FINAL_SAYING: Final = {
 class TimelineEntry:
     """`what` happened `at` a time; `detail` names the request and the reason where there is one."""
 
-    at: str
+    at: datetime
     what: str
-    detail: dict[str, Any]
+    detail: Mapping[str, Any]
 
 
 class RequestService:
@@ -47,7 +49,7 @@ class RequestService:
 
     # Seeing ---------------------------------------------------------------------------------------
 
-    def get(self, request_id: str) -> dict[str, Any]:
+    def get(self, request_id: str) -> OutgoingRecord:
         """One record with every attempt; raises NotFound."""
         record = self.records.get(request_id)
         if record is None:
@@ -67,33 +69,31 @@ class RequestService:
         with store_errors():
             return read_ending(self._client.hmget(self._keys.request(request_id), *FIELDS))
 
-    def search(self, wanted: RequestFilter, limit: int, cursor: str | None = None) -> Page:
+    def search(self, wanted: RequestFilter, limit: int, cursor: str | None = None) -> Page[OutgoingRecord]:
         """Records, the newest first."""
         return self.records.page(wanted, limit, cursor)
 
-    def timeline(self, content_media_id: str, limit: int, cursor: str | None = None) -> Page:
+    def timeline(self, content_media_id: str, limit: int, cursor: str | None = None) -> Page[TimelineEntry]:
         """What happened to a content media, the newest first."""
         top = "+" if cursor is None else f"({_stream_position(cursor)}"
         with store_errors():
             rows = self._client.xrevrange(self._keys.timeline(content_media_id), top, "-", count=limit)
         items = [
-            asdict(
-                TimelineEntry(
-                    at=rfc3339(from_ms(int(fields[b"at"]))),
-                    what=fields[b"what"].decode(),
-                    detail=json.loads(fields[b"detail"]),
-                )
+            TimelineEntry(
+                at=from_ms(int(fields[b"at"])),
+                what=fields[b"what"].decode(),
+                detail=json.loads(fields[b"detail"]),
             )
             for _, fields in rows
         ]
         more = len(rows) == limit
         return Page(items, _stream_cursor(rows[-1][0].decode()) if more else None)
 
-    def destinations(self) -> list[dict[str, Any]]:
+    def destinations(self) -> list[DestinationStatus]:
         """Every destination with what waits for it, what is in flight, and whether it is paused."""
         return [self.destination(name) for name in DESTINATIONS]
 
-    def destination(self, name: str) -> dict[str, Any]:
+    def destination(self, name: str) -> DestinationStatus:
         """One destination; raises NotFound."""
         _known(name)
         with store_errors():
@@ -102,25 +102,27 @@ class RequestService:
             pipe.zcard(self._keys.pending(name))
             pipe.zcard(self._keys.live(name))
             pipe.zcard(self._keys.failed(name))
-            settings, runnable, live, failed = pipe.execute()
-        return destination_view(name, settings, self._store.time_ms()) | {
-            "runnable": runnable,
-            "live": live,
-            "failed": failed,
-            "maxInFlight": self._store.policy.in_flight,
-        }
+            stored, runnable, live, failed = pipe.execute()
+        found = condition(name, stored, self._store.time_ms())
+        return DestinationStatus(
+            **asdict(found),
+            runnable=runnable,
+            live=live,
+            failed=failed,
+            max_in_flight=self._store.policy.in_flight,
+        )
 
     # Acting ---------------------------------------------------------------------------------------
 
-    def retry(self, request_id: str, actor: str) -> dict[str, Any]:
+    def retry(self, request_id: str, actor: str) -> OutgoingRecord:
         """Try a failed, rejected, expired or discarded request again, its age and deadline waived."""
         return self._act(request_id, "retry", actor)
 
-    def discard(self, request_id: str, actor: str) -> dict[str, Any]:
+    def discard(self, request_id: str, actor: str) -> OutgoingRecord:
         """Give up a request that isn't live; it stays in the history."""
         return self._act(request_id, "discard", actor)
 
-    def _act(self, request_id: str, verb: str, actor: str) -> dict[str, Any]:
+    def _act(self, request_id: str, verb: str, actor: str) -> OutgoingRecord:
         word, about = self._store.act(request_id, verb, actor)
         if word == "missing":
             raise NotFound("There is no such request.", code="request_not_found", field="requestId")
@@ -145,7 +147,7 @@ class RequestService:
         self.write_down(actor, "release", content_media_id)
         return changed
 
-    def pause(self, name: str, actor: str) -> dict[str, Any]:
+    def pause(self, name: str, actor: str) -> DestinationStatus:
         """Send nothing to a destination until `resume`; what is in flight ends."""
         _known(name)
         with store_errors():
@@ -154,7 +156,7 @@ class RequestService:
         self.write_down(actor, "pause", name)
         return self.destination(name)
 
-    def resume(self, name: str, actor: str) -> dict[str, Any]:
+    def resume(self, name: str, actor: str) -> DestinationStatus:
         """Go on; what has failed meanwhile is tried at the next tick."""
         _known(name)
         with store_errors():
@@ -172,39 +174,6 @@ class RequestService:
 
 
 _PAST: Final = {"retry": "retried", "discard": "discarded"}
-
-
-def destination_view(name: str, stored: Mapping[bytes, bytes], now_ms: int) -> dict[str, Any]:
-    """`state` in a word: `paused` by an operator, `open` (the breaker; `reason` says why), `resting` because the
-    far side asked for it, `recovering` while the failed table is released, else `closed`."""
-
-    def text(field: bytes) -> str | None:
-        return stored.get(field, b"").decode() or None
-
-    def time(field: bytes) -> str | None:
-        return rfc3339(from_ms(int(stored[field]))) if field in stored else None
-
-    resting = int(stored.get(b"notBefore", b"0")) > now_ms
-    states = (
-        ("paused", b"paused" in stored),
-        ("open", b"breaker" in stored),
-        ("resting", resting),
-        ("recovering", b"recoveringFrom" in stored),
-    )
-    return {
-        "name": name,
-        "state": next((word for word, holds in states if holds), "closed"),
-        "reason": text(b"reason"),
-        "detail": text(b"detail"),
-        "openedAt": time(b"openedAt"),
-        "probedAt": time(b"probedAt"),
-        "nextProbeAt": time(b"nextProbeAt"),
-        "timesOpened": int(stored.get(b"opened", b"0")),
-        "notBefore": time(b"notBefore") if resting else None,
-        "recoveringFrom": time(b"recoveringFrom"),
-        "pausedBy": text(b"pausedBy"),
-        "pausedAt": time(b"paused"),
-    }
 
 
 def _known(name: str) -> None:

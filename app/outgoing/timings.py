@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from app.outgoing.service import DESTINATIONS, destination_view
+from app.outgoing.service import DESTINATIONS
+from app.outgoing.status import Condition, condition
 from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors
 
@@ -47,7 +48,7 @@ class Timing:
     late: int
     staleness: Histogram
     stalest_s: Mapping[str, float]
-    destinations: tuple[dict[str, Any], ...]
+    destinations: tuple[Condition, ...]
 
 
 def read_timing(store: OutgoingStore) -> Timing:
@@ -75,9 +76,7 @@ def read_timing(store: OutgoingStore) -> Timing:
             for state, found in zip(_STALE, oldest, strict=True)
             if found
         },
-        tuple(
-            destination_view(name, fields, now_ms) for name, fields in zip(DESTINATIONS, stored, strict=True)
-        ),
+        tuple(condition(name, fields, now_ms) for name, fields in zip(DESTINATIONS, stored, strict=True)),
     )
 
 

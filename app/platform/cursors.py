@@ -7,7 +7,7 @@ import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Generic, TypeVar
 
 from app.platform.errors import BadRequest
 
@@ -15,11 +15,14 @@ from app.platform.errors import BadRequest
 _NUMBER: Final = re.compile(r"[0-9]{1,15}\Z", re.ASCII)
 
 
+Item = TypeVar("Item")
+
+
 @dataclass(frozen=True, slots=True)
-class Page:
+class Page(Generic[Item]):
     """`next` None: there is no more. A page may hold fewer than its limit and still have a next one."""
 
-    items: Sequence[Any]  # of one kind
+    items: Sequence[Item]
     next: str | None = None
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from app.avos.client import AvosClient, Credentials
 from app.outgoing.model import AVOS, NewRequest
+from app.outgoing.presentation import shown_request
 from app.outgoing.store import OutgoingScripts
 from app.platform.http_client import HttpTransport
 from deploy.simulators.avos import AvosStandIn
@@ -112,7 +113,8 @@ class Scene:
             self.avos.control(latencyMs=0)
 
     def verdict(self, *staged: Staged) -> Verdict:
-        records = {one: self.bench.records.get(one) or {} for one in self.acknowledged}
+        records: dict[str, Any] = {one: {} for one in self.acknowledged}
+        records |= {one.id: shown_request(one) for one in self.bench.records.get_many(self.acknowledged)}
         states: dict[str, Any] = {
             name: self.avos.state(name) or {} for name in {judge.holder(wish.path) for wish in self.wishes}
         }

@@ -9,6 +9,7 @@ import pytest
 
 from app.outgoing.decision import AttemptError
 from app.outgoing.model import AVOS
+from app.outgoing.presentation import shown_destination
 from app.outgoing.service import RequestService
 from app.outgoing.timings import read_timing
 from tests.support.outgoing import Bench
@@ -20,7 +21,7 @@ EXPIRED_TOKEN = AttemptError("unauthorized", "AVOS answered 401.", destination_f
 
 
 def seen(bench: Bench) -> dict[str, object]:
-    return RequestService(bench.store).destination(AVOS)
+    return shown_destination(RequestService(bench.store).destination(AVOS))
 
 
 def probe(bench: Bench) -> list[str]:

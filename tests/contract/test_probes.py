@@ -64,11 +64,11 @@ class Day:
 
     @property
     def state(self) -> str:
-        return str(RequestService(self.bench.store).destination(AVOS)["state"])
+        return str(RequestService(self.bench.store).destination(AVOS).state)
 
     @property
     def opened(self) -> int:
-        return int(str(RequestService(self.bench.store).destination(AVOS)["timesOpened"]))
+        return RequestService(self.bench.store).destination(AVOS).times_opened
 
 
 def test_one_forbidden_content_media_stops_nobody(bench: Bench) -> None:

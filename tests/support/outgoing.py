@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
+from app.outgoing.presentation import shown_request
 from app.outgoing.records import RecordReader
 from app.outgoing.store import OutgoingScripts, OutgoingStore, Policy
 from app.platform.scripts import ScriptFolder
@@ -120,7 +121,7 @@ class Bench:
     def record(self, request_id: str) -> dict[str, Any]:
         record = self.records.get(request_id)
         assert record is not None
-        return record
+        return shown_request(record)
 
     def state(self, request_id: str) -> str:
         return str(self.record(request_id)["state"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response, jsonify, request
 
-from app.events.consumers.model import ReplayProgress
+from app.events.consumers.model import Parked, ReplayProgress
 from app.events.subscriptions.answers import (
     ChangedSchema,
     CreatedSchema,
@@ -21,7 +21,14 @@ from app.events.subscriptions.answers import (
     SubscriptionSchema,
     TestedSchema,
 )
-from app.events.subscriptions.model import MadeSubscription, Reencryption, RotatedSecret, SinkTest
+from app.events.subscriptions.model import (
+    LoggedDelivery,
+    MadeSubscription,
+    Reencryption,
+    RotatedSecret,
+    SinkTest,
+    SubscriptionView,
+)
 from app.events.subscriptions.schemas import (
     ConfigSchema,
     DeliveriesQuerySchema,
@@ -70,7 +77,7 @@ def reencrypt_secrets() -> Reencryption:
 @requires("read")
 @subscriptions_blueprint.arguments(SubscriptionQuerySchema, location="query")
 @subscriptions_blueprint.response(200, SubscriptionListSchema)
-def list_subscriptions(query: Given) -> Page:
+def list_subscriptions(query: Given) -> Page[SubscriptionView]:
     """The newest first, each with its state, lag and counters."""
     return service(SubscriptionService).page(
         query["limit"], query.get("cursor"), query.get("state"), whole=_whole()
@@ -175,7 +182,7 @@ def rotate_secret(body: Given, subscription_id: str) -> RotatedSecret:
 @requires("read")
 @subscriptions_blueprint.arguments(DeliveriesQuerySchema, location="query")
 @subscriptions_blueprint.response(200, DeliveryListSchema)
-def list_deliveries(query: Given, subscription_id: str) -> Page:
+def list_deliveries(query: Given, subscription_id: str) -> Page[LoggedDelivery]:
     """The last thousand or so attempts, the newest first: request, response, latency, attempt. No secrets."""
     return service(SubscriptionService).deliveries(
         subscription_id, query["limit"], query.get("cursor"), query.get("outcome")
@@ -186,7 +193,7 @@ def list_deliveries(query: Given, subscription_id: str) -> Page:
 @requires("read")
 @subscriptions_blueprint.arguments(PageSchema, location="query")
 @subscriptions_blueprint.response(200, ParkedListSchema)
-def list_parked(query: Given, subscription_id: str) -> Page:
+def list_parked(query: Given, subscription_id: str) -> Page[Parked]:
     """Events that the destination has refused for good, the oldest first."""
     return service(SubscriptionService).parked(subscription_id, query["limit"], query.get("cursor"))
 

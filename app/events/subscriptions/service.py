@@ -10,12 +10,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from app.events.consumers.model import ConsumerStatus, ReplayProgress
+from app.events.consumers.model import ConsumerStatus, Parked, ReplayProgress
 from app.events.consumers.store import ConsumerStore
 from app.events.log import EventLog
 from app.events.sinks import signatures
 from app.events.sinks.factory import Sinks
 from app.events.subscriptions.model import (
+    LoggedDelivery,
     MadeSubscription,
     Reencryption,
     RotatedSecret,
@@ -180,7 +181,7 @@ class SubscriptionService:
 
     def page(
         self, limit: int, cursor: str | None = None, state: str | None = None, *, whole: bool = True
-    ) -> Page:
+    ) -> Page[SubscriptionView]:
         """The newest first; with `state` only those that are in it."""
         waiting = self._store.listed(place_of(cursor) if cursor else None)
         items: list[SubscriptionView] = []
@@ -195,14 +196,16 @@ class SubscriptionService:
                     return Page(items, cursor_of(place) if more else None)
         return Page(items)
 
-    def deliveries(self, subscription_id: str, limit: int, cursor: str | None, outcome: str | None) -> Page:
+    def deliveries(
+        self, subscription_id: str, limit: int, cursor: str | None, outcome: str | None
+    ) -> Page[LoggedDelivery]:
         """The delivery log, the newest attempt first."""
         self._known(subscription_id)
         before = entry_of(cursor) if cursor else None
         items, last = self._store.deliveries(subscription_id, limit, before, outcome)
         return Page(items, encode_text(last) if last else None)
 
-    def parked(self, subscription_id: str, limit: int, cursor: str | None) -> Page:
+    def parked(self, subscription_id: str, limit: int, cursor: str | None) -> Page[Parked]:
         """What the destination has refused for good, the oldest first."""
         self._known(subscription_id)
         found, following = self._consumers.parked(

@@ -1,7 +1,8 @@
-"""Why a request or a content media is as it is: the whole judgement as a table."""
+"""Why a request or a content media is as it is: the whole decision as a table."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,123 +11,122 @@ import pytest
 from app.fleet.causes import Around, Cause, obstacles
 from app.fleet.situations import ahead_of, of_media, of_request
 from app.outgoing.holds import Hold
+from app.outgoing.model import State
+from app.outgoing.records import OutgoingRecord
+from app.outgoing.status import DestinationState, DestinationStatus
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SOON = AT + timedelta(seconds=10)
 T = "2026-11-21T12:00:00Z"
 LATER = "2026-11-21T12:00:10Z"
-DESTINATION = {
-    "name": "avos", "state": "closed", "reason": None, "detail": None, "openedAt": None, "notBefore": None, "pausedBy": None,
-    "pausedAt": None, "live": 3, "maxInFlight": 200, "runnable": 7, "failed": 0,
-}  # fmt: skip
-OPEN = {
-    **DESTINATION,
-    "state": "open",
-    "reason": "connect_failed",
-    "detail": "Nobody listens there.",
-    "openedAt": LATER,
-}
+DESTINATION = DestinationStatus("avos", live=3, max_in_flight=200, runnable=7)
+OPEN = replace(
+    DESTINATION,
+    state=DestinationState.OPEN,
+    reason="connect_failed",
+    detail="Nobody listens there.",
+    opened_at=SOON,
+)
 
 
-def record(state: str, **members: Any) -> dict[str, Any]:
-    return {
-        "id": "r1", "kind": "booking", "method": "PATCH", "path": "/x", "state": state, "reason": None, "error": None,
-        "attemptCount": 0, "createdAt": T, "firstFailedAt": None, "finishedAt": T, "nextTryAt": None, "expiresAt": None,
-        "deadline": None, "eventEndAt": None, "waived": False, "supersededBy": None, "eventId": "ev-1", "jobId": "j-1",
-        "livestreamId": "L1", "contentMediaId": "C1", "destination": "avos", "lane": "c1", **members,
-    }  # fmt: skip
+def record(state: str, **members: Any) -> OutgoingRecord:
+    own = OutgoingRecord(
+        id="r1", kind="booking", method="PATCH", path="/x", state=State(state), created_at=AT, finished_at=AT,
+        event_id="ev-1", job_id="j-1", livestream_id="L1", content_media_id="C1", destination="avos", lane="c1",
+    )  # fmt: skip
+    return replace(own, **members)
 
 
 def around(**members: Any) -> Around:
     return Around(**{"destination": DESTINATION, "lane": "c1", **members})
 
 
-def failed(code: str, **members: Any) -> dict[str, Any]:
-    error = {"code": code, "detail": "It said why."}
+def failed(code: str, **members: Any) -> OutgoingRecord:
     return record(
         "failed",
         reason=code,
-        error=error,
-        firstFailedAt=T,
-        expiresAt="2026-11-22T12:00:00Z",
-        attemptCount=2,
+        error="It said why.",
+        first_failed_at=AT,
+        expires_at=AT + timedelta(days=1),
+        attempt_count=2,
         **members,
     )
 
 
-def rejected(code: str) -> dict[str, Any]:
-    return record("rejected", reason=code, error={"code": code, "detail": "It said why."})
+def rejected(code: str) -> OutgoingRecord:
+    return record("rejected", reason=code, error="It said why.")
 
 
-BARRIER = record("failed", id="b1", method="POST", kind="generic", nextTryAt=LATER)
+BARRIER = record("failed", id="b1", method="POST", kind="generic", next_try_at=SOON)
 HOLD = Hold("c1", AT, "ops")
-PAUSED = {**DESTINATION, "state": "paused", "pausedBy": "ops", "pausedAt": T}
-RESTING = {**DESTINATION, "state": "resting", "notBefore": LATER}
+PAUSED = replace(DESTINATION, state=DestinationState.PAUSED, paused_by="ops", paused_at=AT)
+RESTING = replace(DESTINATION, state=DestinationState.RESTING, not_before=SOON)
 
 # What is looked at → code, since, and words of what it says, of what happens next, and of what to do.
 CASES = {
     "rejected for want of a job": (
-        (rejected("no_job"), around(), None), "rejected", T, ["r1 (booking PATCH) was rejected: no_job: It said why."],
+        (rejected("no_job"), around(), None), "rejected", AT, ["r1 (booking PATCH) was rejected: no_job: It said why."],
         ["parked"], ["planning send a job for event ev-1"],
     ),
     "rejected for want of a livestream": (
-        (rejected("no_livestream"), around(), None), "rejected", T, ["no_livestream"], ["parked"], ["livestream L1", "unregister"],
+        (rejected("no_livestream"), around(), None), "rejected", AT, ["no_livestream"], ["parked"], ["livestream L1", "unregister"],
     ),
     "rejected for want of a resource": (
-        (rejected("no_dmhe_resource"), around(), None), "rejected", T, ["no_dmhe_resource"], ["parked"], ["job j-1", "DMHE"],
+        (rejected("no_dmhe_resource"), around(), None), "rejected", AT, ["no_dmhe_resource"], ["parked"], ["job j-1", "DMHE"],
     ),
     "rejected by AVOS": (
-        (rejected("refused"), around(), None), "rejected", T, ["refused: It said why."], ["parked"],
+        (rejected("refused"), around(), None), "rejected", AT, ["refused: It said why."], ["parked"],
         ["`requests retry r1`", "`requests discard r1`"],
     ),
     "of unknown outcome": (
-        (rejected("unknown_outcome"), around(), None), "rejected", T, ["unknown_outcome"], ["parked"], ["Look there first", "r1"],
+        (rejected("unknown_outcome"), around(), None), "rejected", AT, ["unknown_outcome"], ["parked"], ["Look there first", "r1"],
     ),
     "foreign edit": (
-        (rejected("foreign_edit"), around(), None), "rejected", T, ["foreign_edit"], ["parked"], ["overwrites", "out of step"],
+        (rejected("foreign_edit"), around(), None), "rejected", AT, ["foreign_edit"], ["parked"], ["overwrites", "out of step"],
     ),
     "expired": (
-        (record("expired", reason="timeout", attemptCount=9, firstFailedAt=T), around(), None), "expired", T,
+        (record("expired", reason="timeout", attempt_count=9, first_failed_at=AT), around(), None), "expired", AT,
         ["expired: timeout.", "9 times since " + T], ["by itself"], ["`requests retry r1`", "anew"],
     ),
-    "discarded": ((record("discarded"), around(), None), "discarded", T, ["by an operator"], ["by itself"], ["`requests retry r1`"]),
+    "discarded": ((record("discarded"), around(), None), "discarded", AT, ["by an operator"], ["by itself"], ["`requests retry r1`"]),
     "superseded and undelivered": (
-        (record("superseded", supersededBy="r9"), around(), None), "superseded", T, ["r9, has set its fields"], ["`why r9`"], [],
+        (record("superseded", superseded_by="r9"), around(), None), "superseded", AT, ["r9, has set its fields"], ["`why r9`"], [],
     ),
-    "unregistered": ((record("superseded", reason="unregistered"), around(), None), "superseded", T, ["unregistered"], [], []),
-    "delivered": ((record("delivered", attemptCount=1), around(), None), "delivered", T, ["tried once"], [], []),
+    "unregistered": ((record("superseded", reason="unregistered"), around(), None), "superseded", AT, ["unregistered"], [], []),
+    "delivered": ((record("delivered", attempt_count=1), around(), None), "delivered", AT, ["tried once"], [], []),
     "live": ((record("live"), around(), None), "live", None, ["is being sent"], ["lease"], []),
     "failed, tried again at a time": (
-        (failed("throttled", nextTryAt=LATER), around(), None), "failed", T, ["throttled: It said why.", "tried twice"],
+        (failed("throttled", next_try_at=SOON), around(), None), "failed", AT, ["throttled: It said why.", "tried twice"],
         ["again from " + LATER, "expires at 2026-11-22T12:00:00Z"], ["Nothing"],
     ),
     "failed, tried again at the tick": (
-        (failed("timeout"), around(retry_s=10), None), "failed", T, ["timeout"], ["next tick, within 10 s", "expires at"], ["Nothing"],
+        (failed("timeout"), around(retry_s=10), None), "failed", AT, ["timeout"], ["next tick, within 10 s", "expires at"], ["Nothing"],
     ),
     "failed behind an open breaker": (
-        (failed("timeout"), around(destination=OPEN), None), "failed", T, ["timeout"], ["first good answer", "expires at"], ["doctor"],
+        (failed("timeout"), around(destination=OPEN), None), "failed", AT, ["timeout"], ["first good answer", "expires at"], ["doctor"],
     ),
-    "waiting for its turn": ((record("pending"), around(), None), "waiting", T, ["3 of at most 200", "7 wait"], ["by itself"], []),
+    "waiting for its turn": ((record("pending"), around(), None), "waiting", AT, ["3 of at most 200", "7 wait"], ["by itself"], []),
     "waiting behind a live one": (
-        (record("pending"), around(), record("live", id="r0")), "waiting", T, ["behind r0, which is live", "one request of a lane"], [], [],
+        (record("pending"), around(), record("live", id="r0")), "waiting", AT, ["behind r0, which is live", "one request of a lane"], [], [],
     ),
     "waiting behind a barrier": (
-        (record("pending"), around(), BARRIER), "behind_barrier", T, ["behind b1, which is failed", "POST lets nothing"],
+        (record("pending"), around(), BARRIER), "behind_barrier", AT, ["behind b1, which is failed", "POST lets nothing"],
         ["again from " + LATER], ["`requests discard b1`"],
     ),
     "waiting while it is held": (
-        (record("pending"), around(hold=HOLD), None), "waiting", T, ["an operator holds its content media (ops)"],
+        (record("pending"), around(hold=HOLD), None), "waiting", AT, ["an operator holds its content media (ops)"],
         ["until it is released"], ["`contentmedia release c1`"],
     ),
     "waiting behind an open breaker": (
-        (record("pending", deadline="2026-11-21T18:00:00Z"), around(destination=OPEN), None), "waiting", T,
+        (record("pending", deadline=AT + timedelta(hours=6)), around(destination=OPEN), None), "waiting", AT,
         ["the breaker of avos is open: connect_failed: Nobody listens there."], ["It expires at 2026-11-21T18:00:00Z"], ["doctor"],
     ),
     "waiting, waived, behind an open breaker": (
-        (record("pending", deadline="2026-11-21T18:00:00Z", waived=True), around(destination=OPEN), None), "waiting", T,
+        (record("pending", deadline=AT + timedelta(hours=6), waived=True), around(destination=OPEN), None), "waiting", AT,
         ["breaker"], ["It expires at 2026-11-22T12:00:10Z"], [],
     ),
     "waiting near its event's end behind an open breaker": (
-        (record("pending", eventEndAt=T), around(destination=OPEN, grace=timedelta(hours=1)), None), "waiting", T,
+        (record("pending", event_end_at=AT), around(destination=OPEN, grace=timedelta(hours=1)), None), "waiting", AT,
         ["breaker"], ["It expires at 2026-11-21T13:00:00Z"], [],
     ),
 }  # fmt: skip
@@ -151,19 +151,19 @@ def check(cause: Cause, says: list[str], after: list[str], todo: list[str]) -> N
 @pytest.mark.parametrize(
     ("given", "code", "since", "says", "after", "todo"),
     [
-        (around(destination=PAUSED), "paused", T, ["paused by ops"], ["until it is resumed"], ["`destinations resume avos`"]),
-        (around(hold=HOLD), "held", T, ["holds", "ops"], ["kept and wait"], ["`contentmedia release c1`"]),
-        (around(hold=Hold("c1", AT, None)), "held", T, ["An operator holds its content media."], [], []),
-        (around(destination=OPEN), "breaker_open", LATER, ["connect_failed"], ["every 10 s at most"], ["nothing has to be done"]),
-        (around(destination={**OPEN, "nextProbeAt": T}), "breaker_open", LATER, [], ["probe goes out at " + T], []),
-        (around(destination={**OPEN, "reason": "unauthorized"}), "breaker_open", LATER, [], [], ["MEDIAOPS_AVOS_TOKEN"]),
-        (around(destination={**OPEN, "reason": "tls"}), "breaker_open", LATER, [], [], ["MEDIAOPS_AVOS_CA_FILE"]),
+        (around(destination=PAUSED), "paused", AT, ["paused by ops"], ["until it is resumed"], ["`destinations resume avos`"]),
+        (around(hold=HOLD), "held", AT, ["holds", "ops"], ["kept and wait"], ["`contentmedia release c1`"]),
+        (around(hold=Hold("c1", AT, None)), "held", AT, ["An operator holds its content media."], [], []),
+        (around(destination=OPEN), "breaker_open", SOON, ["connect_failed"], ["every 10 s at most"], ["nothing has to be done"]),
+        (around(destination=replace(OPEN, next_probe_at=AT)), "breaker_open", SOON, [], ["probe goes out at " + T], []),
+        (around(destination=replace(OPEN, reason="unauthorized")), "breaker_open", SOON, [], [], ["MEDIAOPS_AVOS_TOKEN"]),
+        (around(destination=replace(OPEN, reason="tls")), "breaker_open", SOON, [], [], ["MEDIAOPS_AVOS_CA_FILE"]),
         (around(destination=RESTING), "resting", None, ["Retry-After"], ["until " + LATER], ["Nothing"]),
         (around(stalled=("live",)), "workers_silent", None, ["queue live"], ["kept"], ["`doctor`"]),
     ],
 )  # fmt: skip
 def test_what_is_in_the_way(
-    given: Around, code: str, since: str | None, says: list[str], after: list[str], todo: list[str]
+    given: Around, code: str, since: datetime | None, says: list[str], after: list[str], todo: list[str]
 ) -> None:
     (cause,) = obstacles(given)
     assert (cause.code, cause.since) == (code, since)

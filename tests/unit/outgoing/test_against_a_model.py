@@ -289,7 +289,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
             assert summary.failing == bool(undelivered or self.model.of(lane, "failed"))
             assert summary.held == (lane in self.model.held)
         shown = RequestService(self.bench.store).destination(AVOS)
-        assert (shown["state"] == "open") == (self.model.opened is not None)
+        assert (shown.state == "open") == (self.model.opened is not None)
 
     @invariant()
     def the_audit_finds_nothing_to_mend(self) -> None:
