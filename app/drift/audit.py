@@ -1,7 +1,7 @@
 """The audit: round after round, every content media whose event is near is compared with AVOS, a few a tick.
 
-Its load is bounded: one GET after another, so many a tick, none behind an open breaker or a pause, or while what has
-to be sent fills the room in flight. A round that can't be done in its interval takes longer; nothing is skipped for it.
+Its load is bounded: one GET after another, at most 50 a tick; none behind an open breaker or a pause, or while requests
+take nearly all places in flight. A round that can't be done in its interval takes longer; nothing is skipped for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.drift.service import Busy, DriftService
 from app.outgoing.attempts import CallFailed
 from app.outgoing.model import AVOS
 from app.outgoing.service import RequestService
-from app.platform.clock import from_ms
+from app.platform.clock import to_ms
 from app.platform.errors import NotFound
 from app.platform.keys import fold
 from app.platform.log import get_logger
@@ -28,9 +28,9 @@ from app.registrations.service import RegistrationService
 MOST_GETS: Final = 50  # of one tick
 AFTER_END: Final = timedelta(hours=6)  # an event still counts as near
 _FASTER: Final = 1.25  # than the interval asks for, so that a tick cut short is made up for
-_POLITE: Final = 0.9  # of what may be in flight
+_FREE_ABOVE: Final = 0.9  # of what may be in flight
 _KEEP_ROUNDS: Final = 3
-_KEEP_AT_LEAST_MS: Final = 3_600_000
+_KEEP_AT_LEAST: Final = timedelta(hours=1)
 
 log = get_logger()
 
@@ -62,23 +62,26 @@ class DriftAudit:
 
     def tick(self) -> int:
         """Go on with the round, or begin one that is due; how many content media were compared."""
-        now_ms = self._service.now_ms()
+        now = self._service.now()
         before = self._service.results.round()
         if before.cursor is None:
-            due = (before.started_at or 0) + int(self._schedule.interval_s * 1000)
-            if before.started_at is not None and now_ms < due:
+            if before.started_at is not None and now < before.started_at + self._interval:
                 return 0
-            before = Round(cursor="", started_at=now_ms, ended_at=before.ended_at)
-        if not self._welcome():
+            before = Round(cursor="", started_at=now, ended_at=before.ended_at)
+        if not self._may_read():
             return 0
-        after = self._go_on(before, from_ms(now_ms))
+        after = self._go_on(before, now)
         self._service.results.keep_round(after)
         return after.compared - before.compared
 
-    def _welcome(self) -> bool:
-        """Whether AVOS can be asked just now."""
+    @property
+    def _interval(self) -> timedelta:
+        return timedelta(seconds=self._schedule.interval_s)
+
+    def _may_read(self) -> bool:
+        """Whether AVOS can be asked just now: it is well, and sending has places left."""
         avos = self._requests.destination(AVOS)
-        return avos["state"] in READABLE and avos["live"] < avos["maxInFlight"] * _POLITE
+        return avos.state in READABLE and avos.live < avos.max_in_flight * _FREE_ABOVE
 
     def _go_on(self, now: Round, at: datetime) -> Round:
         pairs = sorted(self._registrations.active(), key=lambda pair: fold(pair.content_media_id))
@@ -97,10 +100,8 @@ class DriftAudit:
                 log.info("drift audit broken off", content_media_id=media, code=failed.error.code)
                 return replace(now, cursor=media, skipped=now.skipped + 1)
             gets += 1 if near else 0
-            counted = (
-                {} if done is None else {"compared": now.compared + done, "skipped": now.skipped + (not done)}
-            )
-            now = replace(now, cursor=media, **counted)
+            compared, skipped = (0, 0) if done is None else (int(done), int(not done))
+            now = replace(now, cursor=media, compared=now.compared + compared, skipped=now.skipped + skipped)
         return now if len(some) < len(rest) else self._end(now, pairs)
 
     def _compare(self, pair: Pair) -> bool:
@@ -123,9 +124,9 @@ class DriftAudit:
         return [near(*times) for times in self._registrations.times(pairs)] if pairs else []
 
     def _end(self, now: Round, pairs: list[Pair]) -> Round:
-        ended = self._service.now_ms()
-        keep_ms = max(_KEEP_ROUNDS * int(self._schedule.interval_s * 1000), _KEEP_AT_LEAST_MS)
+        ended = self._service.now()
         active = {fold(pair.content_media_id) for pair in pairs}
-        self._service.results.forget(but=active, older_than_ms=ended - keep_ms)
+        kept = max(_KEEP_ROUNDS * self._interval, _KEEP_AT_LEAST)
+        self._service.results.forget(but=active, older_than_ms=to_ms(ended - kept))
         log.info("drift audit round", compared=now.compared, skipped=now.skipped)
         return replace(now, cursor=None, ended_at=ended)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from app.avos.client import AvosClient
 from app.drift.audit import DriftAudit, Schedule
 from app.drift.results import DriftResults
-from app.drift.service import DriftService, Parts
+from app.drift.service import DriftService
 from app.outgoing.service import RequestService
 from app.outgoing.store import OutgoingStore
 from app.platform.container import Container
@@ -18,14 +18,13 @@ def drift(container: Container) -> DriftService:
     """Where foreign edits are parked, a person decides about each of them, so that nothing is healed by itself."""
     settings = container.settings
     heal = settings.drift_heal and settings.foreign_edits == "overwrite"
-    parts = Parts(
+    return DriftService(
         container[OutgoingStore],
         container[RegistrationService],
         container[AvosClient],
         settings.avos_timeout_s,
-        heal,
+        heal=heal,
     )
-    return DriftService(parts)
 
 
 def drift_results(container: Container) -> DriftResults:

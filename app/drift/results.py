@@ -1,15 +1,16 @@
-"""What was found at each content media, and how far the audit has come round, in Redis (`docs/data-model.md`)."""
+"""What was found at each content media, and how far the audit's round is, in Redis (`docs/data-model.md`)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from app.avos.drift import DriftState
 from app.outgoing.model import Guard, Now, Write, digest, encode
-from app.platform.clock import from_ms, rfc3339
+from app.platform.clock import from_ms, to_ms
 from app.platform.keys import Keys, fold, quoted
 from app.platform.redis import RedisClient, store_errors
 
@@ -17,40 +18,43 @@ KEEP_MS: Final = 7 * 86_400_000  # a result that nobody renews falls off by itse
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A member that AVOS shows otherwise than planning wants; long values are cut short."""
+
+    kind: str
+    member: str
+    wanted: Any
+    shown: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why there is nothing to compare: AVOS was not read, or a PATCH can't be composed."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class DriftResult:
-    """Of one comparison. `members`: what differs ({kind, member, wanted, shown}); `not_shown`: names; `since` when
-    the state is this one; `healing`: ids of what was queued for it."""
+    """Of one comparison. `members`: what differs; `not_shown`: names; `since` when the state is this one; `healing`:
+    ids of what was queued for it."""
 
     content_media_id: str
     livestream_id: str | None
     event_id: str | None
     state: DriftState
-    checked_at: int  # ms
-    since: int  # ms
-    members: tuple[Mapping[str, Any], ...] = ()
+    checked_at: datetime
+    since: datetime
+    members: tuple[Difference, ...] = ()
     not_shown: tuple[str, ...] = ()
-    error: Mapping[str, str] | None = None
+    error: Reason | None = None
     healing: tuple[str, ...] = ()
 
     @property
     def drift(self) -> str:
         """Equal for two results that found the same drift; "" for none."""
-        return digest([dict(member) for member in self.members]) if self.members else ""
-
-    def view(self) -> dict[str, Any]:
-        """As the API shows it."""
-        return {
-            "contentMediaId": self.content_media_id,
-            "livestreamId": self.livestream_id,
-            "eventId": self.event_id,
-            "state": self.state.value,
-            "checkedAt": rfc3339(from_ms(self.checked_at)),
-            "since": rfc3339(from_ms(self.since)),
-            "members": list(self.members),
-            "notShown": list(self.not_shown),
-            "error": self.error,
-            "healing": list(self.healing),
-        }
+        return digest([asdict(member) for member in self.members]) if self.members else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +62,10 @@ class Round:
     """How far the audit is: `cursor` is the content media looked at last, None between two rounds."""
 
     cursor: str | None = None
-    started_at: int | None = None
-    ended_at: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
     compared: int = 0
     skipped: int = 0
-
-    def view(self) -> dict[str, Any]:
-        def time(ms: int | None) -> str | None:
-            return None if ms is None else rfc3339(from_ms(ms))
-
-        return {
-            "startedAt": time(self.started_at),
-            "endedAt": time(self.ended_at),
-            "underWay": self.cursor is not None,
-            "compared": self.compared,
-            "skipped": self.skipped,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +83,7 @@ class DriftResults:
     def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
-        self._told = f"{keys.prefix}drift:told"
+        self._published = f"{keys.prefix}drift:told"
         self._round = f"{keys.prefix}drift:round"
 
     def _result(self, media: str) -> str:
@@ -103,29 +95,28 @@ class DriftResults:
     # One content media ----------------------------------------------------------------------------
 
     def before(self, content_media_id: str) -> tuple[DriftResult | None, str]:
-        """The last result, and the drift that was told last and hasn't gone since ("" for none)."""
+        """The last result, and the drift that was published last and hasn't gone since ("" for none)."""
         media = fold(content_media_id)
         with store_errors():
             stored = self._client.get(self._result(media))
-            told = self._client.hget(self._told, media)
-        return _read(stored), (told or b"").decode()
+            published = self._client.hget(self._published, media)
+        return _read(stored), (published or b"").decode()
 
-    def unchanged(self, content_media_id: str, told: str) -> Guard:
-        """Nobody else has told a drift meanwhile."""
-        return Guard(("HGET", self._told, fold(content_media_id)), told)
+    def unchanged(self, content_media_id: str, published: str) -> Guard:
+        """Nobody else has published a drift meanwhile."""
+        return Guard(("HGET", self._published, fold(content_media_id)), published)
 
-    def writes(self, result: DriftResult, told: str) -> tuple[Write, ...]:
-        """To keep a result, and what was told of it."""
+    def writes(self, result: DriftResult, published: str) -> tuple[Write, ...]:
+        """To keep a result, and which drift was published."""
         media = fold(result.content_media_id)
-        stored = encode(asdict(result))
-        made = [Write("SET", self._result(media), (stored, "PX", KEEP_MS))]
+        made = [Write("SET", self._result(media), (_stored(result), "PX", KEEP_MS))]
         for state in DriftState:
             if state is result.state:
                 made.append(Write("ZADD", self._in(state), (Now(), media)))
             else:
                 made.append(Write("ZREM", self._in(state), (media,)))
-        made.append(Write("HSET", self._told, (media, told)) if told else Write("HDEL", self._told, (media,)))
-        return tuple(made)
+        mark = Write("HSET", self._published, (media, published))
+        return (*made, mark if published else Write("HDEL", self._published, (media,)))
 
     # Many -----------------------------------------------------------------------------------------
 
@@ -168,7 +159,7 @@ class DriftResults:
                 gone = [media.decode() for media in medias if media.decode() not in but]
                 if gone:
                     self._client.zrem(self._in(state), *gone)
-                    self._client.hdel(self._told, *gone)
+                    self._client.hdel(self._published, *gone)
                     self._client.delete(*map(self._result, gone))
 
     # The round ------------------------------------------------------------------------------------
@@ -180,8 +171,8 @@ class DriftResults:
         cursor = stored.get(b"cursor")
         return Round(
             cursor=None if cursor is None else cursor.decode(),
-            started_at=numbers.get("startedAt"),
-            ended_at=numbers.get("endedAt"),
+            started_at=_instant(numbers.get("startedAt")),
+            ended_at=_instant(numbers.get("endedAt")),
             compared=numbers.get("compared", 0),
             skipped=numbers.get("skipped", 0),
         )
@@ -189,8 +180,8 @@ class DriftResults:
     def keep_round(self, now: Round) -> None:
         """Where the next tick goes on."""
         fields = {
-            "startedAt": now.started_at,
-            "endedAt": now.ended_at,
+            "startedAt": None if now.started_at is None else to_ms(now.started_at),
+            "endedAt": None if now.ended_at is None else to_ms(now.ended_at),
             "compared": now.compared,
             "skipped": now.skipped,
             "cursor": now.cursor,
@@ -211,18 +202,32 @@ class DriftResults:
             pipe.time()
             *counts, suspects, (seconds, micros) = pipe.execute()
         ended = self.round().ended_at
-        ago = None if ended is None else max(0.0, int(seconds) + int(micros) / 1e6 - ended / 1000)
+        ago = None if ended is None else max(0.0, int(seconds) + int(micros) / 1e6 - ended.timestamp())
         return DriftNumbers(dict(zip(DriftState, map(int, counts), strict=True)), ago, int(suspects))
+
+
+def _instant(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)
+
+
+def _stored(result: DriftResult) -> bytes:
+    times = {"checked_at": to_ms(result.checked_at), "since": to_ms(result.since)}
+    return encode({**asdict(result), **times})
 
 
 def _read(stored: bytes | None) -> DriftResult | None:
     if stored is None:
         return None
     fields = json.loads(stored)
-    return replace(
-        DriftResult(**fields),
+    return DriftResult(
+        content_media_id=fields["content_media_id"],
+        livestream_id=fields["livestream_id"],
+        event_id=fields["event_id"],
         state=DriftState(fields["state"]),
-        members=tuple(fields["members"]),
+        checked_at=from_ms(fields["checked_at"]),
+        since=from_ms(fields["since"]),
+        members=tuple(Difference(**member) for member in fields["members"]),
         not_shown=tuple(fields["not_shown"]),
+        error=Reason(**fields["error"]) if fields["error"] else None,
         healing=tuple(fields["healing"]),
     )

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response, jsonify
 
 from app.avos.drift import DriftState
+from app.drift.presentation import shown_preview, shown_result, shown_round
 from app.drift.schemas import CheckQuerySchema, DriftListSchema, DriftQuerySchema, DriftSchema, PreviewSchema
 from app.drift.service import DriftService
 from app.http.authentication import principal, requires, service
@@ -31,7 +32,9 @@ def list_drift(query: dict[str, Any]) -> Response:
         DriftState(state) if state else None, query["limit"], query.get("cursor")
     )
     now = service(DriftService).results.round()
-    return jsonify(drift=page.items, next=page.next, round=now.view())
+    return jsonify(
+        drift=[shown_result(result) for result in page.items], next=page.next, round=shown_round(now)
+    )
 
 
 @drift_blueprint.route("/drift/check", methods=["POST"])
@@ -48,7 +51,7 @@ def check_drift(query: dict[str, Any]) -> Response:
             f"AVOS can't be read now ({failed.error.code}): {failed.error.detail}", code="avos_unavailable"
         ) from failed
     service(RequestService).write_down(principal().name, "check drift", media)
-    return jsonify(result.view())
+    return jsonify(shown_result(result))
 
 
 @drift_blueprint.route("/contentmedia/<path:content_media_id>/preview", methods=["GET"])
@@ -56,6 +59,6 @@ def check_drift(query: dict[str, Any]) -> Response:
 @drift_blueprint.response(200, PreviewSchema)
 def show_preview(content_media_id: str) -> Response:
     """Both PATCHes as an update would send them now, each member beside what AVOS shows."""
-    answer = jsonify(service(DriftService).preview(content_media_id))
+    answer = jsonify(shown_preview(service(DriftService).preview(content_media_id)))
     answer.headers["Cache-Control"] = "no-store"
     return answer

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from app.avos.client import AvosClient
@@ -12,13 +13,15 @@ from app.avos.comparison import Match
 from app.avos.drift import Compared, DriftState, compared, state_of
 from app.avos.foreign_edits import brief
 from app.avos.repair import drifted, repetition
-from app.drift.results import DriftResult, DriftResults
+from app.drift.preview import AvosAnswer, Preview, preview
+from app.drift.results import Difference, DriftResult, DriftResults, Reason
 from app.outgoing.attempts import CallFailed, Reading
-from app.outgoing.control import REJECTED_DETAIL, version_path
+from app.outgoing.control import version_path
 from app.outgoing.errors import Again
 from app.outgoing.fields import Field, FieldReader
-from app.outgoing.model import ABSENT, AVOS, Acceptance, NewRequest, TimelineNote, digest, encode, new_id
+from app.outgoing.model import AVOS, Acceptance, NewRequest, TimelineNote, digest, encode, new_id
 from app.outgoing.store import LaneSummary, OutgoingStore
+from app.platform.clock import from_ms
 from app.platform.cursors import Page, decode_text, encode_text
 from app.platform.errors import Conflict
 from app.platform.keys import fold
@@ -33,68 +36,56 @@ class Busy(Conflict):
     code, title = "content_media_busy", "Content Media Busy"
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the service stands on. `heal`: queue again what planning wants where AVOS shows something else."""
-
-    outgoing: OutgoingStore
-    registrations: RegistrationService
-    client: AvosClient
-    timeout_s: float
-    heal: bool = False
-
-
 class DriftService:
-    """All methods raise Unavailable while the store is away."""
+    """`timeout_s` bounds one GET; `heal`: queue again what planning wants where AVOS shows something else. All methods
+    raise Unavailable while the store is away."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._outgoing = parts.outgoing
-        self._fields = FieldReader(parts.outgoing)
-        self.results = DriftResults(parts.outgoing.client, parts.outgoing.keys)
+    def __init__(
+        self,
+        outgoing: OutgoingStore,
+        registrations: RegistrationService,
+        client: AvosClient,
+        timeout_s: float,
+        *,
+        heal: bool = False,
+    ) -> None:
+        self._outgoing = outgoing
+        self._registrations = registrations
+        self._client = client
+        self._timeout_s = timeout_s
+        self._heal = heal
+        self._fields = FieldReader(outgoing)
+        self.results = DriftResults(outgoing.client, outgoing.keys)
 
     # Looking --------------------------------------------------------------------------------------
 
-    def preview(self, content_media_id: str) -> dict[str, Any]:
+    def preview(self, content_media_id: str) -> Preview:
         """What a forced update would send now, beside what AVOS shows. Raises NotFound."""
-        requests = self._parts.registrations.preview(content_media_id)
+        requests = self._registrations.preview(content_media_id)
         media = requests[0].content_media_id or content_media_id
-        answer: dict[str, Any]
-        by_place: dict[tuple[str, str], Compared] = {}
+        seen: Sequence[Compared] = ()
         try:
             reading = self._read(media)
         except CallFailed as failed:
-            error = {"code": failed.error.code, "detail": failed.error.detail}
-            answer = {**_call(failed.exchange), "lastModified": None, "error": error}
+            answer = _answer(failed.exchange, error=_reason(failed))
         else:
-            by_place = {(one.kind, one.member): one for one in compared(requests, reading.document)}
-            answer = {**_call(reading.exchange), "lastModified": reading.last_modified, "error": None}
-        lane = self._lane(media)
-        return {
-            "contentMediaId": media,
-            "livestreamId": requests[0].livestream_id,
-            "eventId": requests[0].event_id,
-            "jobId": requests[0].job_id,
-            "requests": [_previewed(request, by_place) for request in requests],
-            "avos": answer,
-            "behind": lane.behind,
-            "failing": lane.failing,
-            "held": lane.held,
-        }
+            seen = compared(requests, reading.document)
+            answer = _answer(reading.exchange, reading.last_modified)
+        return preview(media, requests, answer, seen, self._lane(media))
 
-    def page(self, state: DriftState | None, limit: int, cursor: str | None = None) -> Page:
+    def page(self, state: DriftState | None, limit: int, cursor: str | None = None) -> Page[DriftResult]:
         """What was found last at registered content media, by id."""
         states = tuple(DriftState) if state is None else (state,)
         found, last = self.results.page(states, limit, decode_text(cursor) if cursor else "")
-        return Page([result.view() for result in found], encode_text(last) if last else None)
+        return Page(found, encode_text(last) if last else None)
 
     # Checking -------------------------------------------------------------------------------------
 
     def check(self, content_media_id: str) -> DriftResult:
-        """Compare now, keep what was found, tell a new drift and heal it where that is set. Raises NotFound, Busy,
+        """Compare now, keep what was found, publish a new drift and heal it where that is set. Raises NotFound, Busy,
         and CallFailed while AVOS is away."""
         self._refuse_if_busy(content_media_id)
-        wanted = self._parts.registrations.forced(content_media_id)
+        wanted = self._registrations.forced(content_media_id)
         if all(request.rejected for request in wanted.requests):
             raise Busy(
                 "Planning has nothing to compare: neither PATCH can be composed.", code="nothing_planned"
@@ -105,35 +96,33 @@ class DriftService:
         except CallFailed as failed:
             if failed.error.destination_fault:
                 raise
-            error = {"code": failed.error.code, "detail": failed.error.detail}
-            return self._keep(wanted, self._result(wanted, DriftState.UNREADABLE, error=error))
+            return self._keep(wanted, self._result(wanted, DriftState.UNREADABLE, error=_reason(failed)))
         members = compared(wanted.requests, document)
         state = state_of(members)
         if state is DriftState.DRIFTED:  # or was something sent while we looked?
             self._refuse_if_busy(media)
-            if not _same(wanted, self._parts.registrations.forced(media)):
+            if not _same(wanted, self._registrations.forced(media)):
                 raise Busy("Planning has changed it meanwhile.")
         return self._keep(wanted, self._result(wanted, state, members))
 
     def _keep(self, wanted: Acceptance, result: DriftResult) -> DriftResult:
         """Write down what was found, with what follows from it: all of it, or nothing."""
-        before, told = self.results.before(result.content_media_id)
+        before, published = self.results.before(result.content_media_id)
         if before is not None and before.state is result.state:
             result = replace(result, since=before.since)
             if before.drift == result.drift:
                 result = replace(result, healing=before.healing)
         follows = Acceptance()
         if result.state is DriftState.IN_STEP:
-            follows = _ended(result) if told else follows
-            told = ""
-        elif result.drift and result.drift != told:
+            follows = _ended(result) if published else follows
+            published = ""
+        elif result.drift and result.drift != published:
             follows = self._drifted(wanted, result)
-            follows = replace(
-                follows, guards=(*follows.guards, self.results.unchanged(result.content_media_id, told))
-            )
+            still = self.results.unchanged(result.content_media_id, published)
+            follows = replace(follows, guards=(*follows.guards, still))
             result = replace(result, healing=tuple(request.id for request in follows.requests))
-            told = result.drift
-        writes = (*follows.writes, *self.results.writes(result, told))
+            published = result.drift
+        writes = (*follows.writes, *self.results.writes(result, published))
         try:
             self._outgoing.accept(replace(follows, writes=writes))
         except Again:
@@ -143,17 +132,15 @@ class DriftService:
     def _drifted(self, wanted: Acceptance, result: DriftResult) -> Acceptance:
         """The event, the note, and where it is set the PATCHes that heal it."""
         media = result.content_media_id
-        again = self._healing(wanted, result) if self._parts.heal else Acceptance()
-        told = [
-            {"name": one["member"], "wanted": one["wanted"], "shown": one["shown"]} for one in result.members
-        ]
-        names = [one["member"] for one in result.members]
+        again = self._healing(wanted, result) if self._heal else Acceptance()
+        members = [{"name": one.member, "wanted": one.wanted, "shown": one.shown} for one in result.members]
+        names = [one.member for one in result.members]
         notes = [TimelineNote(media, "drifted", {"members": names})]
         if again.requests:
             sent = [name for request in again.requests for name in request.members or ()]
             notes.append(TimelineNote(media, "healed", {"cause": "audit", "different": names, "sent": sent}))
         healed = bool(again.requests)
-        happening = drifted(media, "audit", told, livestreamId=result.livestream_id, healed=healed)
+        happening = drifted(media, "audit", members, livestreamId=result.livestream_id, healed=healed)
         return replace(
             again,
             guards=(*again.guards, *(wanted.guards if healed else ())),
@@ -163,7 +150,7 @@ class DriftService:
 
     def _healing(self, wanted: Acceptance, result: DriftResult) -> Acceptance:
         """The members that differ, where planning's value is the newest that anybody has asked for."""
-        different = {(one["kind"], one["member"]) for one in result.members}
+        different = {(one.kind, one.member) for one in result.members}
         found = self._fields.of(AVOS, [version_path(request) for request in wanted.requests])
         again: list[tuple[NewRequest, Mapping[str, Field]]] = []
         for request, fields in zip(wanted.requests, found, strict=True):
@@ -181,10 +168,10 @@ class DriftService:
         wanted: Acceptance,
         state: DriftState,
         members: Sequence[Compared] = (),
-        error: Mapping[str, str] | None = None,
+        error: Reason | None = None,
     ) -> DriftResult:
         booking = wanted.requests[0]
-        now = self._outgoing.time_ms()
+        now = from_ms(self._outgoing.time_ms())
         return DriftResult(
             content_media_id=booking.content_media_id or "",
             livestream_id=booking.livestream_id,
@@ -193,12 +180,7 @@ class DriftService:
             checked_at=now,
             since=now,
             members=tuple(
-                {
-                    "kind": one.kind,
-                    "member": one.member,
-                    "wanted": brief(one.wanted),
-                    "shown": brief(one.shown),
-                }
+                Difference(one.kind, one.member, brief(one.wanted), brief(one.shown))
                 for one in members
                 if one.verdict is Match.DIFFERENT
             ),
@@ -206,9 +188,9 @@ class DriftService:
             error=error,
         )
 
-    def now_ms(self) -> int:
+    def now(self) -> datetime:
         """The server's clock."""
-        return self._outgoing.time_ms()
+        return from_ms(self._outgoing.time_ms())
 
     def _refuse_if_busy(self, content_media_id: str) -> None:
         lane = self._lane(content_media_id)
@@ -224,39 +206,21 @@ class DriftService:
         return self._outgoing.lane_summaries(AVOS, [fold(content_media_id)])[0]
 
     def _read(self, content_media_id: str) -> Reading:
-        seconds = min(LONGEST_GET_S, self._parts.timeout_s)
+        seconds = min(LONGEST_GET_S, self._timeout_s)
         began = time.monotonic()
-        reading = self._parts.client.show(content_media_id, timeout_s=seconds)
+        reading = self._client.show(content_media_id, timeout_s=seconds)
         reading.exchange.setdefault("latencyMs", round((time.monotonic() - began) * 1000, 1))
         return reading
 
 
-def _call(exchange: Mapping[str, Any]) -> dict[str, Any]:
-    return {"status": exchange.get("status"), "latencyMs": exchange.get("latencyMs")}
+def _answer(
+    exchange: Mapping[str, Any], last_modified: str | None = None, error: Reason | None = None
+) -> AvosAnswer:
+    return AvosAnswer(exchange.get("status"), exchange.get("latencyMs"), last_modified, error)
 
 
-def _previewed(request: NewRequest, seen: Mapping[tuple[str, str], Compared]) -> dict[str, Any]:
-    members: Mapping[str, Any] = (request.members or {}) if request.rejected is None else {}
-    rejected = None
-    if request.rejected is not None:
-        rejected = {"code": request.rejected, "detail": REJECTED_DETAIL[request.rejected]}
-    return {
-        "kind": request.kind,
-        "method": request.method,
-        "path": request.path,
-        "rejected": rejected,
-        "members": [
-            {
-                "member": name,
-                "wanted": wanted,
-                "shown": one.shown if (one := seen.get((request.kind, name))) else None,
-                "verdict": one.verdict.value if one else None,
-            }
-            for name, wanted in members.items()
-            if wanted is not ABSENT
-        ],
-        "absent": [name for name, wanted in members.items() if wanted is ABSENT],
-    }
+def _reason(failed: CallFailed) -> Reason:
+    return Reason(failed.error.code, failed.error.detail)
 
 
 def _ended(result: DriftResult) -> Acceptance:
