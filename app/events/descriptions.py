@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ _OPENAPI: Final = "3.0.3"
 
 
 @cache
-def described() -> dict[str, Any]:
+def described() -> Mapping[str, Any]:
     """The answer of `GET /api/events/catalogue`; the same for every caller."""
     spec = APISpec("events", "1", _OPENAPI)
     # It has no types of its own.
@@ -41,9 +42,9 @@ def described() -> dict[str, Any]:
     }
 
 
-def _members(converter: Any, schema: Schema, envelope: Schema) -> dict[str, Any]:
+def _members(converter: Any, schema: Schema, envelope: Schema) -> Mapping[str, Any]:
     """A family's own members, beside the envelope's."""
-    whole: dict[str, Any] = converter.schema2jsonschema(schema)
+    whole: Mapping[str, Any] = converter.schema2jsonschema(schema)
     own = {name: shape for name, shape in whole["properties"].items() if name not in envelope.fields}
     required = [name for name in whole.get("required", ()) if name in own]
     return {**whole, "properties": own, "required": required}

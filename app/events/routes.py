@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import flask
@@ -37,7 +38,7 @@ events_blueprint = Blueprint(
 )
 Answer = tuple[Response, int, dict[str, str]]
 _SHOWN_PROBLEMS: Final = 20
-_ONE: Final[dict[str, Any]] = {"oneOf": [type(schema) for schema in SCHEMAS.values()]}
+_ONE: Final[Mapping[str, Any]] = {"oneOf": [type(schema) for schema in SCHEMAS.values()]}
 _BODY: Final = {
     "required": True,
     "content": {"application/json": {"schema": {"oneOf": [_ONE, {"type": "array", "items": _ONE}]}}},
@@ -84,7 +85,7 @@ def publish(topic: str) -> Answer:
     return jsonify(results=[_result(answer) for answer in answers]), 202, {"Location": location}
 
 
-def _result(answer: Published | RefusedEvent) -> dict[str, Any]:
+def _result(answer: Published | RefusedEvent) -> Mapping[str, Any]:
     if isinstance(answer, Published):
         return {"guid": answer.guid, "sequence": answer.sequence}
     error = answer.error
@@ -116,7 +117,7 @@ def _all_refused(refused: list[RefusedEvent]) -> MediaopsError:
 @requires("read")
 @events_blueprint.arguments(ReadQuerySchema, location="query")
 @events_blueprint.response(200, EntryListSchema)
-def read(query: dict[str, Any], topic: str) -> Response:
+def read(query: Mapping[str, Any], topic: str) -> Response:
     """A page of the topic's log, oldest first. Ask again with `after` = `next`; nothing new leaves `events`
     empty."""
     names = check_names(topic_of(topic), query["eventName"], "eventName")
@@ -153,7 +154,7 @@ def _entry(entry: Entry) -> bytes:
     content_type="text/event-stream",
     description="Server-sent events, without an end.",
 )
-def stream(query: dict[str, Any]) -> Response:
+def stream(query: Mapping[str, Any]) -> Response:
     """Follow topics as server-sent events. Each has `{"topic", "sequence", "event"}` as data and an `id`
     with which the stream goes on (`Last-Event-ID`); `event: gap`: something was missed."""
     resume = request.headers.get("Last-Event-ID")
