@@ -22,6 +22,7 @@ from app.platform.container import Container
 from benchmarks import load
 from benchmarks.processes import Memory, Program, family, stop_all
 from benchmarks.sides import BODY, MAX_MEMORY, of_all, patch
+from tests.support.keys import AllKeys
 
 _CHUNK: Final = 20  # requests that are filled in by one script
 _LIVE: Final = "live"
@@ -84,13 +85,13 @@ class Ours:
         return Program(planned.name, planned.command, self._environ, self._layout.logs)
 
     def fill(self, media: Sequence[str]) -> None:
-        self.system.redis.hset(self.system.keys.destination(AVOS), "paused", "measuring")
+        self.system.redis.hset(AllKeys.of(self.system.keys).destination(AVOS), "paused", "measuring")
         for first in range(0, len(media), _CHUNK):
             requests = tuple(patch(name) for name in media[first : first + _CHUNK])
             self.system[OutgoingStore].accept(Acceptance(requests=requests))
 
     def release(self) -> None:
-        self.system.redis.hdel(self.system.keys.destination(AVOS), "paused")
+        self.system.redis.hdel(AllKeys.of(self.system.keys).destination(AVOS), "paused")
         self.system[OutgoingStore].promote(AVOS)
 
     def call(self, media: str) -> bytes:
@@ -98,7 +99,7 @@ class Ours:
         return load.request("POST", "/api/custom/requests", body, self.token)
 
     def delivered(self) -> int:
-        return self.system.redis.zcard(self.system.keys.requests_in("delivered"))
+        return self.system.redis.zcard(AllKeys.of(self.system.keys).requests_in("delivered"))
 
     def pids(self) -> Mapping[str, list[int]]:
         found: dict[str, list[int]] = {"redis": [], "api": [], "workers": []}

@@ -15,14 +15,14 @@ from typing import Any, Final
 from app.avos.foreign_edits import SHOWN_MEMBERS, brief
 from app.outgoing.control import version_path
 from app.outgoing.fields import Field
+from app.outgoing.keys import OutgoingKeys
 from app.outgoing.model import Acceptance, Guard, Happening, NewRequest, Write
-from app.platform.keys import Keys
 
 TOPIC: Final = "sync-operations"
 DRIFTED: Final = "sync-drifted"
 
 
-def repetition(keys: Keys, requests: Iterable[tuple[NewRequest, Mapping[str, Field]]]) -> Acceptance:
+def repetition(keys: OutgoingKeys, requests: Iterable[tuple[NewRequest, Mapping[str, Field]]]) -> Acceptance:
     """These PATCHes, each with the fields of its path as they were read."""
     made: list[NewRequest] = []
     guards: list[Guard] = []

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.avos.drift import DriftState
+from app.outgoing.keys import OutgoingKeys
 from app.outgoing.model import Guard, Now, Write, digest, encode
 from app.platform.clock import from_ms, to_ms
 from app.platform.keys import Keys, fold, quoted
@@ -82,7 +83,7 @@ class DriftResults:
 
     def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
-        self._keys = keys
+        self._keys = OutgoingKeys.of(keys)
         self._published = f"{keys.prefix}drift:told"
         self._round = f"{keys.prefix}drift:round"
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.outgoing.keys import OutgoingKeys
 from app.platform.clock import from_ms
 from app.platform.keys import Keys
 from app.platform.redis import RedisClient, store_errors
@@ -25,7 +26,7 @@ class Holds:
 
     def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
-        self._keys = keys
+        self._keys = OutgoingKeys.of(keys)
 
     def page(self, first: int, limit: int) -> list[Hold]:
         """The longest held first, from the place `first` on."""

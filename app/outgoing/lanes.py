@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from app.platform.keys import Keys
+from app.outgoing.keys import OutgoingKeys
 from app.platform.redis import RedisClient, store_errors
 
 # Waiting, failed, live, open barriers, ended undelivered, suspect.
@@ -12,7 +12,7 @@ KINDS: Final = ("w", "f", "l", "b", "x", "s")
 Marks = dict[str, list[tuple[int, str]]]
 
 
-def marks(client: RedisClient, keys: Keys, destination: str, lane: str, limit: int) -> Marks:
+def marks(client: RedisClient, keys: OutgoingKeys, destination: str, lane: str, limit: int) -> Marks:
     """Kind → (number, request id), the oldest first, so many of each kind at most; and whether it is to be read back, as
     a mark `s` too."""
     key = keys.lane(destination, lane)

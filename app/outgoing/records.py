@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
+from app.outgoing.keys import OutgoingKeys
 from app.outgoing.model import State
 from app.platform.clock import from_ms, parse_time, rfc3339, to_ms
 from app.platform.cursors import Page, decode_number, encode_number
@@ -104,7 +105,7 @@ class RecordReader:
 
     def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
-        self._keys = keys
+        self._keys = OutgoingKeys.of(keys)
 
     def get(self, request_id: str) -> OutgoingRecord | None:
         """One record with its attempts; None where there is none."""

@@ -18,7 +18,7 @@ from app.platform.audit import AuditTrail
 from app.platform.clock import from_ms
 from app.platform.cursors import Page, decode_number, encode_number
 from app.platform.errors import NotFound
-from app.platform.keys import Keys, fold
+from app.platform.keys import fold
 from app.platform.redis import RedisClient, store_errors
 
 DESTINATIONS: Final = (AVOS,)
@@ -43,7 +43,7 @@ class RequestService:
     def __init__(self, store: OutgoingStore) -> None:
         self._store = store
         self._client: RedisClient = store.client
-        self._keys: Keys = store.keys
+        self._keys = store.keys
         self.records = RecordReader(store.client, store.keys)
         self._audit = AuditTrail(store.client, store.keys, store.time_ms)
 

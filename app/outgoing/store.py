@@ -21,6 +21,7 @@ from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.outgoing.control import Control, acceptance_control
 from app.outgoing.decision import NEAR_REST_S, SOON, AttemptResult, again_s, decide, rest, signal
 from app.outgoing.errors import Again, IdempotencyMismatch
+from app.outgoing.keys import OutgoingKeys
 from app.outgoing.model import AVOS, Acceptance, Accepted, Claim, Sending, State, encode
 from app.platform.clock import from_ms
 from app.platform.dispatch import TEMPLATES
@@ -108,7 +109,7 @@ class OutgoingStore:
         now_ms: Callable[[], int] | None = None,
         scripts: ScriptFolder | None = None,
     ) -> None:
-        self.keys = keys
+        self.keys = OutgoingKeys.of(keys)
         self.policy = policy
         common = {
             "lease_ms": _ms(policy.lease),

@@ -15,6 +15,7 @@ from app.avos.bodies import PropertyNames
 from app.avos.sync import Planned, Registered, desired
 from app.outgoing.model import Acceptance, TimelineNote, Write, digest
 from app.planning import commands
+from app.planning.keys import PlanningKeys
 from app.planning.plans import Plans, relied_on
 from app.planning.records import (
     Body,
@@ -30,7 +31,6 @@ from app.planning.records import (
     union,
 )
 from app.platform.errors import NotFound
-from app.platform.keys import Keys
 
 CANCELED = "canceled"
 
@@ -71,7 +71,7 @@ def reach(change: Change, plans: Plans) -> set[str]:
     return {one for body in bodies for one in livestream_ids(body) if plans.registered(one) is not None}
 
 
-def effect(change: Change, plans: Plans, keys: Keys, names: PropertyNames) -> Effect:
+def effect(change: Change, plans: Plans, keys: PlanningKeys, names: PropertyNames) -> Effect:
     """`plans`: all around what the change names. Raises Conflict, PreconditionFailed or NotFound."""
     before = plans.record(change.kind, change.id)
     check_if_match(before, change.if_match)
@@ -105,7 +105,7 @@ def _event_known(change: Change, plans: Plans) -> bool:
 # What changes ---------------------------------------------------------------------------------------
 
 
-def _alter_event(change: Change, record: Record, plans: Plans, keys: Keys) -> _Alteration:
+def _alter_event(change: Change, record: Record, plans: Plans, keys: PlanningKeys) -> _Alteration:
     before = plans.events[change.id]
     named = livestream_ids(record.body)
     livestreams = tuple(dict.fromkeys([*named, *livestream_ids(before.record.body)]))
@@ -133,7 +133,7 @@ def _alter_event(change: Change, record: Record, plans: Plans, keys: Keys) -> _A
     )
 
 
-def _alter_job(change: Change, record: Record, plans: Plans, keys: Keys) -> _Alteration:
+def _alter_job(change: Change, record: Record, plans: Plans, keys: PlanningKeys) -> _Alteration:
     before = plans.jobs[change.id]
     record = replace(record, revision=before.revision + 1)
     attached = event_ids(record.body, before.body)
@@ -183,7 +183,7 @@ def _counting(ids: tuple[str, ...], one: str, *, counts: bool) -> tuple[str, ...
 
 
 def _effect(
-    change: Change, plans: Plans, alteration: _Alteration, keys: Keys, names: PropertyNames
+    change: Change, plans: Plans, alteration: _Alteration, keys: PlanningKeys, names: PropertyNames
 ) -> Effect:
     """The two requests of every registered livestream that is touched, and a timeline note each."""
     after = plans.changed(alteration.after)
@@ -209,7 +209,9 @@ def _effect(
     )
 
 
-def _repetition(change: Change, record: Record, plans: Plans, keys: Keys, names: PropertyNames) -> Effect:
+def _repetition(
+    change: Change, record: Record, plans: Plans, keys: PlanningKeys, names: PropertyNames
+) -> Effect:
     """The requests of a repeated call: a sender who repeats it after a rejection expects another try."""
     livestreams = tuple(sorted(reach(change, plans)))
     asked = _asked(livestreams, plans)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.outgoing.model import Guard, Now, Sequence, Value, Write, encode
+from app.planning.keys import PlanningKeys
 from app.planning.plans import Plans
 from app.planning.records import Ids, Kind, Record, version_text
-from app.platform.keys import Keys, fold
+from app.platform.keys import fold
 
 
-def guards(keys: Keys, plans: Plans, relied_on: Ids) -> Iterator[Guard]:
+def guards(keys: PlanningKeys, plans: Plans, relied_on: Ids) -> Iterator[Guard]:
     """These are as they were read: events with all their jobs; jobs; livestreams' registrations, also where there is
     none yet. Who owns a livestream matters only where it is registered."""
     for event_id in relied_on.events:
@@ -25,12 +26,12 @@ def guards(keys: Keys, plans: Plans, relied_on: Ids) -> Iterator[Guard]:
             yield owner_guard(keys, plans, livestream_id)
 
 
-def generation_guard(keys: Keys, content_media_id: str, generation: int) -> Guard:
+def generation_guard(keys: PlanningKeys, content_media_id: str, generation: int) -> Guard:
     """No registration of the content media has begun or ended."""
     return Guard(("HGET", keys.generations, fold(content_media_id)), _number(generation))
 
 
-def owner_guard(keys: Keys, plans: Plans, livestream_id: str) -> Guard:
+def owner_guard(keys: PlanningKeys, plans: Plans, livestream_id: str) -> Guard:
     """The same event owns the livestream."""
     owners = plans.livestreams[livestream_id].owners
     command = ("ZREVRANGE", keys.livestream_events(livestream_id), "0", "0")
@@ -42,7 +43,9 @@ def count(key: str, member: str, *, counts: bool) -> Write:
     return Write("ZADD", key, (Sequence(), member)) if counts else Write("ZREM", key, (member,))
 
 
-def record_writes(keys: Keys, kind: Kind, identifier: str, record: Record, before: Record) -> Iterator[Write]:
+def record_writes(
+    keys: PlanningKeys, kind: Kind, identifier: str, record: Record, before: Record
+) -> Iterator[Write]:
     """The record as it is from now on. What is left of a deleted one keeps a late call, or an ETag of before, from
     passing for something new."""
     is_event = kind == "event"

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from app.planning.keys import PlanningKeys
 from app.planning.plans import EventState, LivestreamState, Plans
 from app.planning.records import Ids, Kind, Record, version_from
 from app.platform.clock import from_ms
@@ -28,7 +29,7 @@ class PlanningStore:
 
     def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
-        self.keys = keys
+        self.keys = PlanningKeys.of(keys)
 
     def record(self, kind: Kind, identifier: str) -> Record:
         """One event or job; without a body where there is none."""

@@ -39,42 +39,7 @@ class Keys:
         """The names of one package, under the same prefix as these."""
         return cls(keys.prefix.removesuffix(":"))
 
-    # planning
-    def event(self, event_id: str) -> str:
-        return f"{self.prefix}event:{quoted(event_id)}"
-
-    def event_jobs(self, event_id: str) -> str:
-        return f"{self.event(event_id)}:jobs"
-
-    def event_revision(self, event_id: str) -> str:
-        return f"{self.event(event_id)}:revision"
-
-    def job(self, job_id: str) -> str:
-        return f"{self.prefix}job:{quoted(job_id)}"
-
-    def livestream_events(self, livestream_id: str) -> str:
-        return f"{self.prefix}livestream:{quoted(livestream_id)}:events"
-
-    @property
-    def events(self) -> str:
-        return f"{self.prefix}events"
-
-    @property
-    def jobs(self) -> str:
-        return f"{self.prefix}jobs"
-
-    # registrations
-    def registration(self, livestream_id: str, content_media_id: str) -> str:
-        return f"{self.registration_prefix}{quoted(livestream_id)}:{quoted(fold(content_media_id))}"
-
-    @property
-    def registration_prefix(self) -> str:
-        return f"{self.prefix}registration:"
-
-    @property
-    def registrations(self) -> str:
-        return f"{self.prefix}registrations"
-
+    # Which livestream is registered as which content media: packages below registrations read it too.
     @property
     def active_by_livestream(self) -> str:
         return f"{self.prefix}registrations:active:livestream"
@@ -88,86 +53,12 @@ class Keys:
         return f"{self.prefix}registrations:generation"
 
     @property
-    def forgotten_generation(self) -> str:
-        return f"{self.prefix}registrations:generation:forgotten"
-
-    @property
     def spellings(self) -> str:
         return f"{self.prefix}registrations:spelling"
-
-    # outgoing
-    def request(self, request_id: str) -> str:
-        return f"{self.prefix}request:{request_id}"
-
-    def attempts(self, request_id: str) -> str:
-        return f"{self.request(request_id)}:attempts"
-
-    @property
-    def requests(self) -> str:
-        return f"{self.prefix}requests"
-
-    def requests_in(self, state: str) -> str:
-        return f"{self.prefix}requests:{state}"
-
-    def requests_of(self, content_media_id: str) -> str:
-        return f"{self.prefix}media:{quoted(fold(content_media_id))}:requests"
-
-    def delivered_paths(self, content_media_id: str) -> str:
-        return f"{self.prefix}media:{quoted(fold(content_media_id))}:delivered"
-
-    @property
-    def finished(self) -> str:
-        return f"{self.prefix}finished"
-
-    @property
-    def expiry(self) -> str:
-        return f"{self.prefix}expiry"
-
-    def pending(self, destination: str) -> str:
-        return f"{self.prefix}pending:{destination}"
-
-    def live(self, destination: str) -> str:
-        return f"{self.prefix}live:{destination}"
-
-    def failed(self, destination: str) -> str:
-        return f"{self.prefix}failed:{destination}"
-
-    def due(self, destination: str) -> str:
-        return f"{self.prefix}due:{destination}"
-
-    def lane(self, destination: str, lane: str) -> str:
-        return f"{self.prefix}lane:{destination}:{quoted(lane)}"
-
-    def fields(self, destination: str, path: str) -> str:
-        return f"{self.prefix}fields:{destination}:{path}"
 
     @property
     def store_full(self) -> str:
         return f"{self.prefix}store:full"
-
-    def marks(self, destination: str) -> str:
-        return f"{self.prefix}marks:{destination}"
-
-    def suspects(self, destination: str) -> str:
-        return f"{self.prefix}suspects:{destination}"
-
-    def destination(self, destination: str) -> str:
-        return f"{self.prefix}destination:{destination}"
-
-    @property
-    def held(self) -> str:
-        return f"{self.prefix}held"
-
-    @property
-    def held_by(self) -> str:
-        return f"{self.prefix}held:by"
-
-    # seeing and acting
-    def timeline(self, content_media_id: str) -> str:
-        return f"{self.prefix}media:{quoted(fold(content_media_id))}:timeline"
-
-    def operation(self, operation_id: str) -> str:
-        return f"{self.prefix}operation:{operation_id}"
 
     def idempotency(self, digest: str) -> str:
         return f"{self.prefix}idempotency:{digest}"

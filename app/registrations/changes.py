@@ -14,7 +14,8 @@ from app.planning.commands import generation_guard, guards, owner_guard
 from app.planning.plans import Plans, relied_on
 from app.planning.records import Ids
 from app.platform.errors import BadRequest, NotFound
-from app.platform.keys import Keys, fold, quoted
+from app.platform.keys import fold, quoted
+from app.registrations.keys import RegistrationKeys
 from app.registrations.records import Links, Pair, Registration
 
 TOPIC: Final = "livestream-operations"
@@ -55,7 +56,7 @@ def check_registering(pair: Pair, links: Links, plans: Plans) -> Registering:
 
 
 def registering(
-    made: Registering, plans: Plans, keys: Keys, names: PropertyNames, *, sync: bool
+    made: Registering, plans: Plans, keys: RegistrationKeys, names: PropertyNames, *, sync: bool
 ) -> Acceptance:
     """`sync`: queue both PATCHes too."""
     livestream_id, media = made.pair.livestream_id, made.pair.content_media_id
@@ -84,7 +85,7 @@ def check_unregistering(pair: Pair, links: Links) -> Registration:
     return links.record
 
 
-def unregistering(active: Registration, links: Links, keys: Keys) -> Acceptance:
+def unregistering(active: Registration, links: Links, keys: RegistrationKeys) -> Acceptance:
     """Ends the open requests too."""
     pair = Pair(active.livestream_id, active.content_media_id)
     key = keys.registration(pair.livestream_id, pair.content_media_id)
@@ -101,7 +102,9 @@ def unregistering(active: Registration, links: Links, keys: Keys) -> Acceptance:
     )
 
 
-def forced_update(registered: Registered, plans: Plans, keys: Keys, names: PropertyNames) -> Acceptance:
+def forced_update(
+    registered: Registered, plans: Plans, keys: RegistrationKeys, names: PropertyNames
+) -> Acceptance:
     """Both PATCHes, changed or not, and the guards of all that they were computed from."""
     planned = plans.planned(registered.livestream_id)
     relied = relied_on([planned])
@@ -111,7 +114,7 @@ def forced_update(registered: Registered, plans: Plans, keys: Keys, names: Prope
     )
 
 
-def _link_guards(keys: Keys, pair: Pair, links: Links) -> Iterator[Guard]:
+def _link_guards(keys: RegistrationKeys, pair: Pair, links: Links) -> Iterator[Guard]:
     """Both sides are linked as they were read, or the whole call is computed again: of two clients that register at once
     one wins, and the other is checked against what the first has written."""
     media = fold(pair.content_media_id)
@@ -120,7 +123,7 @@ def _link_guards(keys: Keys, pair: Pair, links: Links) -> Iterator[Guard]:
     yield Guard(("HGET", keys.active_by_media, media), links.livestream_of_media or "")
 
 
-def _registration_writes(keys: Keys, made: Registering) -> Iterator[Write]:
+def _registration_writes(keys: RegistrationKeys, made: Registering) -> Iterator[Write]:
     livestream_id, spelling = made.pair.livestream_id, made.pair.content_media_id
     key, media = keys.registration(livestream_id, spelling), fold(spelling)
     yield Write("HSET", key, ("updatedAt", Now()))

@@ -12,8 +12,8 @@ from typing import Final
 from app.outgoing.model import Acceptance, Guard, Write
 from app.outgoing.store import OutgoingStore
 from app.planning.retention import forget
-from app.platform.keys import Keys
 from app.platform.redis import store_errors
+from app.registrations.keys import RegistrationKeys
 
 MEDIA: Final = 500  # looked at in one call
 
@@ -23,7 +23,7 @@ class EndedRegistrations:
 
     def __init__(self, outgoing: OutgoingStore) -> None:
         self._outgoing = outgoing
-        self._keys: Keys = outgoing.keys
+        self._keys = RegistrationKeys.of(outgoing.keys)
         self._cursor = f"{outgoing.keys.prefix}registrations:cursor"
 
     def pairs(self, names: Sequence[str]) -> int:
@@ -52,7 +52,7 @@ class EndedRegistrations:
             pipe = client.pipeline(transaction=False)
             for media in some:
                 pipe.hexists(keys.active_by_media, media)
-                pipe.exists(keys.requests_of(media.decode()))
+                pipe.exists(self._outgoing.keys.requests_of(media.decode()))
             found = pipe.execute() if some else []
         stays = zip(found[::2], found[1::2], strict=True)
         return sum(
@@ -67,7 +67,7 @@ class EndedRegistrations:
             forgotten = (self._outgoing.client.get(keys.forgotten_generation) or b"").decode()
         guards = (
             Guard(("HGET", keys.generations, media), generation),  # whoever registers it anew moves it
-            Guard(("ZREVRANGE", keys.requests_of(media), "0", "0"), ""),
+            Guard(("ZREVRANGE", self._outgoing.keys.requests_of(media), "0", "0"), ""),
             Guard(("GET", keys.forgotten_generation), forgotten),
         )
         writes = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.platform.clock import from_ms
 from app.platform.keys import Keys, fold
 from app.platform.redis import RedisClient, store_errors
+from app.registrations.keys import RegistrationKeys
 from app.registrations.records import Links, Pair, Registration
 
 
@@ -13,7 +14,7 @@ class RegistrationStore:
 
     def __init__(self, client: RedisClient, keys: Keys) -> None:
         self._client = client
-        self.keys = keys
+        self.keys = RegistrationKeys.of(keys)
 
     def links(self, pair: Pair) -> Links:
         """Everything that decides about a pair, in one round trip."""

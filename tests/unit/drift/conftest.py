@@ -68,7 +68,7 @@ class Near:
         outcomes: list[Any] = []
         system = self.system
         while system[OutgoingStore].promote(AVOS):
-            for live in system[OutgoingStore].client.zrange(system.keys.live(AVOS), 0, -1):
+            for live in system[OutgoingStore].client.zrange(AllKeys.of(system.keys).live(AVOS), 0, -1):
                 ticket = system[Engine].get_last_modified(live.decode())
                 outcomes.append(ticket and system[Engine].send_patch(ticket))
         return outcomes

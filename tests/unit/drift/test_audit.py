@@ -9,6 +9,7 @@ import pytest
 from app.outgoing.store import OutgoingStore
 from app.planning.service import PlanningService
 from deploy.simulators.avos import AvosStandIn
+from tests.support.keys import AllKeys
 from tests.unit.drift.conftest import Near
 
 THEIRS = "2040-01-01T00:00:00Z"
@@ -93,10 +94,10 @@ def test_what_is_busy_is_skipped_and_keeps_its_result(near: Near, avos: AvosStan
 def test_avos_is_left_alone(near: Near, how: str) -> None:
     near.plan()
     system = near.system
-    key = system.keys.destination("avos")
+    key = AllKeys.of(system.keys).destination("avos")
     if how == "full":
         limit = system[OutgoingStore].policy.in_flight
-        system.redis.zadd(system.keys.live("avos"), {f"r{n}": 9e15 for n in range(limit)})
+        system.redis.zadd(AllKeys.of(system.keys).live("avos"), {f"r{n}": 9e15 for n in range(limit)})
     else:
         system.redis.hset(key, how, "1")
     before = near.gets()

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.outgoing.decision import AttemptResult
 from app.outgoing.store import OutgoingStore
+from tests.support.keys import AllKeys
 from tests.unit.http.conftest import Caller
 
 
@@ -56,7 +57,9 @@ def deliver_all(system: Any) -> None:
     """What the workers do when AVOS takes everything."""
     attempt = {"at": "2026-11-21T12:00:00Z", "send": {"status": 200}, "outcome": "delivered", "error": None}
     while system[OutgoingStore].promote("avos"):
-        for request_id in [i.decode() for i in system.redis.zrange(system.keys.live("avos"), 0, -1)]:
+        for request_id in [
+            i.decode() for i in system.redis.zrange(AllKeys.of(system.keys).live("avos"), 0, -1)
+        ]:
             claim = system[OutgoingStore].claim(request_id)
             assert system[OutgoingStore].begin(claim, "lm-1") is not None
             assert system[OutgoingStore].finish(claim, AttemptResult(attempt=attempt, error=None))

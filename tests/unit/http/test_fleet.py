@@ -9,6 +9,7 @@ import pytest
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.store import OutgoingStore
 from app.watch.canaries import Canaries
+from tests.support.keys import AllKeys
 from tests.unit.http.conftest import Caller
 from tests.unit.http.plan import deliver_all, event, job, plan_and_register
 from tests.unit.http.test_middleware import check_problem
@@ -122,7 +123,7 @@ def test_a_hold_is_listed_and_outlives_its_registration_until_it_is_released(
     assert system[OutgoingStore].promote("avos") == 0
     caller.delete("/api/custom/livestreams/registrations?livestreamId=L1&contentMediaId=CM1")
     system[OutgoingStore].client.delete(
-        system.keys.timeline("CM1"), system.keys.requests_of("CM1")
+        AllKeys.of(system.keys).timeline("CM1"), AllKeys.of(system.keys).requests_of("CM1")
     )  # long ago
     assert caller.post("/api/custom/contentmedia/CM1/release").json["changed"] is True
     assert [one["contentMediaId"] for one in caller.get("/api/custom/holds").json["holds"]] == ["CM2"]

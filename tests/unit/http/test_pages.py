@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.outgoing.store import OutgoingStore
+from tests.support.keys import AllKeys
 from tests.unit.http.conftest import BOOTSTRAP, Caller
 from tests.unit.http.test_middleware import check_problem
 
@@ -75,7 +76,7 @@ def test_metrics_count_records_by_state_and_destination(
 
 
 def test_metrics_tell_how_destinations_are_and_what_is_late(anonymous: FlaskClient, system: Any) -> None:
-    key = system.keys.destination("avos")
+    key = AllKeys.of(system.keys).destination("avos")
     system.redis.hset(
         key, mapping={"breaker": "open", "reason": "unauthorized", "opened": "2", "openedAt": "1"}
     )

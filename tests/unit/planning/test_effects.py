@@ -12,10 +12,10 @@ from app.planning.changes import Effect, effect, reach
 from app.planning.plans import EventState, LivestreamState, Plans
 from app.planning.records import Change, Ids, Record
 from app.planning.unit_of_work import joined
-from app.platform.keys import Keys
+from tests.support.keys import AllKeys
 from tests.unit.planning.conftest import event_body, job_body
 
-KEYS = Keys("t")
+KEYS = AllKeys("t")
 OWN = Plans(
     events={"ev-1": EventState(3, Record(event_body(), 3), ("j-2", "j-1"))},
     jobs={"j-1": Record(job_body(), 1), "j-2": Record(job_body(start="2026-11-21T17:00:00Z"), 5)},
