@@ -1,4 +1,4 @@
-"""Every Redis key, once. `docs/data-model.md` describes what each holds.
+"""Names of Redis keys: those that several packages use. Each package has its own in its `keys.py`.
 
 Ids come from outside and may hold any character, so each is percent-encoded before it becomes part
 of a key: a colon in an id can't reach into another key. Content media are the same whatever the
