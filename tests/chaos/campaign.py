@@ -48,6 +48,7 @@ def run(plan: Plan, directory: Path, say: Callable[[str], None], changed: Path |
         changed=changed,
         many_hang=bool(plan.hanging_ones),
         settings=settings,
+        usual_latency=scenario.latency_ms,
     ) as deployment:
         say("the deployment is open")
         deployment.avos.control(latencyMs=deployment.usual_latency, coarse=plan.coarse, seed=plan.seed)

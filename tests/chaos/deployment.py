@@ -85,6 +85,10 @@ class Server(RealServer):
         return True
 
 
+# Of the far side while it is well, by method.
+QUICK_MS: Final[Mapping[str, float]] = {"get": 5, "patch": 20, "other": 10}
+
+
 class ChaosDeployment(Deployment):
     """`changed`: a directory put before all others on the Python path of the workers (tests of the checker)."""
 
@@ -97,6 +101,7 @@ class ChaosDeployment(Deployment):
         changed: Path | None = None,
         many_hang: bool = False,
         settings: Mapping[str, str] | None = None,
+        usual_latency: Mapping[str, float] = QUICK_MS,
     ) -> None:
         super().__init__(directory, **{**SETTINGS, **(settings or {})})
         directory.mkdir(parents=True, exist_ok=True)
@@ -106,11 +111,7 @@ class ChaosDeployment(Deployment):
         }
         self.server: Server = Server(directory, self.clocks["server"].environ)
         self.subscribers = Subscribers(directory)
-        self.usual_latency: dict[str, float] = {
-            "get": 5,
-            "patch": 20,
-            "other": 10,
-        }  # of the far side, when it is well
+        self.usual_latency = dict(usual_latency)  # of the far side, when it is well
         self._pool = pool
         self._slots = slots
         self._changed = changed

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.chaos import script
+from tests.chaos.deployment import QUICK_MS
 from tests.chaos.load import ALL_STEPS, BEGUN_ANEW, MOVES
 from tests.chaos.script import Fault
 
 Faults = Callable[[int, float, int, bool], Iterable[Fault]]
 HANGING: Final = 120
+# A worker that stops waits for its attempts: long enough that what it takes meanwhile would be noticed.
+STEADY_MS: Final[Mapping[str, float]] = {"get": 250, "patch": 250, "other": 250}
 # The goals, in seconds.
 STALENESS_P99_S: Final = 2.0
 IN_STEP_S: Final = 3.0
@@ -27,7 +30,8 @@ NEVER_FOR_A_LEASE_S: Final = 5.0
 class Scenario:
     """`faults`: by seed, seconds, kills and whether lastModified is coarse. `a_second`: changes of planning, None: as many as
     there is time for. `hanging`: receivers that never answer. `tangles`: bulk calls overtake each other. `goals`: what is
-    measured, by which share of it, and how late it may be. `settings`: of the deployment, beside its own."""
+    measured, by which share of it, and how late it may be. `settings`: of the deployment, beside its own. `latency_ms`: of the
+    far side while it is well, by method."""
 
     faults: Faults
     steps: Mapping[str, int]
@@ -36,6 +40,7 @@ class Scenario:
     tangles: bool = False
     goals: Sequence[tuple[str, float, float]] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    latency_ms: Mapping[str, float] = field(default_factory=lambda: QUICK_MS)
 
     @property
     def measured(self) -> bool:
@@ -62,6 +67,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "restarts": Scenario(
         lambda _, seconds, *__: script.restarts(_end(seconds), 4.0), MOVES,
         goals=[STALENESS, ("staleness", 1.0, NEVER_FOR_A_LEASE_S)], settings={"MEDIAOPS_LEASE_S": f"{LONG_LEASE_S:g}"},
+        latency_ms=STEADY_MS,
     ),
     "begun anew": Scenario(
         lambda _, seconds, *__: script.slow_far_side(_end(seconds)), {**ALL_STEPS, "begin_anew": 60}
