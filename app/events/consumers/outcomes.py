@@ -28,9 +28,8 @@ class CallResult:
 
     @property
     def gone(self) -> SinkError | None:
-        """The last error with which the destination said that it wants no more."""
-        found = [error for _, error in self.failed if error.kind is Kind.GONE]
-        return found[-1] if found else None
+        """The error with which the destination answered that it wants no more."""
+        return next((error for _, error in self.failed if error.kind is Kind.GONE), None)
 
     @property
     def retry_after_s(self) -> float | None:
