@@ -7,7 +7,7 @@ from typing import Final
 from app.fleet.causes import Around, Cause
 from app.fleet.situations import ahead_of, of_media, of_request
 from app.outgoing.holds import Holds
-from app.outgoing.lanes import Marks, marks
+from app.outgoing.lanes import Mark, Marks, marks
 from app.outgoing.model import AVOS
 from app.outgoing.records import OutgoingRecord
 from app.outgoing.service import DESTINATIONS, RequestService
@@ -45,7 +45,11 @@ class Facts:
         """Why a content media isn't in step; empty where nothing of it waits, has failed or ended undelivered."""
         name = fold(content_media_id)
         lane = self._marks(AVOS, name)
-        wanted = [request_id for kind in ("x", "f", "l", "w") for _, request_id in lane[kind]]
+        wanted = [
+            request_id
+            for kind in (Mark.UNDELIVERED, Mark.FAILED, Mark.LIVE, Mark.WAITING)
+            for _, request_id in lane[kind]
+        ]
         others = {request_id: ahead_of(request_id, lane) for request_id in wanted}
         ids = dict.fromkeys([*wanted, *(other for other in others.values() if other)])
         records = {record.id: record for record in self._requests.records.get_many(list(ids))}
@@ -67,7 +71,7 @@ class Facts:
             destination=self._destinations[destination],
             lane=lane,
             hold=self._holds.of(lane) if lane else None,
-            suspect=bool(found and found["s"]),
+            suspect=bool(found and found[Mark.SUSPECT]),
             stalled=self._without_workers(),
             retry_s=self._retry_s,
             max_age=policy.max_age,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from app.fleet.causes import NOTHING, Around, Cause, obstacles, suspect
 from app.outgoing.decision import expiry
+from app.outgoing.lanes import Mark, Marks
 from app.outgoing.model import OPEN, State
 from app.outgoing.records import OutgoingRecord
 from app.outgoing.status import DestinationState
 from app.platform.clock import later, rfc3339
 
+_OPEN: Final = (Mark.WAITING, Mark.FAILED)
 _PARKED: Final = "Nothing more is sent of it by itself."
 _MENDED_BY: Final = {
     "no_job": "Let planning send a job for event {event} that isn't canceled: that queues it anew.",
@@ -77,19 +79,19 @@ def of_media(records: Sequence[tuple[OutgoingRecord, OutgoingRecord | None]], ar
     return [*in_the_way, *own, *late]
 
 
-def ahead_of(request_id: str, marks: Mapping[str, Sequence[tuple[int, str]]]) -> str | None:
+def ahead_of(request_id: str, marks: Marks) -> str | None:
     """Which request of its lane it waits for, by the lane's marks (docs/data-model.md, "Lanes")."""
-    live = [other for _, other in marks["l"] if other != request_id]
+    live = [other for _, other in marks[Mark.LIVE] if other != request_id]
     if live:
         return live[0]
-    own = next((n for kind in "wf" for n, other in marks[kind] if other == request_id), None)
-    barrier = next(iter(marks["b"]), None)
+    own = next((n for kind in _OPEN for n, other in marks[kind] if other == request_id), None)
+    barrier = next(iter(marks[Mark.BARRIER]), None)
     if barrier is not None and own is not None and barrier[0] < own:
         return barrier[1]
     if barrier is not None and barrier[1] == request_id:
-        older = sorted(one for kind in "wf" for one in marks[kind] if own is not None and one[0] < own)
+        older = sorted(one for kind in _OPEN for one in marks[kind] if own is not None and one[0] < own)
         return older[0][1] if older else None
-    first = next(iter(marks["w"]), None)
+    first = next(iter(marks[Mark.WAITING]), None)
     return (
         first[1]
         if first is not None and first[1] != request_id and own is not None and first[0] < own

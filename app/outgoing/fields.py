@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.outgoing.attempts import Own
+from app.outgoing.lanes import Mark, members
 from app.outgoing.model import PATH_LANE, Claim, digest
 from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors
@@ -88,7 +89,7 @@ class FieldReader:
             pipe.hmget(self._keys.request(claim.request_id), [f"body:{name}" for name in names])
             pipe.hmget(fields, [_DELIVERED + name for name in names])
             pipe.hmget(fields, [_VERSION + name for name in names])
-            pipe.zrangebylex(marks, "[s:", "(s;", 0, 1)
+            pipe.zrangebylex(marks, *members(Mark.SUSPECT), 0, 1)
             pipe.zscore(self._keys.suspects(claim.destination), suspect)
             wanted, delivered, versions, marked, awaited = pipe.execute()
         if marked or awaited is not None:

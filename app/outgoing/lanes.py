@@ -1,31 +1,52 @@
-"""A lane's marks as they stand (docs/data-model.md, "Lanes"): which requests of it wait, are live, have failed, …"""
+"""A lane's marks (docs/data-model.md, "Lanes"): which requests of it wait, are live, have failed, …"""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from app.outgoing.keys import OutgoingKeys
 from app.platform.redis import RedisClient, store_errors
 
-# Waiting, failed, live, open barriers, ended undelivered, suspect.
-KINDS: Final = ("w", "f", "l", "b", "x", "s")
-Marks = dict[str, list[tuple[int, str]]]
+
+class Mark(StrEnum):
+    """The kinds, as `lua/_marks.lua` has them."""
+
+    WAITING = "w"
+    BY_URGENCY = "u"
+    LIVE = "l"
+    FAILED = "f"
+    BARRIER = "b"
+    HEAD = "r"
+    HELD = "h"
+    UNDELIVERED = "x"
+    SUSPECT = "s"
+    DEFERRED = "d"
+
+
+SHOWN: Final = (Mark.WAITING, Mark.FAILED, Mark.LIVE, Mark.BARRIER, Mark.UNDELIVERED, Mark.SUSPECT)
+Marks = dict[Mark, list[tuple[int, str]]]
 
 
 def marks(client: RedisClient, keys: OutgoingKeys, destination: str, lane: str, limit: int) -> Marks:
-    """Kind → (number, request id), the oldest first, so many of each kind at most; and whether it is to be read back, as
-    a mark `s` too."""
+    """Kind → (number, request id), the oldest first, so many of each kind at most. A lane that is to be read back has a
+    mark of kind SUSPECT too."""
     key = keys.lane(destination, lane)
     with store_errors():
         pipe = client.pipeline(transaction=False)
-        for kind in KINDS:
-            pipe.zrangebylex(key, f"[{kind}:", f"({kind};", start=0, num=limit)
+        for kind in SHOWN:
+            pipe.zrangebylex(key, *members(kind), start=0, num=limit)
         pipe.zscore(keys.suspects(destination), lane)
         *found, read_back = pipe.execute()
-    made = {kind: [_mark(member) for member in members] for kind, members in zip(KINDS, found, strict=True)}
+    made = {kind: [_mark(member) for member in some] for kind, some in zip(SHOWN, found, strict=True)}
     if read_back is not None:
-        made["s"].append((0, ""))
+        made[Mark.SUSPECT].append((0, ""))
     return made
+
+
+def members(kind: Mark) -> tuple[str, str]:
+    """From where to where the marks of a kind stand, in lexical order."""
+    return f"[{kind}:", f"({kind};"
 
 
 def _mark(member: bytes) -> tuple[int, str]:

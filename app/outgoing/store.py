@@ -22,6 +22,7 @@ from app.outgoing.control import Control, acceptance_control
 from app.outgoing.decision import NEAR_REST_S, SOON, AttemptResult, again_s, decide, rest, signal
 from app.outgoing.errors import Again, IdempotencyMismatch
 from app.outgoing.keys import OutgoingKeys
+from app.outgoing.lanes import Mark
 from app.outgoing.model import AVOS, Acceptance, Accepted, Claim, Sending, State, encode
 from app.platform.clock import from_ms
 from app.platform.dispatch import TEMPLATES
@@ -386,9 +387,9 @@ class OutgoingStore:
         answer = self._run("lanes", {"destination": destination, "lanes": list(lanes)})
         return [
             LaneSummary(
-                behind=any(k in marks for k in b"wl"),
-                failing=any(k in marks for k in b"fx"),
-                held=ord("h") in marks,
+                behind=Mark.WAITING in kinds or Mark.LIVE in kinds,
+                failing=Mark.FAILED in kinds or Mark.UNDELIVERED in kinds,
+                held=Mark.HELD in kinds,
             )
-            for marks in answer
+            for kinds in (found.decode() for found in answer)
         ]

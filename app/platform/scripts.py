@@ -79,14 +79,15 @@ class ScriptFolder:
             if file in included:
                 return ""
             included.add(file)
-            return _INCLUDE.sub(join, self._fragment(file))
+            return _INCLUDE.sub(join, self.fragment(file))
 
         text = _INCLUDE.sub(join, (self._folders[0] / f"{name}.lua").read_text())
         if text.startswith("#!") and not self._flags:
             text = text.split("\n", 1)[1]
         return text
 
-    def _fragment(self, file: str) -> str:
+    def fragment(self, file: str) -> str:
+        """The text of a file that is included."""
         if file in self._made:
             return self._made[file]
         for folder in self._folders:

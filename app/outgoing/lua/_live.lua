@@ -1,4 +1,5 @@
 -- The message that a promotion of a request pushes: the same bytes each time, so that it can be looked for in its queue.
+-- include: _keys.lua
 -- include: _messages.lua
 
 local LIVE_QUEUE = P .. 'live'
@@ -15,12 +16,4 @@ end
 local function live_message(r, n)
   local id = r.id .. '-' .. int(n)
   return message(r.barrier and 'send' or 'patch', id, r.id, line(r))
-end
-
--- The message of the last promotion, if nobody has taken it yet. An older release's can't be found.
-local function waiting_message(r)
-  local n = not r.token and redis.call('HGET', request_key(r.id), 'promotions')
-  if not n then return nil end
-  local found = live_message(r, tonumber(n))
-  return redis.call('LPOS', LIVE_QUEUE, found) and found
 end

@@ -1,6 +1,9 @@
 -- Staleness: how long AVOS hasn't shown what was acknowledged. A PATCH of a content media is stale from its acceptance on, or
 -- (`staleFrom`, where that is earlier) from that of the first change of which it has taken over members that were never shown.
 -- `stale`: what still goes out; `stale:undelivered`: what was rejected or has expired → since when.
+-- include: _records.lua
+-- include: _registration.lua
+-- include: _versions.lua
 
 local function stale_from(r) return r.staleFrom or r.createdAt or now end
 local function has_staleness(r) return r.media and r.members end

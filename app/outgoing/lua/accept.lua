@@ -8,7 +8,13 @@
 -- ARGV[2…] the payloads
 -- Result  {"ok", now, ids…} | {"repeated", now, ids…} | {"again"} | {"mismatch"} | {"full"}
 -- Without allow-oom on purpose: a full server refuses new work and drains what it has.
--- include: _lib.lua
+-- include: _clock.lua
+-- include: _events.lua
+-- include: _lanes.lua
+-- include: _staleness.lua
+-- include: _states.lua
+-- include: _versions.lua
+-- include: _wakeups.lua
 
 local function payload(n) return ARGV[n + 1] end
 
@@ -81,16 +87,16 @@ for _, write in ipairs(ctl.writes) do
   end
 end
 
--- What happened is told before what follows from it.
+-- What happened is published before what follows from it.
 for _, h in ipairs(ctl.happenings) do publish(h[1], h[2], payload(h[3])) end
 for _, n in ipairs(ctl.notes) do note(n[1], n[2], payload(n[3])) end
 
 -- Ending a registration ends what waits for it; what is live is refused when it wants to send.
 for _, media in ipairs(ctl.unregistered) do
   local r = { destination = 'avos', lane = media }
-  for _, kind in ipairs({ 'w', 'f' }) do
-    for _, id in ipairs(all(lane_key(r), kind, -1)) do
-      local open = read(id)
+  for _, kind in ipairs({ MARK.waiting, MARK.failed }) do
+    for _, member in ipairs(members(lane_key(r), kind, '', -1)) do
+      local open = read(id_of(member))
       if open and open.generation and open.generation > 0 then supersede(open, nil, 'unregistered') end
     end
   end
@@ -169,7 +175,7 @@ for _, q in ipairs(wanted) do
     if q.rejected then
       finish_as(r, 'rejected', { 'reason', q.rejected, 'error', q.rejected_detail })
       open_path(r, -1)
-      log_request('sync-rejected', r, { code = q.rejected, detail = q.rejected_detail })
+      publish_request('sync-rejected', r, { code = q.rejected, detail = q.rejected_detail })
       note_request(r, 'rejected', { code = q.rejected, detail = q.rejected_detail })
     else
       to_pending(r)

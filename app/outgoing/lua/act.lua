@@ -6,7 +6,11 @@
 --
 -- A retry restarts the age and waives the deadline. It keeps the request's place in the order of
 -- versions: what newer requests have set since is not sent again.
--- include: _lib.lua
+-- include: _lanes.lua
+-- include: _registration.lua
+-- include: _states.lua
+-- include: _versions.lua
+-- include: _wakeups.lua
 
 local r, why = read(ctl.id)
 if why == 'newer' then return refuse_newer() end

@@ -3,7 +3,9 @@
 --
 -- ARGV[1] {cursor, limit, …}
 -- Result  {next cursor or "0", looked at, mended id, …}
--- include: _lib.lua
+-- include: _lanes.lua
+-- include: _states.lua
+-- include: _wakeups.lua
 
 local scan = redis.call('ZSCAN', P .. 'expiry', ctl.cursor, 'COUNT', ctl.limit)
 local mended = {}
@@ -11,8 +13,9 @@ local mended = {}
 -- Where the record stands, as one word a place, in a fixed order.
 local function standing(r)
   local lane = lane_key(r)
-  local function has(kind, number) return redis.call('ZSCORE', lane, kind .. ':' .. pad(number) .. ':' .. r.id) and kind or '' end
-  local places = { has('w', r.seq), has('u', r.urgency or 0), has('l', r.seq), has('f', r.seq), has('b', r.seq), has('x', r.seq) }
+  local function has(kind, number) return redis.call('ZSCORE', lane, member_of(kind, number, r.id)) and kind or '' end
+  local places = { has(MARK.waiting, r.seq), has(MARK.by_urgency, r.urgency or 0), has(MARK.live, r.seq), has(MARK.failed, r.seq),
+    has(MARK.barrier, r.seq), has(MARK.undelivered, r.seq) }
   places[7] = redis.call('ZSCORE', P .. 'live:' .. r.destination, r.id) and 'L' or ''
   places[8] = redis.call('ZSCORE', P .. 'failed:' .. r.destination, r.id) and 'F' or ''
   places[9] = redis.call('ZSCORE', P .. 'requests:' .. r.state, r.id) and 'S' or ''
@@ -21,21 +24,23 @@ local function standing(r)
   return table.concat(places)
 end
 
-local RIGHT = { pending = 'wu', live = 'l', failed = 'f' }
+local RIGHT = { pending = MARK.waiting .. MARK.by_urgency, live = MARK.live, failed = MARK.failed }
 local SETS = { pending = 'S', live = 'LS', failed = 'FS' }
 
 local function right(r)
   local there = standing(r)
-  local wanted = RIGHT[r.state] .. (r.barrier and 'b' or '') .. SETS[r.state]
+  local wanted = RIGHT[r.state] .. (r.barrier and MARK.barrier or '') .. SETS[r.state]
   if there == wanted then return true end
   return r.state == 'failed' and there == wanted .. 'D'
 end
 
 local function clear(r)
   local lane = lane_key(r)
-  for _, kind in ipairs({ 'w', 'l', 'f', 'b', 'x', 'd' }) do unmark(lane, kind, r.seq, r.id) end
-  unmark(lane, 'u', r.urgency or now, r.id)
-  unmark(lane, 'r', 0, r.id)
+  for _, kind in ipairs({ MARK.waiting, MARK.live, MARK.failed, MARK.barrier, MARK.undelivered, MARK.deferred }) do
+    unmark(lane, kind, r.seq, r.id)
+  end
+  unmark(lane, MARK.by_urgency, r.urgency or now, r.id)
+  unmark(lane, MARK.head, 0, r.id)
   for _, set in ipairs({ 'pending:', 'live:', 'failed:', 'due:' }) do redis.call('ZREM', P .. set .. r.destination, r.id) end
   for _, state in ipairs({ 'new', 'pending', 'live', 'failed', 'delivered', 'rejected', 'expired', 'superseded', 'discarded' }) do
     redis.call('ZREM', P .. 'requests:' .. state, r.id)
@@ -48,8 +53,8 @@ local function mend(r)
   local state = r.state
   if state == 'live' or state == 'failed' then
     redis.call('ZADD', P .. 'requests:' .. state, int(r.seq), r.id)
-    mark(lane_key(r), state == 'live' and 'l' or 'f', r.seq, r.id)
-    if r.barrier then mark(lane_key(r), 'b', r.seq, r.id) end
+    mark(lane_key(r), MARK[state], r.seq, r.id)
+    if r.barrier then mark(lane_key(r), MARK.barrier, r.seq, r.id) end
     if state == 'live' then
       redis.call('ZADD', P .. 'live:' .. r.destination, int(r.leaseUntil or now), r.id)
     else
@@ -73,7 +78,7 @@ for i = 1, #scan[2], 2 do
     clear(r)
     redis.call('ZREM', P .. 'kickoffs', id)
     redis.call('ZREM', P .. 'deadlines', id)
-    if undelivered(r) then mark(lane_key(r), 'x', r.seq, id) end
+    if undelivered(r) then mark(lane_key(r), MARK.undelivered, r.seq, id) end
     redis.call('ZREM', P .. 'stale:undelivered', id)
     redis.call('ZADD', P .. 'requests:' .. r.state, int(r.seq), id)
     redis.call('ZADD', P .. 'finished', int(now), id)

@@ -4,7 +4,14 @@
 --
 -- ARGV[1] {id, token, lease_ms, …}; ARGV[2] the lastModified that will be sent, or ''
 -- Result  nil: nothing may be sent; else {now, content type, body or '', member, JSON, member, JSON, …}
--- include: _lib.lua
+-- include: _delivered.lua
+-- include: _delivered_paths.lua
+-- include: _ends.lua
+-- include: _lanes.lua
+-- include: _registration.lua
+-- include: _suspects.lua
+-- include: _versions.lua
+-- include: _wakeups.lua
 
 local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token or r.leaseUntil <= now then return false end

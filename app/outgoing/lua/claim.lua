@@ -7,7 +7,11 @@
 --         urgentAt, member, JSON, …}: the values of its members that were delivered last, where they are known
 --         (deadline: the earlier of its own and its event's end plus the grace; empty where an operator has waived it;
 --         urgentAt: empty once its event has ended)
--- include: _lib.lua
+-- include: _lanes.lua
+-- include: _registration.lua
+-- include: _states.lua
+-- include: _versions.lua
+-- include: _wakeups.lua
 
 local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token then return false end

@@ -5,11 +5,18 @@
 -- ARGV[3] the attempt (JSON), written down where it ends here
 --         `unknown`: this attempt has sent something whose answer was lost
 -- Result  1: go on; 0: the request was parked, or the claim is lost
--- include: _lib.lua
+-- include: _attempts.lua
+-- include: _breaker.lua
+-- include: _delivered.lua
+-- include: _ends.lua
+-- include: _lanes.lua
+-- include: _registration.lua
+-- include: _suspects.lua
+-- include: _timeline.lua
 
 local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
--- Told once: what AVOS has now is no value of ours.
+-- Published once: what AVOS has now is no value of ours.
 chunked('HDEL', fields_key(r), prefixed('d:', ctl.members))
 publish('sync-operations', 'sync-drifted', ARGV[2])
 if r.media then note(r.media, 'foreign-edit', ARGV[2]) end

@@ -4,7 +4,10 @@
 --
 -- ARGV[1] {destination, limit, …}
 -- Result  how many were looked at: called again while that is `limit`
--- include: _lib.lua
+-- include: _ends.lua
+-- include: _lanes.lua
+-- include: _registration.lua
+-- include: _wakeups.lua
 
 local expiry = P .. 'expiry'
 

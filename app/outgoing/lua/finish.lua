@@ -6,12 +6,23 @@
 --         `again_ms`: tried again so soon, before the next tick
 -- ARGV[2] the attempt (JSON, kept as it is); ARGV[3] the unknown outcome (JSON) or ''
 -- Result  1, 2 where `marks` has more to look at, 0 where the claim was lost
--- include: _lib.lua
+-- include: _attempts.lua
+-- include: _breaker.lua
+-- include: _delivered.lua
+-- include: _delivered_paths.lua
+-- include: _ends.lua
+-- include: _flight.lua
+-- include: _lanes.lua
+-- include: _registration.lua
+-- include: _suspects.lua
+-- include: _timing.lua
+-- include: _undelivered.lua
+-- include: _versions.lua
 
 local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token ~= ctl.token then return 0 end
 add_attempt(r, ARGV[2])
-redis.call('HSET', request_key(r.id), 'unknown', ARGV[3], 'reclaims', '0')
+r.noted = { 'unknown', ARGV[3], 'reclaims', '0' }
 if ARGV[3] ~= '' or ctl.suspect then suspect(r) end
 if ctl.state ~= 'delivered' then forget_delivered(r) end
 hear(r, ctl.signal, ctl.code, ctl.detail, ctl.rest_ms)
@@ -44,28 +55,33 @@ if ctl.state == 'delivered' then
   note_delivered()
   r.shown = r.sentMembers
   finish_as(r, 'delivered', { 'reason', '', 'error', '' })
-  schedule_read_back(r)
   note_timing(r)
-  make_good()
-  log_request('sync-delivered', r, {})
-  if r.firstFailedAt then log_request('sync-recovered', r, { firstFailedAt = iso(r.firstFailedAt) }) end
+  local lane = look_at(lane_key(r))
+  if lane(MARK.suspect) then schedule_read_back(r) end
+  if lane(MARK.undelivered) then make_good() end
+  publish_request('sync-delivered', r, {})
+  if r.firstFailedAt then publish_request('sync-recovered', r, { firstFailedAt = iso(r.firstFailedAt) }) end
   note_request(r, 'delivered', { attempts = r.attemptCount })
 elseif orphan(r) then
   supersede(r, nil, 'unregistered')
 elseif ctl.state == 'rejected' then
   to_rejected(r, ctl.code, ctl.detail)
-elseif covered(r) then
-  local _, newer = covered(r)
-  supersede(r, newer, 'newer')
-elseif ctl.state == 'expired' then
-  r.firstFailedAt = r.firstFailedAt or now
-  redis.call('HSET', request_key(r.id), 'firstFailedAt', int(r.firstFailedAt), 'reason', ctl.code, 'error', ctl.detail)
-  to_expired(r)
 else
-  to_failed(r, ctl.code, ctl.detail, math.max(now, ctl.next_try_at))
-  -- An open breaker's closing sweeps the whole table.
-  if ctl.again_ms and not redis.call('HGET', destination_key(r.destination), 'breaker') then
-    redis.call('ZADD', P .. 'again:' .. r.destination, int(now + ctl.again_ms), r.id)
+  local done, newer = covered(r)
+  if done then
+    supersede(r, newer, 'newer')
+  elseif ctl.state == 'expired' then
+    r.firstFailedAt = r.firstFailedAt or now
+    for _, word in ipairs({ 'firstFailedAt', int(r.firstFailedAt), 'reason', ctl.code, 'error', ctl.detail }) do
+      r.noted[#r.noted + 1] = word
+    end
+    to_expired(r)
+  else
+    to_failed(r, ctl.code, ctl.detail, math.max(now, ctl.next_try_at))
+    -- An open breaker's closing sweeps the whole table.
+    if ctl.again_ms and not redis.call('HGET', destination_key(r.destination), 'breaker') then
+      redis.call('ZADD', P .. 'again:' .. r.destination, int(now + ctl.again_ms), r.id)
+    end
   end
 end
 install_head(r)

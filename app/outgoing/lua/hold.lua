@@ -3,18 +3,21 @@
 --
 -- ARGV[1] {destination, lane, verb: hold|release, actor, …}
 -- Result  1 where it changed something, else 0
--- include: _lib.lua
+-- include: _lanes.lua
+-- include: _marks.lua
+-- include: _timeline.lua
+-- include: _wakeups.lua
 
 local r = { destination = ctl.destination, lane = ctl.lane }
 local lane = lane_key(r)
-local held = first(lane, 'h') ~= nil
+local held = first(lane, MARK.held) ~= nil
 if held == (ctl.verb == 'hold') then return 0 end
 if held then
-  unmark(lane, 'h', 0, '')
+  unmark(lane, MARK.held, 0, '')
   redis.call('ZREM', P .. 'held', ctl.lane)
   redis.call('HDEL', P .. 'held:by', ctl.lane)
 else
-  mark(lane, 'h', 0, '')
+  mark(lane, MARK.held, 0, '')
   redis.call('ZADD', P .. 'held', int(now), ctl.lane)
   redis.call('HSET', P .. 'held:by', ctl.lane, ctl.actor)
 end

@@ -9,25 +9,29 @@
 -- each by kick-off; what belongs to an ended event last. After an outage retries are released at a bounded
 -- rate. Behind an open breaker probes go out, see below. While the far side has asked for rest, what is on air or
 -- kicks off soon goes out all the same after `near_rest_ms`, one at a time.
--- include: _lib.lua
+-- include: _clock.lua
+-- include: _flight.lua
+-- include: _lanes.lua
 -- include: _live.lua
+-- include: _probes.lua
+-- include: _states.lua
+-- include: _versions.lua
+-- include: _wakeups.lua
 
 local destination = ctl.destination
-local LONGEST_REST_MS = 300000 -- decide.LONGEST_REST_S
+local LONGEST_REST_MS = 300000 -- decision.LONGEST_REST_S
+local ENDED = 100000000000000 -- added to the urgency of what belongs to an ended event
 local pending, due = P .. 'pending:' .. destination, P .. 'due:' .. destination
 local live = P .. 'live:' .. destination
 redis.call('DEL', P .. 'wake:' .. destination)
 local d = redis.call('HMGET', destination_key(destination), 'paused', 'breaker', 'notBefore', 'recoveringFrom', 'released',
   'restFrom', 'sweep')
 if d[1] then return { 0, 0 } end
--- A rest that is longer than any that is granted, and a recovery that began in the future: the clock
--- was set back.
-local rest = tonumber(d[3] or 0) - now
-local resting = rest > 0 and rest <= LONGEST_REST_MS
+local resting = remaining(tonumber(d[3] or 0), LONGEST_REST_MS) > 0
 if resting and now < tonumber(d[6] or d[3]) + ctl.near_rest_ms then return { 0, 0 } end
-local recovering = tonumber(d[4] or 0)
-if recovering > now then
-  recovering, d[5] = now, '0'
+local recovering, set_back = cut_short(tonumber(d[4] or 0), 0)
+if set_back then
+  d[5] = '0'
   redis.call('HSET', destination_key(destination), 'recoveringFrom', int(now), 'released', '0')
 end
 local may_release = recovering > 0
@@ -61,7 +65,7 @@ local function go_live(r)
   leave(r)
   local lease_until = now + ctl.lease_ms
   enter(r, 'live', { 'leaseUntil', int(lease_until), 'token', '', 'sendingAt', '', 'nextTryAt', '' })
-  mark(lane_key(r), 'l', r.seq, r.id)
+  mark(lane_key(r), MARK.live, r.seq, r.id)
   redis.call('ZADD', live, int(lease_until), r.id)
   redis.call('LPUSH', LIVE_QUEUE, live_message(r, redis.call('HINCRBY', request_key(r.id), 'promotions', 1)))
 end
@@ -73,9 +77,9 @@ local function demote(r, retry)
   if retry then
     redis.call('ZADD', due, int(r.urgency + ENDED), r.id)
   else
-    unmark(lane_key(r), 'u', r.urgency, r.id)
+    unmark(lane_key(r), MARK.by_urgency, r.urgency, r.id)
     r.urgency = r.urgency + ENDED
-    mark(lane_key(r), 'u', r.urgency, r.id)
+    mark(lane_key(r), MARK.by_urgency, r.urgency, r.id)
     install_head(r)
   end
   return true
@@ -113,7 +117,7 @@ local function consider(id, retry)
   if not may_retry(r) then
     redis.call('ZREM', due, id)
     redis.call('ZADD', P .. 'failed:' .. destination, int(now), id)
-    mark(lane_key(r), 'd', r.seq, r.id)
+    mark(lane_key(r), MARK.deferred, r.seq, r.id)
     return false
   end
   local done, newer = covered(r)
@@ -170,9 +174,9 @@ end
 local function probe()
   local key = destination_key(destination)
   local stored = redis.call('HMGET', key, 'nextProbeAt', 'probes', 'probedAt', 'allAsked')
-  local turn, wait = tonumber(stored[2] or 0), tonumber(stored[1] or 0) - now
+  local turn, wait = tonumber(stored[2] or 0), remaining(tonumber(stored[1] or 0), ctl.probe_ms)
   local waiting = some_of(pending, redis.call('ZCARD', pending), turn)
-  if wait > 0 and wait <= ctl.probe_ms then -- longer than any: the clock was set back
+  if wait > 0 then
     if stored[4] ~= '1' or tonumber(stored[3] or 0) + FIRST_PROBE_MS > now or room < 1 then return 0 end
     local sent, more = send_one(waiting, false, true)
     if sent > 0 then redis.call('HSET', key, 'probedAt', int(now), 'allAsked', more and '0' or '1') end
@@ -185,10 +189,7 @@ local function probe()
     if again == 0 then
       local failed = P .. 'failed:' .. destination
       again = send_one(some_of(failed, redis.call('ZCOUNT', failed, '-inf', int(now)), turn), true, false)
-      if sent + again == 0 then -- later than any rest that is granted: the clock was set back
-        local from, to = '(' .. int(now + LONGEST_REST_MS), '(' .. int(NEVER)
-        again = send_one(redis.call('ZRANGEBYSCORE', failed, from, to, 'LIMIT', 0, WINDOW), true, false)
-      end
+      if sent + again == 0 then again = send_one(too_far(failed, LONGEST_REST_MS, WINDOW), true, false) end
     end
   end
   if sent + again > 0 then

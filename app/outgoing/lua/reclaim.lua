@@ -9,23 +9,36 @@
 -- a PATCH is remembered as unknown, so that the next attempt compares before it writes; PUT and DELETE
 -- can be repeated; a POST is parked for a person. What newer requests have covered meanwhile is superseded.
 -- One that loses its lease again and again has failed.
--- include: _lib.lua
+-- include: _attempts.lua
+-- include: _clock.lua
+-- include: _delivered.lua
+-- include: _ends.lua
+-- include: _lanes.lua
 -- include: _live.lua
+-- include: _registration.lua
+-- include: _suspects.lua
+-- include: _versions.lua
+-- include: _wakeups.lua
 
 local live = P .. 'live:' .. ctl.destination
--- A lease that ends later than any given now would: the clock was set back. From here on it has a whole one left, so
--- that a living worker keeps it and a dead one's isn't held for as long as the clock was wrong.
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', live, '(' .. int(now + ctl.lease_ms), '+inf')) do
-  if read_place(id) then
-    redis.call('ZADD', live, int(now + ctl.lease_ms), id)
-    redis.call('HSET', request_key(id), 'leaseUntil', int(now + ctl.lease_ms))
-  end
+local function lease_anew(id)
+  local lease_until = int(now + ctl.lease_ms)
+  redis.call('ZADD', live, lease_until, id)
+  redis.call('HSET', request_key(id), 'leaseUntil', lease_until)
 end
 
-local function stay(r)
-  local lease_until = int(now + ctl.lease_ms)
-  redis.call('HSET', request_key(r.id), 'leaseUntil', lease_until)
-  redis.call('ZADD', live, lease_until, r.id)
+-- The clock was set back: from here on these have a whole lease left, so that a living worker keeps its request, and a
+-- dead one's isn't held for as long as the clock was wrong.
+for _, id in ipairs(too_far(live, ctl.lease_ms, -1)) do
+  if read_place(id) then lease_anew(id) end
+end
+
+-- The message of the last promotion, if nobody has taken it yet. One that an older release sent can't be found.
+local function waiting_message(r)
+  local n = not r.token and redis.call('HGET', request_key(r.id), 'promotions')
+  if not n then return nil end
+  local found = live_message(r, tonumber(n))
+  return redis.call('LPOS', LIVE_QUEUE, found) and found
 end
 
 local found = entries(live, '-inf', int(now), ctl.limit, read)
@@ -62,7 +75,7 @@ for _, one in ipairs(found) do
     elseif done then
       supersede(r, newer, 'newer')
     elseif queued then
-      stay(r)
+      lease_anew(id)
     elseif r.token and r.sendingAt and r.method == 'POST' then
       to_rejected(r, 'unknown_outcome', 'The worker was lost while sending; whether it was applied is unknown.')
     elseif (r.reclaims or 0) > ctl.max_reclaims then

@@ -4,7 +4,7 @@
 --
 -- ARGV[1] {destination, limit, …}
 -- Result  {name, until, …}: each is put off by a lease, until then, and taken out by `unsuspect` once it was read back
--- include: _lib.lua
+-- include: _base.lua
 
 local key = P .. 'suspects:' .. ctl.destination
 local answer, till = {}, int(now + ctl.lease_ms)

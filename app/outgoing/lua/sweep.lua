@@ -3,7 +3,10 @@
 --
 -- ARGV[1] {destination, until_ms?, limit, …}
 -- Result  {how many were swept, the tick's time}: called again with that time while there are `limit` of them
--- include: _lib.lua
+-- include: _clock.lua
+-- include: _marks.lua
+-- include: _records.lua
+-- include: _wakeups.lua
 
 local destination = ctl.destination
 local till = ctl.until_ms or now
@@ -47,7 +50,7 @@ local function all_released(since)
   for _, one in ipairs(rest) do
     local r = one[2]
     if r then
-      local had_its_turn = redis.call('ZSCORE', lane_key(r), 'd:' .. pad(r.seq) .. ':' .. r.id) -- and found its lane busy
+      local had_its_turn = redis.call('ZSCORE', lane_key(r), member_of(MARK.deferred, r.seq, r.id)) -- and found its lane busy
       waits = r.destination == destination and (r.claimedAt or 0) < since and not had_its_turn
       if waits then break end
       at = int(r.seq)

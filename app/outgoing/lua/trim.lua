@@ -3,14 +3,14 @@
 --
 -- ARGV[1] {limit, keep_ms, …}
 -- Result  how many were removed: called again while that is `limit`
--- include: _lib.lua
+-- include: _states.lua
 
 local found = entries(P .. 'finished', '-inf', int(now - ctl.keep_ms), ctl.limit, read)
 for _, one in ipairs(found) do
   local id, r = one[1], one[2]
   if r then
     leave(r)
-    unmark(lane_key(r), 's', r.seq, id)
+    unmark(lane_key(r), MARK.suspect, r.seq, id)
     if r.media then redis.call('ZREM', media_key(r.media, 'requests'), id) end
   end
   redis.call('ZREM', P .. 'finished', id)

@@ -3,7 +3,7 @@
 --
 -- ARGV[1] {destination, name, till: as `suspects` gave it, …}
 -- Result  1, or 0 where it was put off or suspected anew since
--- include: _lib.lua
+-- include: _base.lua
 
 local key = P .. 'suspects:' .. ctl.destination
 if tonumber(redis.call('ZSCORE', key, ctl.name) or 0) ~= ctl.till then return 0 end

@@ -11,6 +11,7 @@ import pytest
 from app.fleet.causes import Around, Cause, obstacles
 from app.fleet.situations import ahead_of, of_media, of_request
 from app.outgoing.holds import Hold
+from app.outgoing.lanes import SHOWN, Mark, Marks
 from app.outgoing.model import State
 from app.outgoing.records import OutgoingRecord
 from app.outgoing.status import DestinationState, DestinationStatus
@@ -189,7 +190,7 @@ def test_a_content_media_has_what_is_in_the_way_then_its_requests() -> None:
     assert of_media([], around()) == []
 
 
-NONE: dict[str, list[tuple[int, str]]] = {kind: [] for kind in "wflbxs"}
+NONE: Marks = {kind: [] for kind in SHOWN}
 
 
 @pytest.mark.parametrize(
@@ -209,4 +210,4 @@ NONE: dict[str, list[tuple[int, str]]] = {kind: [] for kind in "wflbxs"}
     ],
 )  # fmt: skip
 def test_which_request_of_its_lane_it_waits_for(own: str, marks: dict[str, Any], ahead: str | None) -> None:
-    assert ahead_of(own, NONE | marks) == ahead
+    assert ahead_of(own, NONE | {Mark(kind): found for kind, found in marks.items()}) == ahead

@@ -10,12 +10,14 @@ import fakeredis
 import pytest
 from lupa.lua51 import LuaRuntime
 
+from app.events.consumers.claims import SCRIPTS as CONSUMER_SCRIPTS
 from app.events.log import SCRIPTS as LOG_SCRIPTS
-from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS
+from app.outgoing.store import SCRIPTS, OutgoingScripts
 from app.platform.dispatch import TEMPLATES, fill
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.platform.scripts import COMMON_FOLDER, ScriptFolder, Scripts, lua, unique
+from tests.support.lua_names import defined, included, taken
 
 
 def folder(path: Path, **files: str) -> Path:
@@ -48,15 +50,37 @@ def test_a_fragment_that_is_nowhere_is_said(tmp_path: Path) -> None:
         ScriptFolder(own).text("main")
 
 
-@pytest.mark.parametrize(("folder", "shared"), [(SCRIPTS, SHARED_SCRIPTS), (LOG_SCRIPTS, ())])
-def test_every_script_is_joined_whole(folder: Path, shared: tuple[Path, ...]) -> None:
-    scripts = ScriptFolder(folder, shared=shared)
-    names = [path.stem for path in folder.glob("*.lua") if not path.stem.startswith("_")]
-    assert names
-    for name in names:
-        text = scripts.text(name)
-        assert "-- include:" not in text
-        assert text.count("local P = KEYS[1]") == 1
+FOLDERS = {
+    "outgoing": (SCRIPTS, OutgoingScripts()),
+    "events": (LOG_SCRIPTS, ScriptFolder(LOG_SCRIPTS)),
+    "consumers": (CONSUMER_SCRIPTS, ScriptFolder(CONSUMER_SCRIPTS, shared=[LOG_SCRIPTS])),
+    "platform": (COMMON_FOLDER, ScriptFolder(COMMON_FOLDER)),
+}
+FILES = [(name, path) for name, (where, _) in FOLDERS.items() for path in sorted(where.glob("*.lua"))]
+
+
+@pytest.fixture(params=FILES, ids=[f"{name}/{path.stem}" for name, path in FILES])
+def file(request: pytest.FixtureRequest) -> tuple[ScriptFolder, Path]:
+    name, path = request.param
+    return FOLDERS[name][1], path
+
+
+def test_every_script_is_joined_whole(file: tuple[ScriptFolder, Path]) -> None:
+    text = file[0].text(file[1].stem)
+    assert "-- include:" not in text
+    assert text.count("local P = KEYS[1]") <= 1
+
+
+def test_a_file_has_everything_that_it_uses(file: tuple[ScriptFolder, Path]) -> None:
+    """Each fragment by itself, too: what it needs it includes, whoever includes it."""
+    assert taken(file[0].text(file[1].stem)) == set()
+
+
+def test_a_file_uses_what_it_includes(file: tuple[ScriptFolder, Path]) -> None:
+    scripts, path = file
+    names = taken(path.read_text())
+    for one in included(path.read_text()):
+        assert names & defined(scripts.fragment(one)), f"{path.name} needs nothing of {one}"
 
 
 def test_a_fragment_that_python_makes_stands_in_the_text(tmp_path: Path) -> None:

@@ -1,9 +1,0 @@
--- What all scripts of this package share, in the order in which it builds on itself.
--- include: _base.lua
--- include: _keys.lua
--- include: _records.lua
--- include: _lanes.lua
--- include: _publishing.lua
--- include: _staleness.lua
--- include: _states.lua
--- include: _breaker.lua
