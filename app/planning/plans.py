@@ -64,6 +64,11 @@ class Plans:
         job = None if job_id is None else self.jobs[job_id].body
         return Planned(owner, event.record.body, job_id, job)
 
+    def wanted(self, livestreams: Iterable[str]) -> tuple[tuple[Registered, Planned], ...]:
+        """Those of these livestreams that are registered, with what planning says about them."""
+        found = ((self.registered(one), one) for one in livestreams)
+        return tuple((registered, self.planned(one)) for registered, one in found if registered is not None)
+
     def changed(self, newer: Plans) -> Plans:
         """These, with what the newer ones know."""
         return Plans(

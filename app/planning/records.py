@@ -9,9 +9,10 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, Literal
 
+from app.outgoing.model import digest
 from app.platform import etags
 from app.platform.clock import parse_time
-from app.platform.errors import Conflict
+from app.platform.errors import Conflict, NotFound
 
 Kind = Literal["event", "job"]
 Body = Mapping[str, Any]
@@ -152,11 +153,6 @@ def check_version(stored: SourceVersion | None, given: SourceVersion | None) -> 
         )
 
 
-def newest(stored: SourceVersion | None, given: SourceVersion | None) -> SourceVersion | None:
-    """What is kept after a call that passed: a call without a version doesn't forget the stored one."""
-    return stored if given is None else given
-
-
 def etag(record: Record) -> str:
     """The entity tag without its quotes."""
     return str(record.revision)
@@ -165,3 +161,22 @@ def etag(record: Record) -> str:
 def check_if_match(record: Record, if_match: str | None) -> None:
     """Raises PreconditionFailed where If-Match names no current revision."""
     etags.check_if_match(etag(record) if record.exists else None, if_match)
+
+
+def changed(before: Record, change: Change) -> Record:
+    """The record as the change leaves it, its revision and its times still to come; `before` itself where it is the same
+    already. A call without a version doesn't forget the stored one. Raises PreconditionFailed, NotFound or Conflict."""
+    check_if_match(before, change.if_match)
+    if change.body is None and not before.exists:
+        raise NotFound(f"There is no such {change.kind}.")
+    check_version(before.source_version, change.source_version)
+    version = before.source_version if change.source_version is None else change.source_version
+    if version == before.source_version and _same(change.body, before.body):
+        return before
+    created_at = before.created_at if before.exists else None
+    return Record(change.body, before.revision, version, created_at)
+
+
+def _same(body: Body | None, stored: Body | None) -> bool:
+    """As JSON: to Python true equals 1."""
+    return body is not None and stored is not None and digest(body) == digest(stored)

@@ -80,8 +80,7 @@ class PlanningService:
         meant = effect(change, unit.read(change.names), self.store.keys, self._names)
         if meant.is_nothing and idempotency is None:
             return meant.outcome
-        unit.add(meant.acceptance, meant.after)
-        accepted = unit.commit(idempotency)
+        accepted = unit.commit(meant.acceptance, idempotency=idempotency)
         if accepted.repeated:  # the same call, at the same time
             return self._repeated(change, accepted)
         record = stamped(meant.outcome.record, accepted.at)

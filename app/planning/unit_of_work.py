@@ -87,10 +87,10 @@ class UnitOfWork:
         if after is not None:
             self._take(after)
 
-    def commit(self, idempotency: Idempotency | None = None) -> Accepted:
-        """Write all that was added since the last commit, or nothing. Raises Again where something that was relied on
-        has moved: this unit is of no use then; and IdempotencyMismatch."""
-        added, self._added = self._added, []
+    def commit(self, *last: Acceptance, idempotency: Idempotency | None = None) -> Accepted:
+        """Write all that was added since the last commit, and what is given here, or nothing. Raises Again where
+        something that was relied on has moved: this unit is of no use then; and IdempotencyMismatch."""
+        added, self._added = [*self._added, *last], []
         return self._outgoing.accept(joined(added, idempotency))
 
 

@@ -11,7 +11,7 @@ from app.avos.bodies import PropertyNames
 from app.avos.sync import Planned, Registered, desired
 from app.outgoing.model import Acceptance, Guard, Happening, Now, Sequence, TimelineNote, Write
 from app.planning.commands import generation_guard, guards, owner_guard
-from app.planning.plans import Plans, relied_on
+from app.planning.plans import Plans
 from app.planning.records import Ids
 from app.platform.errors import BadRequest, NotFound
 from app.platform.keys import fold, quoted
@@ -64,7 +64,7 @@ def registering(
     return Acceptance(
         guards=(
             owner_guard(keys, plans, livestream_id),
-            *guards(keys, plans, relied_on([made.planned])),
+            *guards(keys, plans, Ids(), [made.planned]),
             *_link_guards(keys, made.pair, made.links),
         ),
         writes=tuple(_registration_writes(keys, made)),
@@ -107,9 +107,8 @@ def forced_update(
 ) -> Acceptance:
     """Both PATCHes, changed or not, and the guards of all that they were computed from."""
     planned = plans.planned(registered.livestream_id)
-    relied = relied_on([planned])
     return Acceptance(
-        guards=tuple(guards(keys, plans, Ids(relied.events, relied.jobs, (registered.livestream_id,)))),
+        guards=guards(keys, plans, Ids(livestreams=(registered.livestream_id,)), [planned]),
         requests=desired(registered, planned, names, forced=True),
     )
 

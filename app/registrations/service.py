@@ -87,8 +87,8 @@ class RegistrationService:
         plans = unit.read(Ids(livestreams=(pair.livestream_id,)))
         links = self.store.links(pair)
         made = check_registering(pair, links, plans)
-        unit.add(registering(made, plans, self._keys, self._names, sync=self._sync_on_register))
-        accepted = unit.commit(idempotency)
+        change = registering(made, plans, self._keys, self._names, sync=self._sync_on_register)
+        accepted = unit.commit(change, idempotency=idempotency)
         if accepted.repeated:
             return self._repeated(pair, accepted)
         registration = Registration(
@@ -105,8 +105,7 @@ class RegistrationService:
     ) -> RegistrationOutcome:
         links = self.store.links(pair)
         active = check_unregistering(pair, links)
-        unit.add(unregistering(active, links, self._keys))
-        accepted = unit.commit(idempotency)
+        accepted = unit.commit(unregistering(active, links, self._keys), idempotency=idempotency)
         if accepted.repeated:
             return self._repeated(pair, accepted)
         return RegistrationOutcome(
@@ -118,8 +117,7 @@ class RegistrationService:
         booking = forced.requests[0]
         detail = {"livestreamId": booking.livestream_id}
         note = TimelineNote(booking.content_media_id or content_media_id, "update-forced", detail)
-        unit.add(replace(forced, notes=(note,)))
-        return unit.commit().request_ids
+        return unit.commit(replace(forced, notes=(note,))).request_ids
 
     def _forced(self, unit: UnitOfWork, content_media_id: str) -> Acceptance:
         livestream_id = self.store.livestream_of(content_media_id)
