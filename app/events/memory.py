@@ -37,7 +37,7 @@ _log = log.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class MemoryUse:
     """What is in the store: `used` bytes of `limit` (0: none is set), `logs`: topic → bytes, `guids`: key →
     how many, the oldest first."""
 
@@ -47,21 +47,21 @@ class Held:
     guids: Mapping[str, int]
 
 
-def to_cut(held: Held) -> int:
+def to_cut(use: MemoryUse) -> int:
     """Bytes that the log has to lose."""
-    if held.limit <= 0:
+    if use.limit <= 0:
         return 0
-    events = sum(held.logs.values()) + sum(held.guids.values()) * GUID_BYTES
-    beyond = max(held.used - SHORT_SHARE * held.limit, events - EVENTS_SHARE * held.limit)
-    return int(beyond + _SLACK * held.limit) if beyond > 0 else 0
+    events = sum(use.logs.values()) + sum(use.guids.values()) * GUID_BYTES
+    beyond = max(use.used - SHORT_SHARE * use.limit, events - EVENTS_SHARE * use.limit)
+    return int(beyond + _SLACK * use.limit) if beyond > 0 else 0
 
 
-def to_drop(held: Held) -> list[str]:
+def to_drop(use: MemoryUse) -> list[str]:
     """Keys of guids that are too many: the oldest, and never more than is needed."""
-    bound = MOST_GUIDS if held.limit <= 0 else int(GUIDS_SHARE * held.limit / GUID_BYTES)
-    beyond = sum(held.guids.values()) - bound
+    bound = MOST_GUIDS if use.limit <= 0 else int(GUIDS_SHARE * use.limit / GUID_BYTES)
+    beyond = sum(use.guids.values()) - bound
     dropped = []
-    for key, count in held.guids.items():
+    for key, count in use.guids.items():
         if beyond <= 0:
             break
         dropped.append(key)
@@ -83,9 +83,9 @@ class EventMemory:
 
     def look_after(self, now_ms: int) -> bool:
         """Cut what is too much and note the room that is left; whether anything may be published."""
-        held = self._held(now_ms)
-        dropped = self._drop(to_drop(held), held.guids)
-        cut = self._cut(held, to_cut(held))
+        use = self._use(now_ms)
+        dropped = self._drop(to_drop(use), use.guids)
+        cut = self._cut(use, to_cut(use))
         limit, used = self._memory()
         if cut or dropped:
             _log.warning("memory is short: events cut", entries=cut, guids=dropped, used=used, limit=limit)
@@ -100,8 +100,8 @@ class EventMemory:
             pipe.hset(
                 self._keys.events_memory,
                 mapping={
-                    "log": sum(held.logs.values()),
-                    "guids": sum(held.guids.values()) - dropped,
+                    "log": sum(use.logs.values()),
+                    "guids": sum(use.guids.values()) - dropped,
                     "room": -1 if left is None else left,
                 },
             )
@@ -122,7 +122,7 @@ class EventMemory:
             memory = self._client.info("memory")
         return int(memory.get("maxmemory", 0)), int(memory["used_memory"])
 
-    def _held(self, now_ms: int) -> Held:
+    def _use(self, now_ms: int) -> MemoryUse:
         limit, used = self._memory()
         keys = list(self._guid_keys(now_ms))
         pipe = self._client.pipeline(transaction=False)
@@ -134,7 +134,7 @@ class EventMemory:
             answers = pipe.execute()
         logs = {topic: int(size or 0) for topic, size in zip(TOPICS, answers, strict=False)}
         counts = zip(keys, answers[len(TOPICS) :], strict=True)
-        return Held(limit, used, logs, {key: int(count) for key, count in counts if count})
+        return MemoryUse(limit, used, logs, {key: int(count) for key, count in counts if count})
 
     def _guid_keys(self, now_ms: int) -> Iterator[str]:
         newest = now_ms * GUID_SPANS // int(GUIDS_KNOWN.total_seconds() * 1000)
@@ -148,14 +148,14 @@ class EventMemory:
                 self._client.unlink(*keys)
         return sum(counts[key] for key in keys)
 
-    def _cut(self, held: Held, excess: int) -> int:
+    def _cut(self, use: MemoryUse, excess: int) -> int:
         """Each topic loses by its share; how many entries went."""
-        total = sum(held.logs.values())
+        total = sum(use.logs.values())
         if excess <= 0:
             return 0
         self._cut_journals()
         share = min(1.0, excess / total) if total else 0.0
-        return sum(self._cut_log(topic, share) for topic, size in held.logs.items() if size)
+        return sum(self._cut_log(topic, share) for topic, size in use.logs.items() if size)
 
     def _cut_log(self, topic: str, share: float) -> int:
         key = self._keys.log(topic)

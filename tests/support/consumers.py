@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.events.consumers.claims import ConsumerClaims, ConsumerScripts, consumer_folder
-from app.events.consumers.leases import LeaseKeeper
+from app.events.consumers.leases import LeaseRenewer
 from app.events.consumers.model import ConsumerSpec, ConsumerStatus
 from app.events.consumers.runner import Runner
 from app.events.consumers.store import ConsumerStore
@@ -126,7 +126,7 @@ class ConsumerBench:
         policy = DeliveryPolicy(
             disable_after_s=self.disable_after_s, slice_s=self.slice_s, clock=self.clock, rand=lambda: 0.5
         )
-        self.runner = Runner(self.claims, self.sinks, policy, LeaseKeeper(self.claims))
+        self.runner = Runner(self.claims, self.sinks, policy, LeaseRenewer(self.claims))
 
     def pass_time(self, seconds: float) -> None:
         self.now_ms += int(seconds * 1000)

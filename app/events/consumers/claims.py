@@ -24,7 +24,7 @@ from app.platform.keys import Keys
 from app.platform.scripts import ScriptFolder, Scripts, templates, unique
 
 SCRIPTS: Final = Path(__file__).parent / "lua"
-LEASE_MS: Final = 8_000  # renewed every other second while the process lives, see leases.LeaseKeeper
+LEASE_MS: Final = 8_000  # renewed every other second while the process lives, see leases.LeaseRenewer
 
 
 # What claim.lua answers after "ok".
@@ -115,9 +115,9 @@ class ConsumerClaims:
         found = self._items(items, claimed.replay_id)
         return Acked(True, "ok", found, _position(position), int(waiting))
 
-    def renew(self, held: Sequence[tuple[str, str]]) -> list[bool]:
+    def renew(self, leases: Sequence[tuple[str, str]]) -> list[bool]:
         """Renew leases, (consumer, token) each; which of them are still this worker's."""
-        return [bool(one) for one in self._scripts.run("renew", {"held": [list(pair) for pair in held]})]
+        return [bool(one) for one in self._scripts.run("renew", {"leases": [list(pair) for pair in leases]})]
 
     def _items(self, rows: Sequence[Any], replay: str | None) -> tuple[Item, ...]:
         return tuple(self._item(row, replay) for row in rows)

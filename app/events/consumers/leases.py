@@ -26,7 +26,7 @@ class LeaseScripts(Protocol):
     @property
     def lease_s(self) -> float: ...
 
-    def renew(self, held: Sequence[tuple[str, str]]) -> list[bool]: ...
+    def renew(self, leases: Sequence[tuple[str, str]]) -> list[bool]: ...
 
 
 class ConsumerLease:
@@ -50,12 +50,12 @@ class ConsumerLease:
         self._lost = True
 
 
-class LeaseKeeper:
+class LeaseRenewer:
     """`renewing` a consumer's lease while a worker has it. The thread begins with the first."""
 
     def __init__(self, claims: LeaseScripts) -> None:
         self._claims = claims
-        self._held: dict[str, ConsumerLease] = {}
+        self._leases: dict[str, ConsumerLease] = {}
         self._lock = threading.Lock()
         self._some = threading.Event()
         self._thread: threading.Thread | None = None
@@ -63,19 +63,19 @@ class LeaseKeeper:
     @contextmanager
     def renewing(self, consumer_id: str, token: str, since: float) -> Iterator[ConsumerLease]:
         """`since`: monotonic time before the claim."""
-        held = ConsumerLease(consumer_id, token, since + self._claims.lease_s)
+        lease = ConsumerLease(consumer_id, token, since + self._claims.lease_s)
         with self._lock:
-            self._held[token] = held
+            self._leases[token] = lease
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="consumer-leases", daemon=True)
                 self._thread.start()
         self._some.set()
         try:
-            yield held
+            yield lease
         finally:
             with self._lock:
-                del self._held[token]
-                if not self._held:
+                del self._leases[token]
+                if not self._leases:
                     self._some.clear()
 
     def _run(self) -> None:
@@ -87,16 +87,16 @@ class LeaseKeeper:
     def renew(self, clock: Callable[[], float] = time.monotonic) -> None:
         """One round."""
         with self._lock:
-            held = list(self._held.values())
-        if not held:
+            leases = list(self._leases.values())
+        if not leases:
             return
         began = clock()
         try:
-            mine = self._claims.renew([(one.consumer_id, one.token) for one in held])
+            mine = self._claims.renew([(one.consumer_id, one.token) for one in leases])
         except Unavailable as error:
-            _log.warning("leases not renewed", consumers=len(held), error=error.detail)
+            _log.warning("leases not renewed", consumers=len(leases), error=error.detail)
             return
-        for one, still in zip(held, mine, strict=True):
+        for one, still in zip(leases, mine, strict=True):
             if still:
                 one.renewed(began + self._claims.lease_s)
             else:

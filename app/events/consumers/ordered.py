@@ -94,14 +94,14 @@ class Ordered:
     def _wanted(self) -> ReadLimits:
         """More, once half of the window is free."""
         window = self._window
-        room = window.size - window.held
+        room = window.size - window.count
         budget = self._turn.policy.window_bytes - window.bytes
         return ReadLimits(
             limit=room if room * 2 >= window.size and budget > 0 else 0,
             max_bytes=max(budget, 0),
             open_limit=0 if self._aside else self._turn.sink.limits.events,
-            position=dict(window.position) if window.held else None,
-            keep=bool(window.held or self._aside),
+            position=dict(window.position) if window.count else None,
+            keep=bool(window.count or self._aside),
         )
 
     def _add(self, items: Sequence[Item], position: Position) -> None:

@@ -11,7 +11,7 @@ from app.events.consumers.acknowledgement import Ack, CallReport, Stop
 from app.events.consumers.claims import ConsumerClaims
 from app.events.consumers.decision import decide_consumer
 from app.events.consumers.health import of_claimed
-from app.events.consumers.leases import LeaseKeeper
+from app.events.consumers.leases import LeaseRenewer
 from app.events.consumers.model import Claimed, ReadLimits
 from app.events.consumers.ordered import Ordered
 from app.events.consumers.turn import DeliveryPolicy, Turn
@@ -70,12 +70,12 @@ class Runner:
         claims: ConsumerClaims,
         sinks: SinkFactory,
         policy: DeliveryPolicy | None = None,
-        leases: LeaseKeeper | None = None,
+        leases: LeaseRenewer | None = None,
     ) -> None:
         self._claims = claims
         self._cache = SinkCache(sinks, claims.opened)
         self._policy = policy or DeliveryPolicy()
-        self._leases = leases or LeaseKeeper(claims)
+        self._leases = leases or LeaseRenewer(claims)
 
     def run(self, consumer_id: str) -> str:
         """How it ended, in a word: "nothing" (there was nothing to do, or another worker has it),

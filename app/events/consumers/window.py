@@ -33,7 +33,7 @@ class Window:
         return max(_LEAST_WINDOW, self._limits.events * _CALLS_AHEAD)
 
     @property
-    def held(self) -> int:
+    def count(self) -> int:
         return len(self._items)
 
     @property

@@ -10,7 +10,7 @@ from app.events.memory import (
     GUIDS_SHARE,
     MOST_GUIDS,
     SHORT_SHARE,
-    Held,
+    MemoryUse,
     room,
     to_cut,
     to_drop,
@@ -20,9 +20,9 @@ from app.outgoing.ticks import FULL_SHARE
 LIMIT = 1_000_000_000
 
 
-def held(used: float = 0, logs: float = 0, guids: int = 0, limit: int = LIMIT) -> Held:
+def held(used: float = 0, logs: float = 0, guids: int = 0, limit: int = LIMIT) -> MemoryUse:
     counts = {"old": guids // 2, "new": guids - guids // 2}
-    return Held(limit, int(used * LIMIT), {"a": int(logs * LIMIT), "b": 0}, counts)
+    return MemoryUse(limit, int(used * LIMIT), {"a": int(logs * LIMIT), "b": 0}, counts)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def held(used: float = 0, logs: float = 0, guids: int = 0, limit: int = LIMIT) -
         (held(used=0.9, logs=0.52, limit=0), 0),
     ],
 )
-def test_what_is_cut(what: Held, megabytes: int) -> None:
+def test_what_is_cut(what: MemoryUse, megabytes: int) -> None:
     assert to_cut(what) == pytest.approx(megabytes * 1_000_000, abs=2)
 
 
@@ -54,7 +54,7 @@ def test_what_is_cut(what: Held, megabytes: int) -> None:
         (held(guids=MOST_GUIDS + 1, limit=0), ["old"]),
     ],
 )
-def test_which_guids_are_dropped(what: Held, dropped: list[str]) -> None:
+def test_which_guids_are_dropped(what: MemoryUse, dropped: list[str]) -> None:
     assert to_drop(what) == dropped
 
 

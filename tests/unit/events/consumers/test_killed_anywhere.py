@@ -67,8 +67,8 @@ class Mortal:
         answer: Acked = self._say(lambda: self._claims.ack(claimed, turn, ack))
         return answer
 
-    def renew(self, held: Any) -> list[bool]:
-        return self._claims.renew(held)
+    def renew(self, leases: Any) -> list[bool]:
+        return self._claims.renew(leases)
 
 
 class Consumers(RuleBasedStateMachine):

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.events.consumers.acknowledgement import Ack
-from app.events.consumers.leases import LeaseKeeper
+from app.events.consumers.leases import LeaseRenewer
 from app.events.consumers.model import Acked, Claimed
 from app.events.consumers.runner import SinkCache
 from app.events.sinks.base import Kind, Outcome, SinkError
@@ -144,30 +144,30 @@ def test_a_worker_that_was_frozen_longer_than_its_lease_sends_nothing_more(consu
     assert consumers.status().counters["delivered"] == 3
 
 
-def test_the_keeper_renews_what_is_held_and_notices_what_is_lost(consumers: ConsumerBench) -> None:
+def test_leases_are_renewed_and_one_that_is_lost_is_noticed(consumers: ConsumerBench) -> None:
     class Clock:
         def __init__(self) -> None:
             self.lease_s = 8.0
             self.answers = [[True, True], [True, False]]
             self.asked: list[list[tuple[str, str]]] = []
 
-        def renew(self, held: Any) -> list[bool]:
-            self.asked.append(list(held))
+        def renew(self, leases: Any) -> list[bool]:
+            self.asked.append(list(leases))
             return self.answers.pop(0)
 
     machine = Clock()
-    keeper = LeaseKeeper(machine)
-    with keeper.renewing("a", "1", since=1e9) as first, keeper.renewing("b", "2", since=1e9) as second:
-        keeper.renew()
+    renewer = LeaseRenewer(machine)
+    with renewer.renewing("a", "1", since=1e9) as first, renewer.renewing("b", "2", since=1e9) as second:
+        renewer.renew()
         assert first.valid
-        keeper.renew()
+        renewer.renew()
         assert (first.valid, second.valid) == (True, False)
-    keeper.renew()
+    renewer.renew()
     assert machine.asked == [[("a", "1"), ("b", "2")]] * 2
 
 
 def test_a_lease_that_wasnt_renewed_in_time_isnt_valid(consumers: ConsumerBench) -> None:
-    with LeaseKeeper(consumers.claims).renewing("a", "1", since=-1e9) as lease:
+    with LeaseRenewer(consumers.claims).renewing("a", "1", since=-1e9) as lease:
         assert not lease.valid
 
 

@@ -49,11 +49,11 @@ def test_the_place_stops_before_the_first_that_is_open_and_names_what_is_deliver
     held = window(first, second, third, other)
     held.finish([first, third, other])
     assert held.advance() == Place({"a": (1, 1), "b": (9, 9)}, ("a|3",))
-    assert held.held == 2
+    assert held.count == 2
     assert held.advance().ahead is None, "unchanged"
     held.finish([second])
     assert held.advance() == Place({"a": (3, 3), "b": (9, 9)}, ())
-    assert (held.held, held.batch()) == (0, [])
+    assert (held.count, held.batch()) == (0, [])
 
 
 def test_what_another_worker_has_delivered_beyond_the_cursor_is_not_sent_again() -> None:
