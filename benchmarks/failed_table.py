@@ -13,8 +13,9 @@ from typing import Any, Final
 from redis import Redis
 
 from app.outgoing.decision import AttemptError, AttemptResult
+from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import AVOS, Acceptance, encode
-from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS, OutgoingStore, Policy
+from app.outgoing.store import SHARED_SCRIPTS, History, OutgoingScripts, OutgoingStore
 from app.platform.embedded import stop
 from app.platform.redis import connect, typed
 from app.platform.scripts import Script, ScriptFolder
@@ -22,6 +23,7 @@ from benchmarks.processes import stolen_s, wait_until
 from benchmarks.sides import patch, server
 from tests.support.keys import AllKeys
 
+DESTINATIONS: Final = Destinations(Destination(AVOS))
 DUE: Final = 1000
 _BATCH: Final = 500  # records made by one script
 _LATER_MS: Final = 3_600_000
@@ -74,6 +76,10 @@ class Weighed(ScriptFolder):
 
     def __init__(self, folder: Path, pid: int) -> None:
         super().__init__(folder, shared=SHARED_SCRIPTS)
+        self.weighs(pid)
+
+    def weighs(self, pid: int) -> None:
+        """Whom it weighs: the server's process."""
         self._pid = pid
         self.longest_ms = 0.0
 
@@ -85,6 +91,14 @@ class Weighed(ScriptFolder):
         answer = work()
         self.longest_ms = max(self.longest_ms, _server_ms(self._pid) - before)
         return answer
+
+
+class WeighedRequests(Weighed, OutgoingScripts):
+    """Those of outgoing requests."""
+
+    def __init__(self, history: History, pid: int) -> None:
+        OutgoingScripts.__init__(self, DESTINATIONS, history)
+        self.weighs(pid)
 
 
 class _Weighed(Script):
@@ -105,7 +119,7 @@ class FailedTable:
         self._redis = connect(self._embedded.url, timeout_s=120)
         self._reader = typed(self._redis)
         self._keys = AllKeys("default")
-        self._store = self._open(Policy())
+        self._store = self._open(OutgoingScripts(DESTINATIONS))
         self._script = Script((Path(__file__).parent / "failed_table.lua").read_text())
         self._redis.config_set("auto-aof-rewrite-percentage", 0)
         self._redis.config_set("slowlog-max-len", 100_000)
@@ -113,8 +127,8 @@ class FailedTable:
         self._template = self._fail_once()
         self.size = 0
 
-    def _open(self, policy: Policy, scripts: ScriptFolder | None = None) -> OutgoingStore:
-        return OutgoingStore(self._redis, self._keys, policy, scripts=scripts)
+    def _open(self, scripts: OutgoingScripts) -> OutgoingStore:
+        return OutgoingStore(self._redis, self._keys, scripts)
 
     def _fail_once(self) -> dict[str, Any]:
         """A record that our own scripts have brought into the table, as the others will look."""
@@ -166,8 +180,9 @@ class FailedTable:
         sweep_ms, swept = _timed(lambda: self._store.sweep(AVOS))
         server_ms = _server_ms(self._process.pid) - before
         promote_ms = claim_ms = 0.0
-        for _ in range(DUE // self._store.policy.in_flight):
-            promoted, claimed, server = self._try(self._store.policy.in_flight)
+        in_flight = self._store.destinations.of(AVOS).in_flight
+        for _ in range(DUE // in_flight):
+            promoted, claimed, server = self._try(in_flight)
             promote_ms, claim_ms, server_ms = promote_ms + promoted, claim_ms + claimed, server_ms + server
         if swept != DUE or self._reader.zcard(self._keys.due(AVOS)):
             raise ValueError(f"{swept} were swept, {self._reader.zcard(self._keys.due(AVOS))} are left")
@@ -196,16 +211,16 @@ class FailedTable:
             last = min(first + 10_000, count) - 1
             ids = self._reader.zrange(self._keys.requests_in("failed"), first, last)
             self._reader.zadd(self._keys.expiry, dict.fromkeys([found.decode() for found in ids], now - 1))
-        return self._removed(Policy(), "expire")
+        return self._removed(History(), "expire")
 
     def trim(self) -> Removed:
         """Remove what was expired, as the tick does once the history is old enough."""
         time.sleep(0.01)  # older than nothing: the clock must have moved
-        return self._removed(Policy(keep=timedelta(0)), "trim")
+        return self._removed(History(keep=timedelta(0)), "trim")
 
-    def _removed(self, policy: Policy, verb: str) -> Removed:
-        scripts = Weighed(SCRIPTS, self._process.pid)
-        store = self._open(policy, scripts)
+    def _removed(self, history: History, verb: str) -> Removed:
+        scripts = WeighedRequests(history, self._process.pid)
+        store = self._open(scripts)
         self._redis.config_resetstat()
         self._redis.slowlog_reset()
         stolen = stolen_s()

@@ -11,6 +11,7 @@ PACKAGE: Final = Package(
     providers=("app.avos.providers",),
     blueprints=("app.avos.routes:generic_blueprint",),
     checks=("app.avos.checks:check_avos",),
+    destinations=("app.avos.destination:avos_destination",),
     far_sides={"avos": "app.avos.far_side:avos_side"},
     ticks=(Tick(name="read_back", every=2.0, calls="app.avos.readback:ReadBack.run", says="{} read back"),),
 )

@@ -10,7 +10,7 @@ from app.outgoing.holds import Holds
 from app.outgoing.lanes import Mark, Marks, marks
 from app.outgoing.model import AVOS
 from app.outgoing.records import OutgoingRecord
-from app.outgoing.service import DESTINATIONS, RequestService
+from app.outgoing.service import RequestService
 from app.outgoing.status import DestinationStatus
 from app.outgoing.store import OutgoingStore
 from app.platform.keys import fold
@@ -58,7 +58,7 @@ class Facts:
 
     def of_destination(self, name: str) -> Around | None:
         """What bears on all that goes to a destination; None for one that there isn't."""
-        return self._around(name, "", None) if name in DESTINATIONS else None
+        return self._around(name, "", None) if self._requests.has_destination(name) else None
 
     def _marks(self, destination: str, lane: str) -> Marks:
         return marks(self._store.client, self._store.keys, destination, lane, _OF_EACH_KIND)
@@ -66,7 +66,7 @@ class Facts:
     def _around(self, destination: str, lane: str, found: Marks | None) -> Around:
         if destination not in self._destinations:
             self._destinations[destination] = self._requests.destination(destination)
-        policy = self._store.policy
+        limits = self._store.destinations.of(destination)
         return Around(
             destination=self._destinations[destination],
             lane=lane,
@@ -74,8 +74,8 @@ class Facts:
             suspect=bool(found and found[Mark.SUSPECT]),
             stalled=self._without_workers(),
             retry_s=self._retry_s,
-            max_age=policy.max_age,
-            grace=policy.grace,
+            max_age=limits.max_age,
+            grace=limits.grace,
         )
 
     def _without_workers(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from app.outgoing.destinations import Destinations
 from app.outgoing.model import ABSENT, Acceptance, NewRequest, Now, Value, Write, digest, encode
 from app.platform.clock import later, to_ms
 from app.platform.keys import fold, quoted
@@ -24,13 +25,16 @@ class _Payloads(list[bytes]):
         return len(self)
 
 
-def acceptance_control(acceptance: Acceptance, grace: timedelta) -> tuple[Control, list[bytes]]:
-    """The script's control object and its payloads. `grace`: how long after its event's end a request counts."""
+def acceptance_control(acceptance: Acceptance, destinations: Destinations) -> tuple[Control, list[bytes]]:
+    """The script's control object and its payloads."""
     payloads = _Payloads()
     control: Control = {
         "guards": [[guard.expected, *guard.command] for guard in acceptance.guards],
         "writes": [_write(write, payloads) for write in acceptance.writes],
-        "requests": [_request(request, grace, payloads) for request in acceptance.requests],
+        "requests": [
+            _request(request, destinations.of(request.destination).grace, payloads)
+            for request in acceptance.requests
+        ],
         "unregistered": [fold(media) for media in acceptance.unregistered],
         "happenings": [
             [h.topic, h.name, payloads.place(encode(dict(h.fields)))] for h in acceptance.happenings

@@ -8,12 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from app.outgoing.destinations import Destination, Retry
 from app.outgoing.model import State
-
-LONGEST_REST_S: Final = 300.0  # a far side that asks for an hour is asked again after five minutes
-NEAR_REST_S: Final = 10.0  # and what is on air or kicks off soon doesn't wait for more than a tick
-SOON: Final = timedelta(hours=2)
-AGAIN_S: Final = 1.0  # a blink of the far side is over by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +81,19 @@ def signal(error: AttemptError | None) -> Signal:
     return Signal.FAULT if error.code in _NOBODYS_OWN else Signal.DOUBT
 
 
-def again_s(error: AttemptError | None, age_from: datetime | None) -> float | None:
+def again_s(error: AttemptError | None, age_from: datetime | None, retry: Retry) -> float | None:
     """Seconds until a request that failed for the first time is tried again without waiting for the tick, where it
-    was the far side's fault and may be over; None: the next tick it is."""
+    was the far side's fault and may be over; None: the next tick tries it."""
     if age_from is not None or error is None or error.retry_after_s:
         return None
-    return AGAIN_S if signal(error) in (Signal.FAULT, Signal.DOUBT) else None
+    return retry.again.total_seconds() if signal(error) in (Signal.FAULT, Signal.DOUBT) else None
 
 
-def rest(error: AttemptError | None) -> float:
+def rest(error: AttemptError | None, retry: Retry) -> float:
     """Seconds for which the far side asked to be left alone: all of it with 429 and 503, not one record."""
     if error is None or error.status not in (429, 503):
         return 0.0
-    return max(0.0, min(error.retry_after_s or 0.0, LONGEST_REST_S))
+    return max(0.0, min(error.retry_after_s or 0.0, retry.longest_rest.total_seconds()))
 
 
 def decide(
@@ -106,25 +102,28 @@ def decide(
     now: datetime,
     age_from: datetime | None,
     deadline: datetime | None,
-    max_age: timedelta,
+    destination: Destination,
     urgent_at: datetime | None = None,
 ) -> Decision:
     """Delivered, failed (due at the next tick), rejected, or expired.
 
     `age_from` is the first failure since acceptance or an operator's retry, None at the first failure
     itself. `deadline` None: there is none, or an operator has waived it. `urgent_at`: its kick-off, None where
-    that doesn't count (any more). Retry-After defers a try for `LONGEST_REST_S` at most, on air and shortly before
-    for `NEAR_REST_S`, and not past the moment when the record expires, so that the expiry stays on time.
+    that doesn't count (any more). Retry-After defers a try for the destination's `longest_rest` at most, on air
+    and shortly before for its `near_rest`, and not past the moment when the record expires, so that the expiry stays on time.
     """
     if error is None:
         return Decision(State.DELIVERED)
     if not error.retryable:
         return Decision(State.REJECTED)
-    expires_at = expiry(age_from or now, deadline, max_age)
+    expires_at = expiry(age_from or now, deadline, destination.max_age)
     if now >= expires_at:
         return Decision(State.EXPIRED)
-    longest = NEAR_REST_S if urgent_at is not None and urgent_at <= now + SOON else LONGEST_REST_S
-    deferred = timedelta(seconds=max(0.0, min(error.retry_after_s or 0.0, longest)))
+    retry = destination.retry
+    longest = (
+        retry.near_rest if urgent_at is not None and urgent_at <= now + retry.soon else retry.longest_rest
+    )
+    deferred = timedelta(seconds=max(0.0, min(error.retry_after_s or 0.0, longest.total_seconds())))
     return Decision(State.FAILED, next_try_at=min(now + deferred, expires_at))
 
 

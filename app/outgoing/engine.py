@@ -123,7 +123,7 @@ class Engine:
         return None if claim is None else self._run(claim, used_s=time.monotonic() - started)
 
     def _run(self, claim: Claim, *, used_s: float) -> _Run:
-        side = self._far_sides[claim.destination]
+        side = self._far_sides[claim.destination.partition(":")[0]]
         deadline = time.monotonic() + side.timeout_s - used_s
         return _Run(self._store, self._fields, side.client, side.way, claim, deadline)
 

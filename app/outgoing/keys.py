@@ -59,6 +59,9 @@ class OutgoingKeys(Keys):
     def suspects(self, destination: str) -> str:
         return f"{self.prefix}suspects:{destination}"
 
+    def instances(self, family: str) -> str:
+        return f"{self.prefix}instances:{family}"
+
     def destination(self, destination: str) -> str:
         return f"{self.prefix}destination:{destination}"
 

@@ -45,6 +45,7 @@ PACKAGE: Final = Package(
         "finished",
         "deadlines",
         "destination:*",
+        "instances:*",
         "faults:*",
         "excused:*",
         "again:*",

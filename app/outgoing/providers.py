@@ -5,24 +5,28 @@ from __future__ import annotations
 from datetime import timedelta
 from pkgutil import resolve_name
 
+from app.outgoing.destinations import Destinations
 from app.outgoing.engine import Engine, FarSide
 from app.outgoing.fields import FieldReader
 from app.outgoing.operations import Operations
 from app.outgoing.retention import Timelines
 from app.outgoing.service import RequestService
-from app.outgoing.store import OutgoingScripts, OutgoingStore, Policy
+from app.outgoing.store import History, OutgoingScripts, OutgoingStore
 from app.outgoing.ticks import Ticks
 from app.platform.container import Container
-from app.settings import Settings
+
+
+def destinations(container: Container) -> Destinations:
+    """Those that packages declare."""
+    places = [place for package in container.packages for place in package.destinations]
+    return Destinations(*(resolve_name(place)(container.settings) for place in places))
 
 
 def outgoing(container: Container) -> OutgoingStore:
-    return OutgoingStore(
-        container.redis,
-        container.keys,
-        _policy(container.settings),
-        scripts=OutgoingScripts(flags=container.script_flags),
-    )
+    settings = container.settings
+    history = History(timedelta(days=settings.history_days), log_length=settings.events_keep_length)
+    scripts = OutgoingScripts(container[Destinations], history, flags=container.script_flags)
+    return OutgoingStore(container.redis, container.keys, scripts)
 
 
 def requests(container: Container) -> RequestService:
@@ -52,18 +56,4 @@ def ticks(container: Container) -> Ticks:
         container[Operations],
         keep_log=timedelta(days=container.settings.events_keep_days),
         forgetting=[container.method(name) for package in container.packages for name in package.trims],
-    )
-
-
-def _policy(settings: Settings) -> Policy:
-    return Policy(
-        in_flight=settings.avos_max_in_flight,
-        lease=timedelta(seconds=settings.lease_s),
-        max_age=timedelta(seconds=settings.max_age_s),
-        keep=timedelta(days=settings.history_days),
-        log_length=settings.events_keep_length,
-        grace=timedelta(seconds=settings.deadline_grace_s),
-        breaker_threshold=settings.breaker_threshold,
-        release_rate=settings.release_rate,
-        probe_interval=timedelta(seconds=settings.retry_interval_s),
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.outgoing.errors import NotAllowedInState
-from app.outgoing.model import AVOS, State
+from app.outgoing.model import State
 from app.outgoing.records import OutgoingRecord, RecordReader, RequestFilter
 from app.outgoing.status import DestinationStatus, condition
 from app.outgoing.store import OutgoingStore
@@ -21,7 +21,6 @@ from app.platform.errors import NotFound
 from app.platform.keys import fold
 from app.platform.redis import RedisClient, store_errors
 
-DESTINATIONS: Final = (AVOS,)
 _FINAL_SAYING: Final = {
     "unregistered": "Its registration was ended, or begun anew since; register and update instead.",
     "uncomposed": "It could not be composed, so there is nothing to send; correct the planning, then update.",
@@ -91,11 +90,11 @@ class RequestService:
 
     def destinations(self) -> list[DestinationStatus]:
         """Every destination with what waits for it, what is in flight, and whether it is paused."""
-        return [self.destination(name) for name in DESTINATIONS]
+        return [self.destination(name) for name in self._store.destination_names()]
 
     def destination(self, name: str) -> DestinationStatus:
         """One destination; raises NotFound."""
-        _known(name)
+        self._check(name)
         with store_errors():
             pipe = self._client.pipeline(transaction=False)
             pipe.hgetall(self._keys.destination(name))
@@ -109,8 +108,16 @@ class RequestService:
             runnable=runnable,
             live=live,
             failed=failed,
-            max_in_flight=self._store.policy.in_flight,
+            max_in_flight=self._store.destinations.of(name).in_flight,
         )
+
+    def has_destination(self, name: str) -> bool:
+        """Whether requests go there: an instance of a family only where there is such a one now."""
+        return name in self._store.destination_names()
+
+    def _check(self, name: str) -> None:
+        if not self.has_destination(name):
+            raise NotFound("There is no such destination.", code="destination_not_found", field="name")
 
     # Acting ---------------------------------------------------------------------------------------
 
@@ -149,7 +156,7 @@ class RequestService:
 
     def pause(self, name: str, actor: str) -> DestinationStatus:
         """Send nothing to a destination until `resume`; what is in flight ends."""
-        _known(name)
+        self._check(name)
         with store_errors():
             now = str(self._store.time_ms())
             self._client.hset(self._keys.destination(name), mapping={"paused": now, "pausedBy": actor})
@@ -158,7 +165,7 @@ class RequestService:
 
     def resume(self, name: str, actor: str) -> DestinationStatus:
         """Go on; what has failed meanwhile is tried at the next tick."""
-        _known(name)
+        self._check(name)
         with store_errors():
             self._client.hdel(self._keys.destination(name), "paused", "pausedBy")
         self.write_down(actor, "resume", name)
@@ -174,11 +181,6 @@ class RequestService:
 
 
 _PAST: Final = {"retry": "retried", "discard": "discarded"}
-
-
-def _known(name: str) -> None:
-    if name not in DESTINATIONS:
-        raise NotFound("There is no such destination.", code="destination_not_found", field="name")
 
 
 def _stream_cursor(entry_id: str) -> str:

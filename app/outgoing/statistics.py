@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.outgoing.model import OPEN, State
-from app.outgoing.service import DESTINATIONS
 from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors
 
@@ -39,7 +38,7 @@ class Statistics:
 
 def read_statistics(store: OutgoingStore) -> Statistics:
     """Raises Unavailable while the store is away."""
-    keys, states = store.keys, tuple(State)
+    keys, states, names = store.keys, tuple(State), store.destination_names()
     pipe = store.client.pipeline(transaction=False)
     pipe.time()
     pipe.hgetall(f"{keys.prefix}counters")
@@ -48,7 +47,7 @@ def read_statistics(store: OutgoingStore) -> Statistics:
         pipe.zcard(keys.requests_in(state))
     for state in AGED:
         pipe.zrange(keys.requests_in(state), 0, 0)
-    for name in DESTINATIONS:
+    for name in names:
         for table in (keys.pending(name), keys.live(name), keys.failed(name), keys.due(name)):
             pipe.zcard(table)
         pipe.hexists(keys.destination(name), "paused")
@@ -61,10 +60,10 @@ def read_statistics(store: OutgoingStore) -> Statistics:
     destinations = {
         name: DestinationNumbers(
             tables={table: int(next(answers)) for table in _TABLES},
-            in_flight_limit=store.policy.in_flight,
+            in_flight_limit=store.destinations.of(name).in_flight,
             paused=bool(next(answers)),
         )
-        for name in DESTINATIONS
+        for name in names
     }
     ages = _ages(store, oldest, int(seconds) * 1000 + int(micros) // 1000)
     return Statistics(counts, ages, destinations, counters, held)

@@ -19,7 +19,8 @@ from redis import Redis
 
 from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.outgoing.control import Control, acceptance_control
-from app.outgoing.decision import NEAR_REST_S, SOON, AttemptResult, again_s, decide, rest, signal
+from app.outgoing.decision import AttemptResult, again_s, decide, rest, signal
+from app.outgoing.destinations import Destinations
 from app.outgoing.errors import Again, IdempotencyMismatch
 from app.outgoing.keys import OutgoingKeys
 from app.outgoing.lanes import Mark
@@ -43,28 +44,45 @@ AUDIT_CHUNK = 50
 _MORE_MARKS = 2  # what `finish` says
 
 
-class OutgoingScripts(ScriptFolder):
-    """This package's scripts. `messages` replaces the hand-built messages in tests."""
-
-    def __init__(self, *, flags: bool = True, messages: Mapping[str, str] = TEMPLATES) -> None:
-        super().__init__(SCRIPTS, shared=SHARED_SCRIPTS, made=templates(messages), flags=flags)
-
-
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """The settings that the scripts need."""
+class History:
+    """How much of what is over is kept."""
 
-    in_flight: int = 200
-    lease: timedelta = timedelta(seconds=15)
-    max_age: timedelta = timedelta(days=1)
     keep: timedelta = timedelta(days=30)
-    log_length: int = 1_000_000
     timeline_length: int = 500
-    max_reclaims: int = 3
-    grace: timedelta = timedelta(days=1)  # after its event's end
-    breaker_threshold: int = 3  # lanes that meet a fault before the breaker opens
-    release_rate: int = 200  # retries a second after an outage
-    probe_interval: timedelta = timedelta(seconds=10)  # the longest between two probes behind an open breaker
+    log_length: int = 1_000_000  # of each topic of the event log
+
+    def fragment(self) -> str:
+        """The Lua that `lua/_history.lua` is."""
+        keep_ms = _ms(self.keep)
+        fields_ms = 2 * keep_ms + 86_400_000  # longer than any final record that could still be retried
+        return (
+            f"local KEEP_MS = {keep_ms}\n"
+            f"local FIELDS_MS = {fields_ms}\n"
+            f"local TIMELINE_LENGTH = {self.timeline_length}\n"
+        )
+
+
+class OutgoingScripts(ScriptFolder):
+    """This package's scripts, for the destinations that a process is given. `messages` replaces the hand-built messages
+    in tests."""
+
+    def __init__(
+        self,
+        destinations: Destinations,
+        history: History | None = None,
+        *,
+        flags: bool = True,
+        messages: Mapping[str, str] = TEMPLATES,
+    ) -> None:
+        self.destinations = destinations
+        self.history = history or History()
+        super().__init__(SCRIPTS, shared=SHARED_SCRIPTS, made=self.made(messages), flags=flags)
+
+    def made(self, messages: Mapping[str, str] = TEMPLATES) -> dict[str, str]:
+        """The fragments that Python makes, also for scripts of other packages that call ours."""
+        limits, history = self.destinations.limits_fragment(), self.history.fragment()
+        return {**templates(messages), "_limits.lua": limits, "_history.lua": history}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,32 +117,37 @@ def _instant(ms: int | None) -> datetime | None:
 
 
 class OutgoingStore:
-    """See the module. `now_ms` replaces the server's clock in tests, `scripts` the files on disk."""
+    """See the module. `now_ms` replaces the server's clock in tests."""
 
     def __init__(
         self,
         client: Redis,
         keys: Keys,
-        policy: Policy,
+        scripts: OutgoingScripts,
         *,
         now_ms: Callable[[], int] | None = None,
-        scripts: ScriptFolder | None = None,
     ) -> None:
         self.keys = OutgoingKeys.of(keys)
-        self.policy = policy
-        common = {
-            "lease_ms": _ms(policy.lease),
-            "max_age_ms": _ms(policy.max_age),
-            "keep_ms": _ms(policy.keep),
-            "in_flight": policy.in_flight,
-            "breaker_threshold": policy.breaker_threshold,
-            "log_length": policy.log_length,
-            "timeline_length": policy.timeline_length,
-        }
-        self._scripts = Scripts(client, keys, scripts or OutgoingScripts(), common=common, now_ms=now_ms)
+        self.destinations = scripts.destinations
+        self.history = scripts.history
+        common = {"log_length": scripts.history.log_length}
+        self._scripts = Scripts(client, keys, scripts, common=common, now_ms=now_ms)
         self.client = self._scripts.client
         self._run = self._scripts.run
         self.time_ms = self._scripts.time_ms
+
+    def destination_names(self) -> list[str]:
+        """All destinations, each instance of a family by itself."""
+        families = [one.name for one in self.destinations if one.instances]
+        found: list[list[bytes]] = []
+        if families:
+            with store_errors():
+                pipe = self.client.pipeline(transaction=False)
+                for name in families:
+                    pipe.zrange(self.keys.instances(name), 0, -1)
+                found = pipe.execute()
+        single = [one.name for one in self.destinations if not one.instances]
+        return single + [name.decode() for names in found for name in names]
 
     # Accept ---------------------------------------------------------------------------------------
 
@@ -134,7 +157,7 @@ class OutgoingStore:
         Raises `Again` when a guard no longer holds, `IdempotencyMismatch` when the key was used with
         another body, `Unavailable` when the store is away or too full to take more.
         """
-        control, payloads = acceptance_control(acceptance, self.policy.grace)
+        control, payloads = acceptance_control(acceptance, self.destinations)
         word, *rest = self._run("accept", control, *payloads)
         match word:
             case b"again":
@@ -156,14 +179,7 @@ class OutgoingStore:
         Behind an open breaker nothing but probes, when their time has come; just after it has closed, the failed table
         is swept once more, so that it needn't wait for the tick.
         """
-        control: Control = {
-            "destination": destination,
-            "soon_ms": _ms(SOON),
-            "limit": PROMOTE_CHUNK,
-            "release_rate": self.policy.release_rate,
-            "probe_ms": _ms(self.policy.probe_interval),
-            "near_rest_ms": int(NEAR_REST_S * 1000),
-        }
+        control: Control = {"destination": destination, "limit": PROMOTE_CHUNK}
         promoted = 0
         while True:
             count, sweep = self._run("promote", control)
@@ -213,13 +229,13 @@ class OutgoingStore:
 
     def finish(self, claim: Claim, result: AttemptResult) -> bool:
         """Write down an attempt's end and what follows from it; False where the lease was lost."""
-        error = result.error
+        error, destination = result.error, self.destinations.of(claim.destination)
         control: Control = {
             "id": claim.request_id,
             "token": claim.token,
             "state": State.DELIVERED.value,
             "signal": signal(error).value,
-            "rest_ms": int(rest(error) * 1000),
+            "rest_ms": int(rest(error, destination.retry) * 1000),
         }
         if result.suspect:
             control["suspect"] = True
@@ -230,13 +246,13 @@ class OutgoingStore:
                 now=from_ms(self.time_ms()),
                 age_from=age_from,
                 deadline=_instant(claim.deadline_ms),
-                max_age=self.policy.max_age,
+                destination=destination,
                 urgent_at=_instant(claim.urgent_at_ms),
             )
             control |= {"state": decision.state.value, "code": error.code, "detail": error.detail}
             if decision.next_try_at is not None:
                 control["next_try_at"] = int(decision.next_try_at.timestamp() * 1000)
-            again = again_s(error, age_from)
+            again = again_s(error, age_from, destination.retry)
             if again is not None:
                 control["again_ms"] = int(again * 1000)
         unknown = encode(error.unknown) if error is not None and error.unknown is not None else b""
@@ -270,7 +286,7 @@ class OutgoingStore:
     @property
     def keep_ms(self) -> int:
         """How long history is kept."""
-        return _ms(self.policy.keep)
+        return _ms(self.history.keep)
 
     # Ticks ----------------------------------------------------------------------------------------
 
@@ -289,11 +305,7 @@ class OutgoingStore:
 
     def reclaim(self, destination: str) -> int:
         """Take back live requests whose lease has run out."""
-        control: Control = {
-            "destination": destination,
-            "max_reclaims": self.policy.max_reclaims,
-            "limit": EXPIRE_CHUNK,
-        }
+        control: Control = {"destination": destination, "limit": EXPIRE_CHUNK}
         taken_back = 0
         while True:
             looked, some = self._run("reclaim", control)
@@ -335,19 +347,19 @@ class OutgoingStore:
         """Remove final records older than the history is kept; for so long at most, and the rest next time."""
         return self._for(seconds, "trim", {}, TRIM_CHUNK)
 
-    def audit(self, destination: str = AVOS) -> list[str]:
+    def audit(self) -> list[str]:
         """Check the invariant for every open record, mend what breaks it; the ids that were mended."""
         mended: list[str] = []
         cursor = "0"
         while True:
-            cursor, some = self.audit_chunk(cursor, destination)
+            cursor, some = self.audit_chunk(cursor)
             mended += some
             if cursor == "0":
                 return mended
 
-    def audit_chunk(self, cursor: str, destination: str = AVOS) -> tuple[str, list[str]]:
+    def audit_chunk(self, cursor: str) -> tuple[str, list[str]]:
         """Some dozens of records from `cursor` on ("0": from the start); where to go on, and what was mended."""
-        control: Control = {"cursor": cursor, "limit": AUDIT_CHUNK, "destination": destination}
+        control: Control = {"cursor": cursor, "limit": AUDIT_CHUNK, "destinations": self.destination_names()}
         following, _, *ids = self._run("audit", control)
         return following.decode(), [i.decode() for i in ids]
 

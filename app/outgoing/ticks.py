@@ -9,9 +9,7 @@ from typing import Final
 
 from app.events.memory import EventMemory
 from app.events.retention import trim_logs
-from app.outgoing.model import AVOS
 from app.outgoing.operations import Operations
-from app.outgoing.service import DESTINATIONS
 from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors
 
@@ -53,17 +51,18 @@ class Ticks:
 
     def retry_failed(self) -> Swept:
         """The 10-second tick: give up what is too old, make the rest due, promote as many as may fly."""
-        expired = sum(self._store.expire(name, seconds=EXPIRE_S) for name in DESTINATIONS)
-        swept = sum(self._store.sweep(name) for name in DESTINATIONS)
-        return Swept(expired, swept, sum(self._store.promote(name) for name in DESTINATIONS))
+        names = self._store.destination_names()
+        expired = sum(self._store.expire(name, seconds=EXPIRE_S) for name in names)
+        swept = sum(self._store.sweep(name) for name in names)
+        return Swept(expired, swept, sum(self._store.promote(name) for name in names))
 
     def promote(self) -> int:
         """The safety net under lost wake-ups; behind an open breaker, the probes."""
-        return sum(self._store.promote(name) for name in DESTINATIONS)
+        return sum(self._store.promote(name) for name in self._store.destination_names())
 
     def reclaim(self) -> int:
         """Take back what died with its worker."""
-        return sum(self._store.reclaim(name) for name in DESTINATIONS)
+        return sum(self._store.reclaim(name) for name in self._store.destination_names())
 
     def trim(self) -> int:
         """Remove history, and entries of the event log, that are old enough."""
@@ -103,9 +102,10 @@ class Ticks:
             cursor, some = client.hscan(self._store.keys.active_by_media, cursor, count=MARKED_LANES)
             client.set(key, str(cursor))
         lanes = [media.decode() for media in some]
-        for start in range(0, len(lanes), MARKED_LANES):
-            self._store.look_through(AVOS, lanes[start : start + MARKED_LANES])
-        self._store.clear_marks(AVOS, MARKS_CALLS)
+        for name in self._store.destination_names():
+            for start in range(0, len(lanes), MARKED_LANES):
+                self._store.look_through(name, lanes[start : start + MARKED_LANES])
+            self._store.clear_marks(name, MARKS_CALLS)
 
     def work_on_operations(self, seconds: float = 0.8) -> int:
         """Go on with operators' bulk verbs."""

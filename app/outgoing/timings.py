@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from app.outgoing.service import DESTINATIONS
 from app.outgoing.status import Condition, condition
 from app.outgoing.store import OutgoingStore
 from app.platform.redis import store_errors
@@ -23,7 +22,7 @@ BOUNDS_MS: Final = (
     60_000,
     300_000,
     1_800_000,
-)  # of `_states.lua`
+)  # as lua/_timing.lua has them
 
 
 _STALE: Final = {"open": "stale", "undelivered": "stale:undelivered"}
@@ -53,15 +52,15 @@ class Timing:
 
 def read_timing(store: OutgoingStore) -> Timing:
     """Raises Unavailable while the store is away."""
-    keys, now_ms = store.keys, store.time_ms()
+    keys, now_ms, names = store.keys, store.time_ms(), store.destination_names()
     pipe = store.client.pipeline(transaction=False)
     pipe.hgetall(f"{keys.prefix}timing:delivery")
     pipe.hgetall(f"{keys.prefix}timing:lateness")
     pipe.zcount(f"{keys.prefix}kickoffs", "-inf", now_ms)
     pipe.hgetall(f"{keys.prefix}timing:staleness")
-    for name in _STALE.values():
-        pipe.zrange(f"{keys.prefix}{name}", 0, 0, withscores=True)
-    for name in DESTINATIONS:
+    for index in _STALE.values():
+        pipe.zrange(f"{keys.prefix}{index}", 0, 0, withscores=True)
+    for name in names:
         pipe.hgetall(keys.destination(name))
     with store_errors():
         delivery, lateness, late, staleness, *more = pipe.execute()
@@ -76,7 +75,7 @@ def read_timing(store: OutgoingStore) -> Timing:
             for state, found in zip(_STALE, oldest, strict=True)
             if found
         },
-        tuple(condition(name, fields, now_ms) for name, fields in zip(DESTINATIONS, stored, strict=True)),
+        tuple(condition(name, fields, now_ms) for name, fields in zip(names, stored, strict=True)),
     )
 
 

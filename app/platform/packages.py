@@ -72,6 +72,8 @@ class Package:
     commands: Mapping[str, str] = field(default_factory=dict)
     queues: tuple[Queue, ...] = ()
     ticks: tuple[Tick, ...] = ()
+    # Functions that take the settings and return a `Destination` (`outgoing.destinations`).
+    destinations: tuple[str, ...] = ()
     # By the name of a destination, a function that takes the container and returns its `FarSide` (`outgoing.engine`).
     far_sides: Mapping[str, str] = field(default_factory=dict)
     # Methods for the walk through all keys (`platform.walk`), by the first word of the keys that they are shown.

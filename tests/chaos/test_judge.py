@@ -13,6 +13,7 @@ import fakeredis
 import pytest
 
 from app.avos.client import AvosClient, Credentials
+from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import AVOS, NewRequest
 from app.outgoing.presentation import shown_request
 from app.outgoing.store import OutgoingScripts
@@ -40,7 +41,7 @@ class Without(OutgoingScripts):
     """The scripts with one safeguard switched off; "" with all of them on."""
 
     def __init__(self, safeguard: str) -> None:
-        super().__init__(flags=False, messages=PLAIN_MESSAGES)
+        super().__init__(Destinations(Destination(AVOS)), flags=False, messages=PLAIN_MESSAGES)
         self._safeguard = safeguard
 
     def text(self, name: str) -> str:

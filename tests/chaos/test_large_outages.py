@@ -15,8 +15,9 @@ import pytest
 from redis import Redis
 
 from app.outgoing.decision import AttemptError
+from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import AVOS, Acceptance, NewRequest
-from app.outgoing.store import OutgoingStore, Policy
+from app.outgoing.store import OutgoingScripts, OutgoingStore
 from app.platform.redis import connect
 from app.platform.scripts import Script
 from tests.support.deployment import QUICK, TENANT, Deployment
@@ -39,7 +40,7 @@ DOWN: Final = AttemptError("connect_failed", "No connection could be made.", des
 def queue_up(deployment: Deployment, count: int) -> None:
     """As the API would queue them, five hundred to a call."""
     client = connect(deployment.server.url, timeout_s=20)
-    store = OutgoingStore(client, AllKeys(TENANT), Policy())
+    store = OutgoingStore(client, AllKeys(TENANT), OutgoingScripts(Destinations(Destination(AVOS))))
     try:
         for first in range(0, count, 500):
             requests = tuple(one_of_many(number) for number in range(first, min(first + 500, count)))
@@ -83,7 +84,7 @@ def test_an_expired_token_at_ten_thousand_queued_requests_is_one_alarm_and_loses
         # What was in flight when the first 401 came ends; from then on AVOS sees probes only.
         until(lambda: counted(deployment)["live"] == 0, timeout_s=200, what="what was in flight to end")
         asked = len(deployment.avos.journal())
-        assert asked <= 2 * Policy().in_flight
+        assert asked <= 2 * Destination(AVOS).in_flight
         probed = asked + 4
         until(lambda: len(deployment.avos.journal()) >= probed, timeout_s=200, what="four probes")
         states = counted(deployment)
@@ -215,7 +216,7 @@ def test_a_hundred_thousand_failed_requests_behind_an_open_breaker_cost_a_tick_n
     released = bench.take()
     nearest = sorted((at, name) for name, at in kick_offs.items() if name != request_id)
     assert released == [name for _, name in nearest[: len(released)]]
-    assert len(released) == bench.policy.in_flight
+    assert len(released) == bench.avos.in_flight
 
 
 def open_breaker(bench: Bench) -> None:

@@ -169,8 +169,7 @@ class TestClosing:
 
     def test_recovery_is_over_when_all_that_had_failed_was_tried_again(self, bench: Bench) -> None:
         """Whatever has become of it, and whatever fails since."""
-        bench.policy = type(bench.policy)(in_flight=100, release_rate=1)
-        bench.__post_init__()
+        bench.limit(in_flight=100, release_rate=1)
         later = AttemptError("server_error", "500", status=500, retry_after_s=60)
         ids = broken(bench, lanes=5)
         [first] = probe(bench)
@@ -195,8 +194,7 @@ class TestClosing:
         ]
 
     def test_the_table_is_released_at_a_bounded_rate_nearest_kick_off_first(self, bench: Bench) -> None:
-        bench.policy = type(bench.policy)(in_flight=100, release_rate=10)
-        bench.__post_init__()
+        bench.limit(in_flight=100, release_rate=10)
         ids = broken(bench, lanes=60)
         [first] = probe(bench)
         bench.send(first)
@@ -216,8 +214,7 @@ class TestClosing:
         assert seen(bench)["state"] == "closed"
 
     def test_first_tries_are_not_held_back_by_the_release(self, bench: Bench) -> None:
-        bench.policy = type(bench.policy)(release_rate=1)
-        bench.__post_init__()
+        bench.limit(release_rate=1)
         broken(bench, lanes=9)
         [first] = probe(bench)
         bench.send(first)

@@ -18,7 +18,7 @@ from app.outgoing.model import AVOS, OPEN
 from app.outgoing.store import OutgoingScripts
 from app.platform.scripts import Script
 from tests.support.keys import AllKeys
-from tests.support.outgoing import PLAIN_MESSAGES, Bench
+from tests.support.outgoing import Bench
 
 REFUSED = AttemptError("refused", "400", retryable=False)
 TIMEOUT = AttemptError("timeout", "no answer")
@@ -38,7 +38,7 @@ class Breaking(OutgoingScripts):
     """The scripts, one of which fails at its n-th call of Redis, the first time that it makes so many."""
 
     def __init__(self, bench: Bench, name: str, call: int) -> None:
-        super().__init__(flags=bench.flags, messages=PLAIN_MESSAGES)
+        super().__init__(**bench.given())
         self.broken: str | None = name  # until it has
         self.call = call
 

@@ -26,7 +26,7 @@ class TestFailedTable:
                 bench.run(AttemptError("timeout", "x"))
             assert bench.take() == [], "each once a tick"
             assert [bench.record(i)["attemptCount"] for i in ids] == [1 + tick] * 2
-        assert bench.store.audit(AVOS) == []
+        assert bench.store.audit() == []
 
     def test_every_failed_record_is_due_at_the_next_tick(self, bench: Bench) -> None:
         [request_id] = bench.accept(bench.patch())
@@ -107,8 +107,7 @@ class TestFailedTable:
         assert bench.state(request_id) in {"pending", "expired"}
 
     def test_many_are_swept_and_expired_chunk_by_chunk(self, bench: Bench) -> None:
-        bench.policy = type(bench.policy)(in_flight=450)
-        bench.__post_init__()
+        bench.limit(in_flight=450)
         ids = bench.accept(*(bench.patch(f"CM{n}") for n in range(450)))
         for request_id in bench.take():
             bench.fail(request_id)

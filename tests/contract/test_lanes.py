@@ -184,7 +184,7 @@ class TestLatestWins:
         fields = bench.keys.fields(AVOS, "/external/contentMedia/live/cm1")
         assert bench.client.pttl(fields) == -1
         bench.run()
-        assert int(bench.client.pttl(fields)) > bench.policy.keep.total_seconds() * 1000
+        assert int(bench.client.pttl(fields)) > bench.history.keep.total_seconds() * 1000
         bench.accept(bench.patch())
         assert bench.client.pttl(fields) == -1
         assert bench.state(first) == "delivered"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.outgoing.control import TITLE
+from app.outgoing.destinations import Destinations
 from app.outgoing.model import AVOS, NewRequest
 from app.outgoing.store import OutgoingScripts, OutgoingStore
 from tests.support.outgoing import Bench
@@ -16,7 +17,9 @@ ODD = 'Brøndby "Øst" – A/B \\ @@ARG@@ %1 \x7f 😀'
 
 
 def pushed(bench: Bench, tenant: str, request: NewRequest) -> Any:
-    store = OutgoingStore(bench.client, bench.keys, bench.policy, scripts=OutgoingScripts(flags=bench.flags))
+    store = OutgoingStore(
+        bench.client, bench.keys, OutgoingScripts(Destinations(bench.avos), flags=bench.flags)
+    )
     bench.store = store
     [request_id] = bench.accept(request)
     assert store.promote(AVOS) == 1

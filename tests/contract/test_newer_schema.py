@@ -136,7 +136,7 @@ class TestRequests:
         assert bench.records.get(late) is None
 
     def test_what_a_newer_release_left_in_flight_takes_no_room(self, bench: Bench) -> None:
-        ids = [live(bench, f"CM{n}") for n in range(bench.policy.in_flight)]
+        ids = [live(bench, f"CM{n}") for n in range(bench.avos.in_flight)]
         make_newer(bench, *ids)
         [ours] = bench.accept(bench.patch("OURS"))
         assert bench.take() == [], "their workers may be at it"

@@ -53,8 +53,7 @@ class TestOrderOfWork:
         assert bench.take() == [coming, ended]
 
     def test_no_more_fly_than_the_bound(self, bench: Bench) -> None:
-        bench.policy = type(bench.policy)(in_flight=2)
-        bench.__post_init__()
+        bench.limit(in_flight=2)
         ids = bench.accept(*(bench.patch(f"CM{n}") for n in range(5)))
         first = bench.take()
         assert len(first) == 2
@@ -146,7 +145,7 @@ class TestLease:
 
     def test_a_request_that_kills_its_workers_ends_in_the_failed_table(self, bench: Bench) -> None:
         [request_id] = bench.accept(bench.patch())
-        for _ in range(bench.policy.max_reclaims + 1):
+        for _ in range(bench.avos.max_reclaims + 1):
             bench.take()
             bench.claim(request_id)
             bench.pass_time(seconds=60)

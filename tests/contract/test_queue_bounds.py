@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from app.outgoing.decision import AttemptResult
+from app.outgoing.destinations import Destination
 from app.outgoing.model import AVOS
-from app.outgoing.store import Policy
 from tests.support.outgoing import Bench
 
 HOUR_S = 3600
@@ -18,7 +18,7 @@ IN_FLIGHT = 12
 
 @pytest.fixture
 def bounded(bench: Bench) -> Bench:
-    return replace(bench, policy=Policy(in_flight=IN_FLIGHT))
+    return replace(bench, avos=Destination(AVOS, in_flight=IN_FLIGHT))
 
 
 def length(bench: Bench, queue: str) -> int:
@@ -118,7 +118,7 @@ def test_what_an_older_release_has_piled_up_is_not_added_to(bounded: Bench) -> N
 
 @pytest.mark.parametrize("in_flight", [1, 2])
 def test_the_smallest_bounds_let_something_out(bench: Bench, in_flight: int) -> None:
-    small = replace(bench, policy=Policy(in_flight=in_flight))
+    small = replace(bench, avos=Destination(AVOS, in_flight=in_flight))
     small.accept(*(small.patch(f"CM{number}") for number in range(3)))
     small.store.promote(AVOS)
     assert deliver_everything(small) == 3

@@ -46,7 +46,7 @@ def sent_once(bench: Bench) -> tuple[str, Claim]:
     [request_id] = bench.accept(bench.patch("CM1", members={"a": 2}, generation=1))
     [taken] = bench.take()
     bench.fail(taken)
-    bench.pass_time(seconds=bench.policy.max_age.total_seconds() - 5)
+    bench.pass_time(seconds=bench.avos.max_age.total_seconds() - 5)
     bench.store.sweep(AVOS)
     [taken] = bench.take()
     claim = bench.claim(taken)

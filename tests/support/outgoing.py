@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from app.outgoing.decision import AttemptError, AttemptResult
+from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
 from app.outgoing.presentation import shown_request
 from app.outgoing.records import RecordReader
-from app.outgoing.store import OutgoingScripts, OutgoingStore, Policy
-from app.platform.scripts import ScriptFolder
+from app.outgoing.store import History, OutgoingScripts, OutgoingStore
 from tests.support.consumers import MESSAGES
 from tests.support.keys import AllKeys
 from tests.support.published import fitting
@@ -33,21 +33,36 @@ class Bench:
 
     client: Any  # a Redis that answers with bytes
     keys: AllKeys
-    policy: Policy = field(default_factory=Policy)
+    avos: Destination = field(default_factory=lambda: Destination(AVOS))
+    others: tuple[Destination, ...] = ()
+    history: History = field(default_factory=History)
     flags: bool = True
-    scripts: ScriptFolder | None = None
+    scripts: OutgoingScripts | None = None
     now: datetime = START
 
     def __post_init__(self) -> None:
         self.store = OutgoingStore(
             self.client,
             self.keys,
-            self.policy,
+            self.scripts or OutgoingScripts(**self.given()),
             now_ms=lambda: int(self.now.timestamp() * 1000),
-            scripts=self.scripts or OutgoingScripts(flags=self.flags, messages=PLAIN_MESSAGES),
         )
         self.records = RecordReader(self.store.client, self.keys)
         self._names = itertools.count(1)
+
+    def limit(self, **limits: Any) -> None:
+        """The same store with other limits for AVOS."""
+        self.avos = replace(self.avos, **limits)
+        self.__post_init__()
+
+    def given(self) -> dict[str, Any]:
+        """What the scripts are made of."""
+        return {
+            "destinations": Destinations(self.avos, *self.others),
+            "history": self.history,
+            "flags": self.flags,
+            "messages": PLAIN_MESSAGES,
+        }
 
     def pass_time(self, **span: float) -> None:
         self.now += timedelta(**span)

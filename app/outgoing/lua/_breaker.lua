@@ -3,36 +3,23 @@
 -- `destination:{name}`: breaker ('open'), reason, detail, openedAt, nextProbeAt, probes, probedAt, allAsked while it is
 -- open; recoveringFrom, released, recoveredTo after it has closed, until all that had failed by then has had its turn;
 -- sweep: the table is to be swept before the next tick; notBefore while the far side has asked for rest, restFrom when it did so last.
--- `faults:{name}`: lanes that met a fault since the last good answer → when, with OWN added where it may be the lane's
--- own fault, with 2 OWN where it was refused. `excused:{name}`: lanes whose fault was their own, as a good answer of
--- another lane has shown → when they met it last. `again:{name}`: requests that failed for the first time → when they
--- are tried again although no tick has come.
+-- `again:{name}`: requests that failed for the first time → when they are tried again although no tick has come.
+-- include: _destinations.lua
+-- include: _faults.lua
 -- include: _log.lua
 -- include: _marks.lua
--- include: _probes.lua
 -- include: _wakeups.lua
-
-local REFUSED_LANES = 2 -- a token that is refused is refused for every lane: the second one shows it
-local MOST_LANES = 1000 -- of each of these sets; what falls out is only asked once more
 
 local function publish_destination(name, destination, extra)
   extra.destination = destination
   publish('sync-operations', name, cjson.encode(extra))
 end
 
-local function note_lane(set, destination, lane, score)
-  local key = P .. set .. ':' .. destination
-  redis.call('ZADD', key, int(score), lane)
-  redis.call('ZREMRANGEBYRANK', key, 0, -MOST_LANES - 1)
-  redis.call('PEXPIRE', key, 3600000)
-  return key
-end
-
 local function open_breaker(destination, reason, detail)
   local key = destination_key(destination)
   if redis.call('HGET', key, 'breaker') then return end
   redis.call('HSET', key, 'breaker', 'open', 'reason', reason, 'detail', detail, 'openedAt', int(now), 'probes', '0',
-    'nextProbeAt', int(now + FIRST_PROBE_MS))
+    'nextProbeAt', int(now + limits_of(destination).first_probe_ms))
   redis.call('HDEL', key, 'recoveringFrom', 'released', 'sweep')
   redis.call('DEL', P .. 'again:' .. destination)
   redis.call('HINCRBY', key, 'opened', 1)
@@ -41,10 +28,10 @@ end
 
 -- Others were served since: what these lanes met is their own.
 local function excuse(r)
-  local faults, excused = P .. 'faults:' .. r.destination, P .. 'excused:' .. r.destination
+  local faults, excused = faults_key(r.destination), excused_key(r.destination)
   if redis.call('EXISTS', faults, excused) == 0 then return end
   for _, lane in ipairs(redis.call('ZRANGEBYSCORE', faults, int(OWN), '+inf')) do
-    if lane ~= r.lane then note_lane('excused', r.destination, lane, now) end
+    if lane ~= r.lane then note_lane(excused, lane, now) end
   end
   redis.call('DEL', faults)
   if redis.call('ZSCORE', excused, r.lane) and not first(lane_key(r), MARK.failed) then
@@ -80,14 +67,16 @@ local function hear(r, signal, code, detail, rest_ms)
     close_breaker(r.destination)
     return
   end
+  local limits, faults, excused = limits_of(r.destination), faults_key(r.destination), excused_key(r.destination)
+  if limits.breaker_threshold == 0 then return end -- it has no breaker
   local own = signal == 'doubt' and OWN or signal == 'refused' and 2 * OWN or 0
-  if own > 0 and redis.call('ZSCORE', P .. 'excused:' .. r.destination, r.lane) then
-    note_lane('excused', r.destination, r.lane, now)
+  if own > 0 and redis.call('ZSCORE', excused, r.lane) then
+    note_lane(excused, r.lane, now)
     return
   end
-  local faults = note_lane('faults', r.destination, r.lane, now + own)
-  if signal == 'fatal' or redis.call('ZCARD', faults) >= ctl.breaker_threshold
-    or (signal == 'refused' and redis.call('ZCOUNT', faults, int(2 * OWN), '+inf') >= REFUSED_LANES) then
+  note_lane(faults, r.lane, now + own)
+  if signal == 'fatal' or redis.call('ZCARD', faults) >= limits.breaker_threshold
+    or (signal == 'refused' and redis.call('ZCOUNT', faults, int(2 * OWN), '+inf') >= limits.refused_lanes) then
     open_breaker(r.destination, code, detail)
   end
 end

@@ -1,4 +1,5 @@
 -- The paths under a content media that have delivered values, so that they are found again: `media:{C}:delivered`.
+-- include: _history.lua
 -- include: _keys.lua
 
 -- Note a path; false where its content media has so many of them that it isn't noted.
@@ -8,7 +9,7 @@ local function note_path(r)
   local key = media_key(r.media, 'delivered')
   if not redis.call('ZSCORE', key, r.versionPath) and redis.call('ZCARD', key) >= MOST_PATHS then return false end
   redis.call('ZADD', key, int(now), r.versionPath)
-  redis.call('PEXPIRE', key, int(ctl.keep_ms * 2 + 86400000))
+  redis.call('PEXPIRE', key, FIELDS_MS)
   return true
 end
 

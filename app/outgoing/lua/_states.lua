@@ -1,4 +1,5 @@
 -- Changes of state: out of one place, into another; each keeps the invariant of docs/data-model.md.
+-- include: _history.lua
 -- include: _marks.lua
 -- include: _staleness.lua
 -- include: _timeline.lua
@@ -45,7 +46,7 @@ end
 local function open_path(r, by)
   local key = fields_key(r)
   local open = redis.call('HINCRBY', key, '#open', by)
-  if open > 0 then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, int(ctl.keep_ms * 2 + 86400000)) end
+  if open > 0 then redis.call('PERSIST', key) else redis.call('PEXPIRE', key, FIELDS_MS) end
 end
 
 local function to_pending(r)

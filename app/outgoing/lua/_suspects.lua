@@ -1,5 +1,6 @@
 -- Writes of unknown outcome. One may still land later, against a far side whose lastModified is coarse: after the next
 -- delivery its content media or path is read back, one lease later.
+-- include: _destinations.lua
 -- include: _keys.lua
 -- include: _marks.lua
 
@@ -22,7 +23,8 @@ local function schedule_read_back(r)
     end
   end
   if not due then return end
-  local key, name, at = P .. 'suspects:' .. r.destination, r.media and r.lane or 'Path:' .. r.versionPath, now + ctl.lease_ms
+  local key, name = P .. 'suspects:' .. r.destination, r.media and r.lane or 'Path:' .. r.versionPath
+  local at = now + limits_of(r.destination).lease_ms
   if tonumber(redis.call('ZSCORE', key, name) or 0) == at then at = at + 1 end
   redis.call('ZADD', key, int(at), name)
 end

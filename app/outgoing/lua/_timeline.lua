@@ -1,10 +1,11 @@
 -- The timeline of a content media.
+-- include: _history.lua
 -- include: _keys.lua
 
 local function note(media, what, detail)
   local key = media_key(media, 'timeline')
-  redis.call('XADD', key, 'MAXLEN', '~', int(ctl.timeline_length or 500), '*', 'at', int(now), 'what', what, 'detail', detail)
-  redis.call('PEXPIRE', key, int(ctl.keep_ms)) -- from its last entry on
+  redis.call('XADD', key, 'MAXLEN', '~', TIMELINE_LENGTH, '*', 'at', int(now), 'what', what, 'detail', detail)
+  redis.call('PEXPIRE', key, KEEP_MS) -- from its last entry on
 end
 
 local function note_request(r, what, extra)

@@ -10,6 +10,7 @@
 -- Without allow-oom on purpose: a full server refuses new work and drains what it has.
 -- include: _clock.lua
 -- include: _events.lua
+-- include: _instances.lua
 -- include: _lanes.lua
 -- include: _staleness.lua
 -- include: _states.lua
@@ -64,6 +65,7 @@ end
 
 local wanted = {}
 for _, q in ipairs(ctl.requests) do
+  q.destination = instance_of(q.destination)
   if q.members then
     q.names = {}
     for i, member in ipairs(q.members) do q.names[i] = member[1] end
@@ -157,6 +159,7 @@ local result = { 'ok', int(now) }
 local ids = {}
 local touched = {}
 for _, q in ipairs(wanted) do
+  note_instance(q.destination)
   local seq = redis.call('INCR', P .. 'sequence')
   if q.empty and not q.forced and not q.rejected then
     -- Planning has no value for any member: older values must not be sent any more, and there is

@@ -6,6 +6,7 @@
 --
 -- A retry restarts the age and waives the deadline. It keeps the request's place in the order of
 -- versions: what newer requests have set since is not sent again.
+-- include: _instances.lua
 -- include: _lanes.lua
 -- include: _registration.lua
 -- include: _states.lua
@@ -39,5 +40,6 @@ else
   note_request(r, 'retried', { by = ctl.actor })
 end
 install_head(r)
+note_instance(r.destination)
 wake_if_work(r.destination)
 return { 'ok' }

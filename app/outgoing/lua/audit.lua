@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Audit: every record that isn't final stands where its state says, and nowhere else; what doesn't is mended.
 --
--- ARGV[1] {cursor, limit, …}
+-- ARGV[1] {cursor, limit, destinations: [name, …], …}
 -- Result  {next cursor or "0", looked at, mended id, …}
+-- include: _instances.lua
 -- include: _lanes.lua
 -- include: _states.lua
 -- include: _wakeups.lua
@@ -95,15 +96,20 @@ for i = 1, #scan[2], 2 do
 end
 
 -- Entries of the buffers that belong to no such record.
-for _, set in ipairs({ { 'pending', 'pending:' }, { 'live', 'live:' }, { 'failed', 'failed:' }, { 'failed', 'due:' } }) do
-  local key = P .. set[2] .. ctl.destination
+local function mend_buffer(key, state)
   for _, id in ipairs(redis.call('ZRANGE', key, 0, 99)) do
     local place, why = read_place(id)
-    if why == 'absent' or (place and place.state ~= set[1]) then
+    if why == 'absent' or (place and place.state ~= state) then
       redis.call('ZREM', key, id)
       mended[#mended + 1] = id
     end
   end
+end
+for _, name in ipairs(ctl.destinations) do
+  mend_buffer(P .. 'pending:' .. name, 'pending')
+  mend_buffer(P .. 'live:' .. name, 'live')
+  mend_buffer(P .. 'failed:' .. name, 'failed')
+  mend_buffer(P .. 'due:' .. name, 'failed')
 end
 for set, belongs in pairs({ stale = may_become_shown, ['stale:undelivered'] = was_given_up }) do
   for _, id in ipairs(redis.call('ZRANGE', P .. set, 0, 9)) do
@@ -111,5 +117,8 @@ for set, belongs in pairs({ stale = may_become_shown, ['stale:undelivered'] = wa
     if why == 'absent' or (place and not belongs(place)) then redis.call('ZREM', P .. set, id) end
   end
 end
-wake_if_work(ctl.destination)
+for _, name in ipairs(ctl.destinations) do
+  wake_if_work(name)
+  forget_instance(name)
+end
 return { scan[1], count, unpack(mended) }

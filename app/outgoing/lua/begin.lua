@@ -2,10 +2,11 @@
 -- Begin: immediately before sending. Checks token, lease, registration and age, and claims the members
 -- that no newer request has set; extends the lease for the sending itself.
 --
--- ARGV[1] {id, token, lease_ms, …}; ARGV[2] the lastModified that will be sent, or ''
+-- ARGV[1] {id, token, …}; ARGV[2] the lastModified that will be sent, or ''
 -- Result  nil: nothing may be sent; else {now, content type, body or '', member, JSON, member, JSON, …}
 -- include: _delivered.lua
 -- include: _delivered_paths.lua
+-- include: _destinations.lua
 -- include: _ends.lua
 -- include: _lanes.lua
 -- include: _registration.lua
@@ -38,7 +39,7 @@ end
 
 local answer = { int(now) }
 local key = request_key(r.id)
-local lease_until = now + ctl.lease_ms
+local lease_until = now + limits_of(r.destination).lease_ms
 local note_sending = { 'sendingAt', int(now), 'leaseUntil', int(lease_until), 'sentLastModified', ARGV[2] }
 local content = redis.call('HMGET', key, 'contentType', 'body')
 answer[2] = content[1] or 'application/json'

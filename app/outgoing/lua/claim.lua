@@ -2,11 +2,12 @@
 -- Claim: the worker that has got the message asks for the lease. A second message, or one for what has
 -- ended since, is refused.
 --
--- ARGV[1] {id, token, lease_ms, …}
+-- ARGV[1] {id, token, …}
 -- Result  nil, or {now, lease_until, fence, destination, method, path, contentMediaId, unknown, ageFrom, deadline, kind,
 --         urgentAt, member, JSON, …}: the values of its members that were delivered last, where they are known
 --         (deadline: the earlier of its own and its event's end plus the grace; empty where an operator has waived it;
 --         urgentAt: empty once its event has ended)
+-- include: _destinations.lua
 -- include: _lanes.lua
 -- include: _registration.lua
 -- include: _states.lua
@@ -22,7 +23,7 @@ if orphan(r) then
   return false
 end
 local fence = redis.call('INCR', P .. 'sequence')
-local lease_until = now + ctl.lease_ms
+local lease_until = now + limits_of(r.destination).lease_ms
 redis.call('HSET', request_key(r.id), 'token', ctl.token, 'fence', int(fence), 'leaseUntil', int(lease_until),
   'attemptCount', int((r.attemptCount or 0) + 1), 'claimedAt', int(now))
 redis.call('ZADD', P .. 'live:' .. r.destination, int(lease_until), r.id)

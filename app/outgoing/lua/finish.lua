@@ -10,6 +10,7 @@
 -- include: _breaker.lua
 -- include: _delivered.lua
 -- include: _delivered_paths.lua
+-- include: _destinations.lua
 -- include: _ends.lua
 -- include: _flight.lua
 -- include: _lanes.lua
@@ -87,5 +88,5 @@ end
 install_head(r)
 -- Under a backlog, room is filled again a tenth of the bound at a time: a promotion for every request that
 -- ends would cost a task each. What this leaves over, the tick promotes within a second.
-if in_flight(r.destination) <= ctl.in_flight * 0.9 then wake_if_work(r.destination) end
+if in_flight(r.destination) <= limits_of(r.destination).in_flight * 0.9 then wake_if_work(r.destination) end
 return more and 2 or 1

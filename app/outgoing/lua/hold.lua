@@ -3,6 +3,7 @@
 --
 -- ARGV[1] {destination, lane, verb: hold|release, actor, …}
 -- Result  1 where it changed something, else 0
+-- include: _instances.lua
 -- include: _lanes.lua
 -- include: _marks.lua
 -- include: _timeline.lua
@@ -22,6 +23,7 @@ else
   redis.call('HSET', P .. 'held:by', ctl.lane, ctl.actor)
 end
 install_head(r)
+note_instance(r.destination)
 note(ctl.lane, held and 'released' or 'held', cjson.encode({ by = ctl.actor }))
 wake_if_work(r.destination)
 return 1

@@ -2,7 +2,7 @@
 -- Promote: from the pending buffer and from what is due among the failed, into the live buffer, as long
 -- as there is room in flight; one live message for each.
 --
--- ARGV[1] {destination, in_flight, lease_ms, soon_ms, limit, release_rate, probe_ms, near_rest_ms, …}
+-- ARGV[1] {destination, limit, …}
 -- Result  {how many were promoted, 1 where the failed table is to be swept now}
 --
 -- Order of work (design 3): what is on air or kicks off within `soon_ms`; then first tries; then retries;
@@ -10,16 +10,18 @@
 -- rate. Behind an open breaker probes go out, see below. While the far side has asked for rest, what is on air or
 -- kicks off soon goes out all the same after `near_rest_ms`, one at a time.
 -- include: _clock.lua
+-- include: _destinations.lua
 -- include: _flight.lua
 -- include: _lanes.lua
+-- include: _limits.lua
 -- include: _live.lua
--- include: _probes.lua
+-- include: _faults.lua
 -- include: _states.lua
 -- include: _versions.lua
 -- include: _wakeups.lua
 
 local destination = ctl.destination
-local LONGEST_REST_MS = 300000 -- decision.LONGEST_REST_S
+local limits = limits_of(destination)
 local ENDED = 100000000000000 -- added to the urgency of what belongs to an ended event
 local pending, due = P .. 'pending:' .. destination, P .. 'due:' .. destination
 local live = P .. 'live:' .. destination
@@ -27,15 +29,15 @@ redis.call('DEL', P .. 'wake:' .. destination)
 local d = redis.call('HMGET', destination_key(destination), 'paused', 'breaker', 'notBefore', 'recoveringFrom', 'released',
   'restFrom', 'sweep')
 if d[1] then return { 0, 0 } end
-local resting = remaining(tonumber(d[3] or 0), LONGEST_REST_MS) > 0
-if resting and now < tonumber(d[6] or d[3]) + ctl.near_rest_ms then return { 0, 0 } end
+local resting = remaining(tonumber(d[3] or 0), limits.longest_rest_ms) > 0
+if resting and now < tonumber(d[6] or d[3]) + limits.near_rest_ms then return { 0, 0 } end
 local recovering, set_back = cut_short(tonumber(d[4] or 0), 0)
 if set_back then
   d[5] = '0'
   redis.call('HSET', destination_key(destination), 'recoveringFrom', int(now), 'released', '0')
 end
 local may_release = recovering > 0
-  and math.floor((now - recovering + 1000) * ctl.release_rate / 1000) - tonumber(d[5] or 0) or NEVER
+  and math.floor((now - recovering + 1000) * limits.release_rate / 1000) - tonumber(d[5] or 0) or NEVER
 
 local passed = { [pending] = 0, [due] = 0 } -- at the head, of a newer release: they stay, and what is behind them goes
 local function top(key)
@@ -49,7 +51,7 @@ local function next_one()
   local first_try, a = top(pending)
   local retry, b = nil, nil
   if may_release > 0 then retry, b = top(due) end
-  local soon = now + ctl.soon_ms
+  local soon = now + limits.soon_ms
   if resting then
     if a and a > soon then first_try = nil end
     if b and b > soon then retry = nil end
@@ -63,7 +65,7 @@ end
 
 local function go_live(r)
   leave(r)
-  local lease_until = now + ctl.lease_ms
+  local lease_until = now + limits.lease_ms
   enter(r, 'live', { 'leaseUntil', int(lease_until), 'token', '', 'sendingAt', '', 'nextTryAt', '' })
   mark(lane_key(r), MARK.live, r.seq, r.id)
   redis.call('ZADD', live, int(lease_until), r.id)
@@ -93,8 +95,9 @@ local function pass(key)
   until why ~= 'newer' or passed[key] >= MOST_PASSED
 end
 
--- What nobody takes isn't added to, whatever has piled up there.
-local room = ctl.in_flight - math.max(in_flight(destination), redis.call('LLEN', LIVE_QUEUE))
+-- The queue holds the messages of all destinations. What nobody takes isn't added to, whatever has piled up there.
+local room = math.min(limits.in_flight - in_flight(destination),
+  math.max(MOST_QUEUED, limits.in_flight) - redis.call('LLEN', LIVE_QUEUE))
 if resting then room = math.min(room, 1 - redis.call('ZCARD', live)) end
 local promoted, released, looked = 0, 0, 0
 
@@ -131,17 +134,11 @@ local function consider(id, retry)
   return true
 end
 
--- Probes. The first goes out a second after the breaker has opened, the others at a growing distance, up to `probe_ms`:
+-- Probes. The first goes out `first_probe_ms` after the breaker has opened, the others at a growing distance, up to `probe_ms`:
 -- one request of those that wait and one of those that failed, so that neither waits behind what never succeeds. Of
 -- each the lane whose last fault is longest ago, and first of all one that has met none. Where every lane that waits
 -- has had its turn, one that comes new isn't kept for the distance.
 local WINDOW = 20
-
--- When the lane met its last fault; 0 where nothing is known against it.
-local function last_fault(lane)
-  local fault = tonumber(redis.call('ZSCORE', P .. 'faults:' .. destination, lane) or 0)
-  return math.max(fault % OWN, tonumber(redis.call('ZSCORE', P .. 'excused:' .. destination, lane) or 0))
-end
 
 -- The first of `count` in a table and, another part each time, some of the others.
 local function some_of(key, count, turn)
@@ -157,8 +154,8 @@ local function send_one(ids, retry, fresh)
   local found = {}
   for i, id in ipairs(ids) do
     local stored = redis.call('HMGET', request_key(id), 'lane', 'urgency')
-    local near = tonumber(stored[2] or 0) <= now + ctl.soon_ms
-    if near or not resting then found[#found + 1] = { id = id, at = stored[1] and last_fault(stored[1]) or 0, i = i } end
+    local near = tonumber(stored[2] or 0) <= now + limits.soon_ms
+    if near or not resting then found[#found + 1] = { id = id, at = stored[1] and last_fault(destination, stored[1]) or 0, i = i } end
   end
   table.sort(found, function(a, b)
     if a.at ~= b.at then return a.at < b.at end
@@ -174,10 +171,10 @@ end
 local function probe()
   local key = destination_key(destination)
   local stored = redis.call('HMGET', key, 'nextProbeAt', 'probes', 'probedAt', 'allAsked')
-  local turn, wait = tonumber(stored[2] or 0), remaining(tonumber(stored[1] or 0), ctl.probe_ms)
+  local turn, wait = tonumber(stored[2] or 0), remaining(tonumber(stored[1] or 0), limits.probe_ms)
   local waiting = some_of(pending, redis.call('ZCARD', pending), turn)
   if wait > 0 then
-    if stored[4] ~= '1' or tonumber(stored[3] or 0) + FIRST_PROBE_MS > now or room < 1 then return 0 end
+    if stored[4] ~= '1' or tonumber(stored[3] or 0) + limits.first_probe_ms > now or room < 1 then return 0 end
     local sent, more = send_one(waiting, false, true)
     if sent > 0 then redis.call('HSET', key, 'probedAt', int(now), 'allAsked', more and '0' or '1') end
     return sent
@@ -189,11 +186,11 @@ local function probe()
     if again == 0 then
       local failed = P .. 'failed:' .. destination
       again = send_one(some_of(failed, redis.call('ZCOUNT', failed, '-inf', int(now)), turn), true, false)
-      if sent + again == 0 then again = send_one(too_far(failed, LONGEST_REST_MS, WINDOW), true, false) end
+      if sent + again == 0 then again = send_one(too_far(failed, limits.longest_rest_ms, WINDOW), true, false) end
     end
   end
   if sent + again > 0 then
-    local distance = math.min(FIRST_PROBE_MS * 2 ^ math.min(turn + 1, 20), ctl.probe_ms)
+    local distance = math.min(limits.first_probe_ms * 2 ^ math.min(turn + 1, 20), limits.probe_ms)
     redis.call('HSET', key, 'probedAt', int(now), 'allAsked', more and '0' or '1', 'probes', int(turn + 1),
       'nextProbeAt', int(now + distance))
   end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Reclaim: live requests whose lease has run out, because the message was lost or the worker died.
 --
--- ARGV[1] {destination, limit, max_reclaims, …}
+-- ARGV[1] {destination, limit, …}
 -- Result  {how many were looked at: called again while that is `limit`, how many were taken back}
 --
 -- Never claimed, and its message still waits: it keeps its place, and nothing is pushed again however long nobody comes.
@@ -12,6 +12,7 @@
 -- include: _attempts.lua
 -- include: _clock.lua
 -- include: _delivered.lua
+-- include: _destinations.lua
 -- include: _ends.lua
 -- include: _lanes.lua
 -- include: _live.lua
@@ -20,16 +21,16 @@
 -- include: _versions.lua
 -- include: _wakeups.lua
 
-local live = P .. 'live:' .. ctl.destination
+local live, limits = P .. 'live:' .. ctl.destination, limits_of(ctl.destination)
 local function lease_anew(id)
-  local lease_until = int(now + ctl.lease_ms)
+  local lease_until = int(now + limits.lease_ms)
   redis.call('ZADD', live, lease_until, id)
   redis.call('HSET', request_key(id), 'leaseUntil', lease_until)
 end
 
 -- The clock was set back: from here on these have a whole lease left, so that a living worker keeps its request, and a
 -- dead one's isn't held for as long as the clock was wrong.
-for _, id in ipairs(too_far(live, ctl.lease_ms, -1)) do
+for _, id in ipairs(too_far(live, limits.lease_ms, -1)) do
   if read_place(id) then lease_anew(id) end
 end
 
@@ -78,7 +79,7 @@ for _, one in ipairs(found) do
       lease_anew(id)
     elseif r.token and r.sendingAt and r.method == 'POST' then
       to_rejected(r, 'unknown_outcome', 'The worker was lost while sending; whether it was applied is unknown.')
-    elseif (r.reclaims or 0) > ctl.max_reclaims then
+    elseif (r.reclaims or 0) > limits.max_reclaims then
       to_failed(r, 'lease_lost', 'The worker did not report back within its lease, several times.', now)
     else
       to_pending(r)

@@ -5,9 +5,10 @@
 -- ARGV[1] {destination, limit, …}
 -- Result  {name, until, …}: each is put off by a lease, until then, and taken out by `unsuspect` once it was read back
 -- include: _base.lua
+-- include: _destinations.lua
 
 local key = P .. 'suspects:' .. ctl.destination
-local answer, till = {}, int(now + ctl.lease_ms)
+local answer, till = {}, int(now + limits_of(ctl.destination).lease_ms)
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', int(now), 'LIMIT', 0, ctl.limit)) do
   redis.call('ZADD', key, till, name)
   answer[#answer + 1] = name

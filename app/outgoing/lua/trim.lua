@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- Trim: final records older than the history is kept, with their attempts and index entries.
 --
--- ARGV[1] {limit, keep_ms, …}
+-- ARGV[1] {limit, …}
 -- Result  how many were removed: called again while that is `limit`
+-- include: _history.lua
 -- include: _states.lua
 
-local found = entries(P .. 'finished', '-inf', int(now - ctl.keep_ms), ctl.limit, read)
+local found = entries(P .. 'finished', '-inf', int(now - KEEP_MS), ctl.limit, read)
 for _, one in ipairs(found) do
   local id, r = one[1], one[2]
   if r then

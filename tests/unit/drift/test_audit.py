@@ -96,7 +96,7 @@ def test_avos_is_left_alone(near: Near, how: str) -> None:
     system = near.system
     key = AllKeys.of(system.keys).destination("avos")
     if how == "full":
-        limit = system[OutgoingStore].policy.in_flight
+        limit = system[OutgoingStore].destinations.of("avos").in_flight
         system.redis.zadd(AllKeys.of(system.keys).live("avos"), {f"r{n}": 9e15 for n in range(limit)})
     else:
         system.redis.hset(key, how, "1")

@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.outgoing.decision import AttemptError, AttemptResult
+from app.outgoing.destinations import Breaker, Destination
 from app.outgoing.model import AVOS, Claim, NewRequest
 from app.outgoing.service import RequestService
-from app.outgoing.store import Policy
+from app.outgoing.store import History
 from tests.support.keys import AllKeys
 from tests.support.outgoing import START, Bench
 from tests.unit.outgoing.plain_model import HOUR, OPEN, Model, Request
@@ -27,15 +28,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 LANES: Final = ("cm1", "cm2", "cm3")
 PATHS: Final = ("", "/technicalMedia/sourceMedia/")
 WORKERS: Final = (0, 1)
-POLICY: Final = Policy(
+LIMITS: Final = Destination(
+    AVOS,
     in_flight=2,
     lease=timedelta(seconds=15),
     max_age=timedelta(hours=6),
-    keep=timedelta(days=3),
     max_reclaims=2,
-    breaker_threshold=2,
     release_rate=1,
+    breaker=Breaker(threshold=2),
 )
+HISTORY: Final = History(keep=timedelta(days=3))
 # What became of an attempt: its error, how that ends a request that isn't too old, and what it says of the far side.
 OUTCOMES: Final[dict[str, tuple[AttemptError | None, str, str]]] = {
     "delivered": (None, "delivered", "good"),
@@ -68,7 +70,9 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @initialize()
     def begin_anew(self) -> None:
-        self.bench = Bench(fakeredis.FakeRedis(), AllKeys(uuid.uuid4().hex), policy=POLICY, flags=False)
+        self.bench = Bench(
+            fakeredis.FakeRedis(), AllKeys(uuid.uuid4().hex), avos=LIMITS, history=HISTORY, flags=False
+        )
         self.model = Model(
             in_flight=2,
             lease=15,

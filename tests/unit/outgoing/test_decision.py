@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.outgoing.decision import AttemptError, Decision, Signal, again_s, decide, expiry, signal
+from app.outgoing.destinations import Destination
 from app.outgoing.model import State
 
 NOW = datetime(2026, 11, 21, 19, 30, tzinfo=UTC)
 DAY = timedelta(days=1)
+AVOS = Destination("avos", max_age=DAY)
 S = timedelta(seconds=1)
 
 
@@ -51,7 +53,7 @@ def error(**options: object) -> AttemptError:
 def test_what_becomes_of_an_attempt(
     given: AttemptError | None, age_from: datetime | None, deadline: datetime | None, expected: Decision
 ) -> None:
-    assert decide(given, now=NOW, age_from=age_from, deadline=deadline, max_age=DAY) == expected
+    assert decide(given, now=NOW, age_from=age_from, deadline=deadline, destination=AVOS) == expected
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,12 @@ def test_what_the_far_side_asks_for_is_kept_less_long_near_kick_off(
     kick_off: datetime | None, asked: float, waits: int
 ) -> None:
     decision = decide(
-        error(retry_after_s=asked), now=NOW, age_from=None, deadline=None, max_age=DAY, urgent_at=kick_off
+        error(retry_after_s=asked),
+        now=NOW,
+        age_from=None,
+        deadline=None,
+        destination=AVOS,
+        urgent_at=kick_off,
     )
     assert decision == Decision(State.FAILED, NOW + waits * S)
 
@@ -103,8 +110,8 @@ def test_what_an_attempt_says_of_its_destination(
     given: AttemptError | None, expected: Signal, again: float | None
 ) -> None:
     assert signal(given) is expected
-    assert again_s(given, None) == again
-    assert again_s(given, NOW) is None, "only a first failure"
+    assert again_s(given, None, AVOS.retry) == again
+    assert again_s(given, NOW, AVOS.retry) is None, "only a first failure"
 
 
 def test_expiry_is_the_earlier_of_age_and_deadline() -> None:

@@ -15,8 +15,9 @@ from app.avos.bodies import PropertyNames
 from app.http import middleware, problems
 from app.http.authentication import provide
 from app.http.openapi import describe
-from app.outgoing.model import Acceptance, Accepted
-from app.outgoing.store import OutgoingStore, Policy
+from app.outgoing.destinations import Destination, Destinations
+from app.outgoing.model import AVOS, Acceptance, Accepted
+from app.outgoing.store import OutgoingScripts, OutgoingStore
 from app.packages import PACKAGES
 from app.planning.routes import planning_blueprint
 from app.planning.service import PlanningService
@@ -107,7 +108,7 @@ def job_body(
 
 def services_on(client: Redis, tenant: str, *, sync_on_register: bool = True) -> Services:
     keys = AllKeys(tenant)
-    outgoing = Watched(OutgoingStore(client, keys, Policy()))
+    outgoing = Watched(OutgoingStore(client, keys, OutgoingScripts(Destinations(Destination(AVOS)))))
     planning_store = PlanningStore(typed(client), keys)
     names = PropertyNames()
     registrations = RegistrationService(

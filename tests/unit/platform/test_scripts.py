@@ -12,6 +12,7 @@ from lupa.lua51 import LuaRuntime
 
 from app.events.consumers.claims import SCRIPTS as CONSUMER_SCRIPTS
 from app.events.log import SCRIPTS as LOG_SCRIPTS
+from app.outgoing.destinations import Destinations
 from app.outgoing.store import SCRIPTS, OutgoingScripts
 from app.platform.dispatch import TEMPLATES, fill
 from app.platform.errors import Unavailable
@@ -51,7 +52,7 @@ def test_a_fragment_that_is_nowhere_is_said(tmp_path: Path) -> None:
 
 
 FOLDERS = {
-    "outgoing": (SCRIPTS, OutgoingScripts()),
+    "outgoing": (SCRIPTS, OutgoingScripts(Destinations())),
     "events": (LOG_SCRIPTS, ScriptFolder(LOG_SCRIPTS)),
     "consumers": (CONSUMER_SCRIPTS, ScriptFolder(CONSUMER_SCRIPTS, shared=[LOG_SCRIPTS])),
     "platform": (COMMON_FOLDER, ScriptFolder(COMMON_FOLDER)),

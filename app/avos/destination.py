@@ -1,0 +1,22 @@
+"""AVOS as a destination: its limits, as the settings have them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from app.outgoing.destinations import Breaker, Destination
+from app.outgoing.model import AVOS
+from app.settings import Settings
+
+
+def avos_destination(settings: Settings) -> Destination:
+    return Destination(
+        AVOS,
+        in_flight=settings.avos_max_in_flight,
+        lease=timedelta(seconds=settings.lease_s),
+        max_age=timedelta(seconds=settings.max_age_s),
+        grace=timedelta(seconds=settings.deadline_grace_s),
+        release_rate=settings.release_rate,
+        probe_interval=timedelta(seconds=settings.retry_interval_s),
+        breaker=Breaker(threshold=settings.breaker_threshold),
+    )
