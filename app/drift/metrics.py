@@ -6,28 +6,15 @@ from collections.abc import Iterator
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from app.drift.results import DriftNumbers, DriftResults
+from app.drift.results import DriftResults
 from app.outgoing.model import AVOS
 from app.platform.container import Container
 
 
-class DriftCollector(Collector):
-    """`collect` raises Unavailable while the store is away."""
-
-    def __init__(self, results: DriftResults) -> None:
-        self._results = results
-
-    def collect(self) -> Iterator[Metric]:
-        yield from _drift(self._results.numbers(AVOS))
-
-
-def collector(container: Container) -> Collector:
-    return DriftCollector(container[DriftResults])
-
-
-def _drift(numbers: DriftNumbers) -> Iterator[Metric]:
+def metrics(container: Container) -> Iterator[Metric]:
+    """Raises Unavailable while the store is away."""
+    numbers = container[DriftResults].numbers(AVOS)
     states = GaugeMetricFamily(
         "mediaops_drift_content_media",
         "Content media near their event, by what AVOS showed of them last: in_step, drifted, not_observable, unreadable.",

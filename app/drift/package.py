@@ -10,7 +10,7 @@ PACKAGE: Final = Package(
     name="drift",
     providers=("app.drift.providers",),
     blueprints=("app.drift.routes:drift_blueprint",),
-    collectors=("app.drift.metrics:collector",),
+    metrics=("app.drift.metrics:metrics",),
     commands={"drift": "app.drift.cli:drift", "contentmedia preview": "app.drift.cli:preview"},
     ticks=(
         Tick(

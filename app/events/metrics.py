@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from app.events.memory import EventMemory
 from app.platform.container import Container
-from app.platform.errors import Unavailable
 
 # Name, text, what the memory tick has noted.
 _GAUGES = (
@@ -23,29 +21,13 @@ _COUNTERS = (
 )  # fmt: skip
 
 
-class EventMemoryCollector(Collector):
-    """Nothing while the store is away, or before the first tick."""
-
-    def __init__(self, memory: EventMemory) -> None:
-        self._memory = memory
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            noted = self._memory.noted()
-        except Unavailable:
-            return
-        for name, text, key in _GAUGES:
-            yield GaugeMetricFamily(f"mediaops_events_{name}", text, value=noted.get(key, 0))
-        for name, text, key in _COUNTERS:
-            yield CounterMetricFamily(f"mediaops_events_{name}", text, value=noted.get(key, 0))
-        if noted.get("room", -1) >= 0:
-            text = "What may be published until the store's memory is looked at again; 0: publishers get 503."
-            yield GaugeMetricFamily("mediaops_events_room_bytes", text, value=noted["room"])
-
-    def describe(self) -> list[Metric]:
-        """Nothing: registering must not ask Redis."""
-        return []
-
-
-def collector(container: Container) -> Collector:
-    return EventMemoryCollector(container[EventMemory])
+def metrics(container: Container) -> Iterator[Metric]:
+    """As the memory tick has noted them. Raises Unavailable while the store is away."""
+    noted = container[EventMemory].noted()
+    for name, text, key in _GAUGES:
+        yield GaugeMetricFamily(f"mediaops_events_{name}", text, value=noted.get(key, 0))
+    for name, text, key in _COUNTERS:
+        yield CounterMetricFamily(f"mediaops_events_{name}", text, value=noted.get(key, 0))
+    if noted.get("room", -1) >= 0:
+        text = "What may be published until the store's memory is looked at again; 0: publishers get 503."
+        yield GaugeMetricFamily("mediaops_events_room_bytes", text, value=noted["room"])

@@ -18,7 +18,7 @@ PACKAGE: Final = Package(
         "app.events.routes:events_blueprint",
     ),
     descriptions=(f"{_SUBSCRIPTIONS}.openapi:describe_subscriptions",),
-    collectors=(f"{_SUBSCRIPTIONS}.metrics:collector", "app.events.metrics:collector"),
+    metrics=(f"{_SUBSCRIPTIONS}.metrics:metrics", "app.events.metrics:metrics"),
     checks=(f"{_SUBSCRIPTIONS}.checks:check_secrets",),
     commands={
         "events": "app.events.cli:events",

@@ -5,7 +5,8 @@ No token, and nothing secret: counts, ages and names of destinations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pkgutil import resolve_name
 
 from flask import Blueprint, Response
@@ -13,7 +14,6 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
-from redis import Redis
 
 from app.platform.container import Container
 from app.platform.errors import Unavailable
@@ -23,38 +23,37 @@ from app.platform.redis import store_errors
 class StoreCollector(Collector):
     """What the packages measure; only `mediaops_store_up 0` while the store is away.
 
-    The collectors are asked only where the store has answered: while it is frozen, each of them would take a time-out of its own.
+    They are asked only where the store has answered: while it is frozen, each would wait for it.
     """
 
-    def __init__(self, client: Redis, collectors: Iterable[Collector]) -> None:
-        self._client = client
-        self._collectors = tuple(collectors)
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._parts = [resolve_name(name) for package in container.packages for name in package.metrics]
 
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("mediaops_store_up", "1 while Redis answers.")
-        try:
-            with store_errors():
-                self._client.ping()
-            families = [family for one in self._collectors for family in one.collect()]
-        except Unavailable:
-            families = []
-            up.add_metric([], 0)
-        else:
-            up.add_metric([], 1)
-        yield up
-        yield from families
+        up = self._answers()
+        yield GaugeMetricFamily("mediaops_store_up", "1 while Redis answers.", value=int(up))
+        for part in self._parts if up else ():
+            with suppress(Unavailable):
+                yield from list(part(self._container))
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not ask Redis."""
         return []
 
+    def _answers(self) -> bool:
+        try:
+            with store_errors():
+                return bool(self._container.redis.ping())
+        except Unavailable:
+            return False
+
 
 def metrics_blueprint(container: Container) -> Blueprint:
-    """With the collectors of all packages."""
+    """With what all packages measure."""
     blueprint = Blueprint("metrics", __name__)
     registry = CollectorRegistry()
-    makers = [resolve_name(name) for package in container.packages for name in package.collectors]
-    registry.register(StoreCollector(container.redis, [make(container) for make in makers]))
+    registry.register(StoreCollector(container))
 
     @blueprint.get("/metrics")
     def metrics() -> Response:

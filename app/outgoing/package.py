@@ -12,7 +12,7 @@ PACKAGE: Final = Package(
     name="outgoing",
     providers=("app.outgoing.providers",),
     blueprints=("app.outgoing.routes:requests_blueprint",),
-    collectors=("app.outgoing.request_metrics:collector", "app.outgoing.metrics:collector"),
+    metrics=("app.outgoing.request_metrics:metrics", "app.outgoing.metrics:metrics"),
     commands={"requests": "app.outgoing.cli:requests", "destinations": "app.outgoing.cli:destinations"},
     queues=(Queue(name="pending", tasks="workers.pending"), Queue(name="live", tasks="workers.live")),
     ticks=(

@@ -6,28 +6,18 @@ from collections.abc import Iterator
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from app.outgoing.statistics import Statistics, read_statistics
 from app.outgoing.store import OutgoingStore
 from app.platform.container import Container
 
 
-class RequestCollector(Collector):
-    """`collect` raises Unavailable while the store is away."""
-
-    def __init__(self, store: OutgoingStore) -> None:
-        self._store = store
-
-    def collect(self) -> Iterator[Metric]:
-        statistics = read_statistics(self._store)
-        yield from _requests(statistics)
-        yield from _destinations(statistics)
-        yield from _counters(statistics)
-
-
-def collector(container: Container) -> Collector:
-    return RequestCollector(container[OutgoingStore])
+def metrics(container: Container) -> Iterator[Metric]:
+    """Raises Unavailable while the store is away."""
+    statistics = read_statistics(container[OutgoingStore])
+    yield from _requests(statistics)
+    yield from _destinations(statistics)
+    yield from _counters(statistics)
 
 
 def _requests(statistics: Statistics) -> Iterator[Metric]:

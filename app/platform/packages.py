@@ -64,8 +64,8 @@ class Package:
     # Of flask-smorest, and functions that take the `Api` and add to the description what blueprints can't say.
     blueprints: tuple[str, ...] = ()
     descriptions: tuple[str, ...] = ()
-    # Functions that take the container and return a Prometheus collector.
-    collectors: tuple[str, ...] = ()
+    # Functions that take the container and yield Prometheus metrics. They may raise Unavailable.
+    metrics: tuple[str, ...] = ()
     # For `doctor`: functions that take the container and return `WatchFinding`s. They may raise Unavailable.
     checks: tuple[str, ...] = ()
     # Commands of click by their names; "contentmedia preview" is one of the group `contentmedia`.

@@ -6,31 +6,17 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from app.platform.container import Container
-from app.platform.errors import Unavailable
 from app.watch.canaries import Canaries
 from app.watch.evaluation import QueueState, Report
 
 
-class WatchCollector(Collector):
-    """Nothing while the store is away: `mediaops_store_up` says so."""
-
-    def __init__(self, canaries: Canaries) -> None:
-        self._canaries = canaries
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            report = self._canaries.report()
-        except Unavailable:
-            return
-        yield from _queues(report)
-        yield from _processes(report)
-
-    def describe(self) -> list[Metric]:
-        """Nothing: registering must not ask Redis."""
-        return []
+def metrics(container: Container) -> Iterator[Metric]:
+    """Raises Unavailable while the store is away."""
+    report = container[Canaries].report()
+    yield from _queues(report)
+    yield from _processes(report)
 
 
 def _queues(report: Report) -> Iterator[Metric]:
@@ -70,7 +56,3 @@ def _processes(report: Report) -> Iterator[Metric]:
         yield GaugeMetricFamily(
             "mediaops_beat_age_seconds", "Since beat has sent something.", value=report.beat_age_s
         )
-
-
-def collector(container: Container) -> Collector:
-    return WatchCollector(container[Canaries])

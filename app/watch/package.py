@@ -9,6 +9,6 @@ from app.platform.packages import Package
 PACKAGE: Final = Package(
     name="watch",
     providers=("app.watch.providers",),
-    collectors=("app.watch.metrics:collector",),
+    metrics=("app.watch.metrics:metrics",),
     keys=("watch:*",),
 )

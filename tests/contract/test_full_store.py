@@ -11,14 +11,16 @@ from redis import Redis
 
 from app.events.log import GUID_SPANS, EventLog
 from app.events.memory import EVENTS_SHARE, SHORT_SHARE, EventMemory
-from app.events.metrics import EventMemoryCollector
+from app.events.metrics import metrics
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS
 from app.outgoing.operations import Operations
 from app.outgoing.service import RequestService
 from app.outgoing.ticks import FULL_SHARE, Ticks
+from app.platform.container import Container
 from app.platform.errors import Unavailable
 from app.platform.redis import connect, typed
+from app.settings import Settings
 from tests.support.keys import AllKeys
 from tests.support.outgoing import Bench
 from tests.support.server import RealServer
@@ -167,11 +169,9 @@ def test_the_log_is_cut_so_that_publishing_goes_on(shared: Shared) -> None:
     assert page.last - page.entries[0].sequence > 1000
     noted = shared.client.hgetall(shared.bench.keys.events_memory)
     assert int(noted[b"cut"]) == page.entries[0].sequence - 1
-    found = {
-        sample.name: sample.value
-        for family in EventMemoryCollector(EventMemory(typed(shared.client), shared.bench.keys)).collect()
-        for sample in family.samples
-    }
+    memory = EventMemory(typed(shared.client), shared.bench.keys)
+    container = Container(Settings(redis_url="redis://unused"), (), given={EventMemory: memory})
+    found = {sample.name: sample.value for family in metrics(container) for sample in family.samples}
     assert found["mediaops_events_cut_total"] == int(noted[b"cut"])
     assert found["mediaops_events_log_bytes"] > 1_000_000
     assert found["mediaops_events_room_bytes"] >= 0

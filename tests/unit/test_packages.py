@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import click
 import grimp
 import pytest
-from prometheus_client.registry import Collector
+from prometheus_client import Metric
 from redis import Redis
 
 from app.events.consumers.runner import Runner
@@ -60,10 +60,10 @@ def test_a_blueprint_is_one(name: str) -> None:
     assert isinstance(resolve_name(name), Blueprint)
 
 
-@pytest.mark.parametrize("name", each("collectors"))
-def test_a_collector_is_made_from_the_container(name: str) -> None:
+@pytest.mark.parametrize("name", each("metrics"))
+def test_metrics_are_read_from_the_container(name: str) -> None:
     hints = get_type_hints(resolve_name(name))
-    assert hints == {"container": Container, "return": Collector}
+    assert hints == {"container": Container, "return": Iterator[Metric]}
 
 
 @pytest.mark.parametrize("name", each("checks"))

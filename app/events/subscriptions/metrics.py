@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.registry import Collector
 
 from app.events.consumers.figures import NAMED, Figures, FiguresReader, Named
 from app.events.consumers.outcomes import DELAY_BOUNDS_MS
 from app.events.subscriptions.model import STATES
 from app.platform.container import Container
-from app.platform.errors import Unavailable
 
 # Name, text; the value of one by name.
 _GAUGES: tuple[tuple[str, str, Callable[[Figures | Named], float]], ...] = (
@@ -35,30 +33,9 @@ _COUNTERS: tuple[tuple[str, str, str, int], ...] = (
 )
 
 
-class SubscriptionCollector(Collector):
-    """Nothing while the store is away: `mediaops_store_up` says that."""
-
-    def __init__(self, read: Callable[[], Figures]) -> None:
-        self._read = read
-
-    def collect(self) -> Iterator[Metric]:
-        try:
-            figures = self._read()
-        except Unavailable:
-            return
-        yield from families(figures)
-
-    def describe(self) -> list[Metric]:
-        """Nothing: registering must not ask Redis."""
-        return []
-
-
-def collector(container: Container) -> Collector:
-    return SubscriptionCollector(container[FiguresReader].read)
-
-
-def families(figures: Figures) -> Iterator[Metric]:
-    """The metrics of all subscriptions, and of the worst of them by name."""
+def metrics(container: Container) -> Iterator[Metric]:
+    """All subscriptions together, and the worst of them by name. Raises Unavailable while the store is away."""
+    figures = container[FiguresReader].read()
     states = GaugeMetricFamily("mediaops_subscriptions", "Subscriptions in each state.", labels=["state"])
     for state in STATES:
         states.add_metric([state], figures.states.get(state, 0))

@@ -10,7 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from app.events.consumers.figures import FiguresReader
 from app.outgoing.store import OutgoingStore
+from app.platform.errors import Unavailable
 from tests.support.keys import AllKeys
 from tests.unit.http.conftest import BOOTSTRAP, Caller
 from tests.unit.http.test_middleware import check_problem
@@ -73,6 +75,20 @@ def test_metrics_count_records_by_state_and_destination(
     assert re.search(r'mediaops_oldest_request_age_seconds\{state="live"\} \d', text)
     assert "mediaops_store_up 1.0" in text
     assert BOOTSTRAP not in text
+
+
+def test_metrics_that_cannot_be_read_leave_the_others(
+    anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: FiguresReader) -> None:
+        raise Unavailable("The store is full; try again later.", code="store_full")
+
+    assert "mediaops_subscriptions{" in anonymous.get("/metrics").text
+    monkeypatch.setattr(FiguresReader, "read", refuse)
+    text = anonymous.get("/metrics").text
+    assert "mediaops_subscriptions{" not in text
+    assert "mediaops_store_up 1.0" in text
+    assert "mediaops_requests{" in text
 
 
 def test_metrics_tell_how_destinations_are_and_what_is_late(anonymous: FlaskClient, system: Any) -> None:
