@@ -19,10 +19,11 @@ from app.avos.client import AvosClient
 from app.avos.comparison import Match, compare, in_section, member_of
 from app.avos.paths import get_path_for, live_path, section_of, source_path
 from app.avos.repair import drifted, repetition
+from app.avos.sync import registration_guards
 from app.outgoing.attempts import CallFailed
 from app.outgoing.errors import Again
 from app.outgoing.fields import Field, FieldReader
-from app.outgoing.model import AVOS, PATH_LANE, NewRequest, State, TimelineNote
+from app.outgoing.model import AVOS, PATH_LANE, NewRequest, RequestGuard, State, TimelineNote, read_guards
 from app.outgoing.service import RequestService
 from app.outgoing.store import OutgoingStore, Suspect
 from app.platform.clock import from_ms
@@ -34,7 +35,7 @@ READABLE: Final = frozenset({"closed", "recovering"})  # states of a destination
 # Of a record, what a repetition of its request needs.
 _OF_OWNER: Final = (
     "state", "lane", "contentMediaId", "kind", "path", "livestreamId", "eventId", "jobId",
-    "generation", "urgentAt", "eventEndAt",
+    "guards", "generation", "urgentAt", "eventEndAt",
 )  # fmt: skip
 
 log = get_logger()
@@ -214,7 +215,14 @@ def _request(members: list[_Expected]) -> NewRequest:
         livestream_id=owner.get("livestreamId"),
         event_id=owner.get("eventId"),
         job_id=owner.get("jobId"),
-        generation=int(owner.get("generation", 0)),
+        guards=_guards(owner),
         urgent_at=time_of("urgentAt"),
         event_end=time_of("eventEndAt"),
     )
+
+
+def _guards(owner: Mapping[str, str]) -> tuple[RequestGuard, ...]:
+    if "guards" in owner:
+        return read_guards(owner["guards"])
+    # The release before has noted the generation alone.
+    return registration_guards(owner.get("contentMediaId", ""), int(owner.get("generation", 0)))

@@ -14,14 +14,15 @@ from typing import Any, Final
 
 from app.avos.bodies import CannotCompose, Members, PropertyNames, booking_body, source_body
 from app.avos.paths import live_path, source_path
-from app.outgoing.model import ABSENT, AVOS, NewRequest
+from app.outgoing.model import ABSENT, AVOS, NewRequest, RequestGuard
 from app.platform.clock import parse_time
-from app.platform.keys import fold
+from app.platform.keys import Keys, fold
 
 BOOKING_MEMBERS: Final = ("bookingPreKOStartTime", "bookingStartTime", "eventEndTime")
 SOURCE_MEMBERS: Final = ("txEventType", "heSourceChannelId", "heSourceAddresses")
 
 Body = Mapping[str, Any]
+_KEYS: Final = Keys("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def desired(
             event_id=planned.event_id,
             job_id=planned.job_id,
             title=event.get("name") if event else None,
-            generation=registered.generation,
+            guards=registration_guards(registered.content_media_id, registered.generation),
             urgent_at=kick_off(event, livestream),
             event_end=_time(event.get("eventEnd")) if event else None,
             forced=forced,
@@ -91,6 +92,21 @@ def desired(
     return (
         request("booking", live_path(media), booking, BOOKING_MEMBERS),
         request("source", source_path(media), source, SOURCE_MEMBERS),
+    )
+
+
+def registration_guards(content_media_id: str, generation: int) -> tuple[RequestGuard, ...]:
+    """The registration that a request is made for stands, and wasn't begun anew; 0: it is made for none."""
+    if not generation:
+        return ()
+    media = fold(content_media_id)
+
+    def guard(command: str, key: str, expected: str) -> RequestGuard:
+        return RequestGuard((command, key.removeprefix(_KEYS.prefix), media), expected, "unregistered")
+
+    return (
+        guard("HGET", _KEYS.generations, str(generation)),
+        guard("HEXISTS", _KEYS.active_by_media, "1"),
     )
 
 

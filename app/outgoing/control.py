@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from app.outgoing.destinations import Destinations
-from app.outgoing.model import ABSENT, Acceptance, NewRequest, Now, Value, Write, digest, encode
+from app.outgoing.model import ABSENT, Acceptance, NewRequest, Now, Value, Write, digest, encode, guards_text
 from app.platform.clock import later, to_ms
 from app.platform.keys import fold, quoted
 
@@ -35,7 +35,7 @@ def acceptance_control(acceptance: Acceptance, destinations: Destinations) -> tu
             _request(request, destinations.of(request.destination).grace, payloads)
             for request in acceptance.requests
         ],
-        "unregistered": [fold(media) for media in acceptance.unregistered],
+        "recheck": [list(lane) for lane in acceptance.recheck],
         "happenings": [
             [h.topic, h.name, payloads.place(encode(dict(h.fields)))] for h in acceptance.happenings
         ],
@@ -73,9 +73,10 @@ def _request(request: NewRequest, grace: timedelta, payloads: _Payloads) -> Cont
         "path": request.path,
         "versionPath": version_path(request),
         "forced": request.forced,
-        "generation": request.generation,
         "fields": _fields(request, grace),
     }
+    if request.guards:
+        made["guards"] = guards_text(request.guards)
     if request.urgent_at is not None:
         made["urgency"] = to_ms(request.urgent_at)
     if request.rejected is not None:
@@ -131,7 +132,6 @@ def _fields(request: NewRequest, grace: timedelta) -> list[list[str]]:
         "eventId": request.event_id,
         "jobId": request.job_id,
         "title": None if request.title is None else " ".join(request.title.split())[:TITLE] or None,
-        "generation": str(request.generation),
         "urgentAt": ms(request.urgent_at),
         "eventEndAt": ms(request.event_end),
         "graceEndAt": ms(None if request.event_end is None else later(request.event_end, grace)),

@@ -61,13 +61,37 @@ def digest(value: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestGuard:
+    """What must hold for as long as a request is wanted; when it doesn't any more, the request ends for this `reason`.
+
+    `command` is a reading command as `Guard` has it, with its key named without the tenant.
+    """
+
+    command: tuple[str, ...]
+    expected: str
+    reason: str
+
+
+def guards_text(guards: tuple[RequestGuard, ...]) -> str:
+    """As they stand in a record."""
+    return encode([[guard.reason, guard.expected, *guard.command] for guard in guards]).decode()
+
+
+def read_guards(text: str) -> tuple[RequestGuard, ...]:
+    """From a record."""
+    return tuple(
+        RequestGuard(tuple(command), expected, reason) for reason, expected, *command in json.loads(text)
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class NewRequest:
     """A request as it is asked for, before it is accepted.
 
     A PATCH has `members` (top-level member → JSON value or ABSENT); any other method has `body` (bytes or
     None) and is a barrier in its lane. `path` is canonical: ids in it are quoted already.
     `rejected` is the code of a request that can't be composed (`no_job`, …): it is recorded, never sent.
-    `generation` is that of the registration it was made for; 0 binds it to none.
+    `guards` say what must hold for it to be wanted.
     """
 
     destination: str
@@ -83,7 +107,7 @@ class NewRequest:
     event_id: str | None = None
     job_id: str | None = None
     title: str | None = None  # of its event, for people
-    generation: int = 0
+    guards: tuple[RequestGuard, ...] = ()
     urgent_at: datetime | None = None
     event_end: datetime | None = None
     deadline: datetime | None = None
@@ -167,7 +191,9 @@ class Acceptance:
     guards: tuple[Guard, ...] = ()
     writes: tuple[Write, ...] = ()
     requests: tuple[NewRequest, ...] = ()
-    unregistered: tuple[str, ...] = ()  # content media whose open requests end, reason `unregistered`
+    recheck: tuple[
+        tuple[str, str], ...
+    ] = ()  # lanes (destination, lane): what waits there ends where a guard fails
     happenings: tuple[Happening, ...] = ()
     notes: tuple[TimelineNote, ...] = ()
     idempotency: Idempotency | None = None

@@ -22,6 +22,7 @@ from app.platform.keys import fold
 from app.platform.redis import RedisClient, store_errors
 
 _FINAL_SAYING: Final = {
+    "guard": "What it was made for doesn't stand any more.",
     "unregistered": "Its registration was ended, or begun anew since; register and update instead.",
     "uncomposed": "It could not be composed, so there is nothing to send; correct the planning, then update.",
 }
@@ -138,7 +139,7 @@ class RequestService:
         if word == "superseded":
             raise NotAllowedInState(f"A newer request ({about}) has set all of its fields; retry that one.")
         if word != "ok":
-            raise NotAllowedInState(_FINAL_SAYING[word])
+            raise NotAllowedInState(_FINAL_SAYING.get(about, _FINAL_SAYING[word]))
         self.write_down(actor, verb, request_id)
         return self.get(request_id)
 

@@ -128,13 +128,14 @@ class OutgoingStore:
         now_ms: Callable[[], int] | None = None,
     ) -> None:
         self.keys = OutgoingKeys.of(keys)
+        self.scripts = scripts
         self.destinations = scripts.destinations
         self.history = scripts.history
         common = {"log_length": scripts.history.log_length}
-        self._scripts = Scripts(client, keys, scripts, common=common, now_ms=now_ms)
-        self.client = self._scripts.client
-        self._run = self._scripts.run
-        self.time_ms = self._scripts.time_ms
+        runner = Scripts(client, keys, scripts, common=common, now_ms=now_ms)
+        self.client = runner.client
+        self._run = runner.run
+        self.time_ms = runner.time_ms
 
     def destination_names(self) -> list[str]:
         """All destinations, each instance of a family by itself."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from app.avos.bodies import PropertyNames
 from app.avos.sync import Planned, Registered, desired
-from app.outgoing.model import Acceptance, Guard, Happening, Now, Sequence, TimelineNote, Write
+from app.outgoing.model import AVOS, Acceptance, Guard, Happening, Now, Sequence, TimelineNote, Write
 from app.planning.commands import generation_guard, guards, owner_guard
 from app.planning.plans import Plans
 from app.planning.records import Ids
@@ -96,7 +96,7 @@ def unregistering(active: Registration, links: Links, keys: RegistrationKeys) ->
             Write("HDEL", keys.active_by_livestream, (pair.livestream_id,)),
             Write("HDEL", keys.active_by_media, (fold(pair.content_media_id),)),
         ),
-        unregistered=(pair.content_media_id,),
+        recheck=((AVOS, fold(pair.content_media_id)),),
         notes=(TimelineNote(pair.content_media_id, "unregistered", {"livestreamId": pair.livestream_id}),),
         happenings=(_happening("livestream-unregistered", pair),),
     )

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from app.outgoing.decision import AttemptError
+from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.errors import Again, IdempotencyMismatch
 from app.outgoing.model import (
     AVOS,
@@ -139,32 +139,41 @@ class TestAccept:
         assert len(bench.client.xrange(bench.keys.timeline("cm1"))) == 1
 
 
-class TestRegistrationGeneration:
+@pytest.mark.parametrize("release", ["this", "before"])
+class TestRegistration:
+    """`before`: the record of a request as the release before has written it."""
+
     def register(self, bench: Bench, generation: int) -> None:
         bench.client.hset(bench.keys.generations, "cm1", str(generation))
         bench.client.hset(bench.keys.active_by_media, "cm1", "pair")
 
-    def test_unregistering_ends_what_is_open(self, bench: Bench) -> None:
+    def written_by(self, release: str, bench: Bench, *ids: str) -> None:
+        for request_id in ids if release == "before" else ():
+            assert bench.client.hdel(bench.keys.request(request_id), "guards") == 1
+
+    def test_unregistering_ends_what_is_open(self, bench: Bench, release: str) -> None:
         self.register(bench, 1)
         failed, waiting, generic = bench.accept(
             bench.patch(members={"a": 1}, generation=1),
             bench.patch(members={"b": 1}, generation=1),
             bench.patch(members={"c": 1}),
         )
+        self.written_by(release, bench, failed, waiting)
         bench.take()
         bench.fail(failed)
-        bench.accept(unregistered=("CM1",), writes=(Write("HDEL", bench.keys.active_by_media, ("cm1",)),))
+        bench.accept(recheck=((AVOS, "cm1"),), writes=(Write("HDEL", bench.keys.active_by_media, ("cm1",)),))
         assert [bench.state(i) for i in (failed, waiting, generic)] == ["superseded", "superseded", "pending"]
         assert bench.record(waiting)["reason"] == "unregistered"
 
     def test_what_a_live_request_of_an_earlier_registration_wants_is_asked_for_anew(
-        self, bench: Bench
+        self, bench: Bench, release: str
     ) -> None:
         self.register(bench, 1)
         [old] = bench.accept(bench.patch(generation=1, forced=False))
+        self.written_by(release, bench, old)
         bench.take()
         claim = bench.claim(old)
-        bench.accept(unregistered=("CM1",))
+        bench.accept(recheck=((AVOS, "cm1"),))
         self.register(bench, 2)
         [new] = bench.accept(bench.patch(generation=2, forced=False))
         assert bench.accept(bench.patch(generation=2, forced=False)) == [], "that one is wanted now"
@@ -172,17 +181,21 @@ class TestRegistrationGeneration:
         assert bench.take() == [new]
         assert bench.send(new) == {"a": "1"}
 
-    def test_what_an_earlier_registration_has_delivered_stands(self, bench: Bench) -> None:
+    def test_what_an_earlier_registration_has_delivered_stands(self, bench: Bench, release: str) -> None:
         self.register(bench, 1)
-        bench.accept(bench.patch(generation=1, forced=False))
+        [old] = bench.accept(bench.patch(generation=1, forced=False))
+        self.written_by(release, bench, old)
         bench.run()
         self.register(bench, 2)
         assert bench.accept(bench.patch(generation=2, forced=False)) == []
 
     @pytest.mark.parametrize("moment", ["claim", "begin"])
-    def test_an_ended_or_newer_registration_refuses_an_old_request(self, bench: Bench, moment: str) -> None:
+    def test_an_ended_or_newer_registration_refuses_an_old_request(
+        self, bench: Bench, release: str, moment: str
+    ) -> None:
         self.register(bench, 1)
         [request_id] = bench.accept(bench.patch(generation=1))
+        self.written_by(release, bench, request_id)
         bench.take()
         if moment == "claim":
             self.register(bench, 2)
@@ -193,9 +206,47 @@ class TestRegistrationGeneration:
             assert bench.store.begin(claim, "lm") is None
         assert bench.record(request_id)["reason"] == "unregistered"
 
-    def test_an_operator_cannot_retry_across_registrations(self, bench: Bench) -> None:
+    def test_an_operator_cannot_retry_across_registrations(self, bench: Bench, release: str) -> None:
         self.register(bench, 1)
         [request_id] = bench.accept(bench.patch(generation=1))
+        self.written_by(release, bench, request_id)
         bench.run(AttemptError("refused", "400", retryable=False))
         self.register(bench, 2)
-        assert bench.store.act(request_id, "retry", "me")[0] == "unregistered"
+        assert bench.store.act(request_id, "retry", "me") == ("guard", "unregistered")
+
+    @pytest.mark.parametrize("moment", ["reclaim", "expire", "finish", "drifted"])
+    def test_one_whose_registration_has_ended_ends_wherever_it_is_met(
+        self, bench: Bench, release: str, moment: str
+    ) -> None:
+        self.register(bench, 1)
+        [request_id] = bench.accept(bench.patch(generation=1))
+        self.written_by(release, bench, request_id)
+        bench.take()
+        claim = bench.claim(request_id)
+        timeout = AttemptError("timeout", "no answer")
+        if moment == "expire":
+            assert bench.store.finish(claim, AttemptResult({"outcome": "x"}, timeout))
+        self.register(bench, 2)
+        bench.pass_time(days=2)
+        if moment == "reclaim":
+            assert bench.store.reclaim(AVOS) == 1
+        elif moment == "expire":
+            assert bench.store.expire(AVOS) == 1
+        elif moment == "finish":
+            assert bench.store.finish(claim, AttemptResult({"outcome": "x"}, timeout))
+        else:
+            assert not bench.store.drifted(claim, ["a"], {"a": 2}, park=True)
+        assert (bench.state(request_id), bench.record(request_id)["reason"]) == ("superseded", "unregistered")
+
+    def test_a_repeat_changes_nothing_while_the_registration_stands(self, bench: Bench, release: str) -> None:
+        self.register(bench, 1)
+        [old] = bench.accept(bench.patch(generation=1, forced=False))
+        self.written_by(release, bench, old)
+        assert bench.accept(bench.patch(generation=1, forced=False)) == []
+        assert bench.accept(bench.patch(forced=False)) != [], "made for no registration, it outlives this one"
+
+    def test_the_release_before_finds_what_it_knows(self, bench: Bench, release: str) -> None:
+        self.register(bench, 1)
+        [guarded, free] = bench.accept(bench.patch(generation=1), bench.patch("CM2"))
+        stored = [bench.client.hget(bench.keys.request(one), "generation") for one in (guarded, free)]
+        assert stored == [b"1", None]

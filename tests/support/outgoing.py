@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from app.avos.sync import registration_guards
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
@@ -68,10 +69,13 @@ class Bench:
         self.now += timedelta(**span)
 
     def patch(self, media: str = "CM1", /, *, path: str | None = None, **options: Any) -> NewRequest:
-        """A PATCH of members, by default all forced; `absent` names members without a value."""
+        """A PATCH of members, by default all forced; `absent` names members without a value, `generation` the registration
+        that it is made for."""
         members = dict(options.pop("members", {"a": 1}))
         members |= dict.fromkeys(options.pop("absent", ()), ABSENT)
         options.setdefault("forced", True)
+        if generation := options.pop("generation", 0):
+            options["guards"] = registration_guards(media, generation)
         return NewRequest(
             destination=AVOS,
             lane=media.casefold(),

@@ -5,7 +5,7 @@
 local SCHEMA = 1 -- of the records that this release writes
 
 local READ = { 'state', 'seq', 'destination', 'lane', 'kind', 'method', 'path', 'media', 'contentMediaId',
-  'generation', 'members', 'urgency', 'eventEndAt', 'deadline', 'waived', 'firstFailedAt', 'ageFrom', 'token',
+  'guards', 'generation', 'members', 'urgency', 'eventEndAt', 'deadline', 'waived', 'firstFailedAt', 'ageFrom', 'token',
   'leaseUntil', 'sendingAt', 'attemptCount', 'reclaims', 'demoted', 'nextTryAt', 'unknown',
   'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath', 'graceEndAt', 'createdAt', 'urgentAt',
   'claimedAt', 'staleFrom' }
@@ -19,6 +19,13 @@ local function as_record(id, r)
   r.seq = r.seq or 0
   r.barrier = r.method ~= 'PATCH'
   return r
+end
+
+-- As `read` would find what is written: {name, value, …}.
+local function from_fields(id, fields)
+  local r = {}
+  for i = 1, #fields, 2 do r[fields[i]] = NUMBERS[fields[i]] and tonumber(fields[i + 1]) or fields[i + 1] end
+  return as_record(id, r)
 end
 
 -- The record as a table with its id, absent fields nil; nothing and 'absent' or 'newer' as `load_hash` has it.

@@ -2,7 +2,7 @@
 -- (`staleFrom`, where that is earlier) from that of the first change of which it has taken over members that were never shown.
 -- `stale`: what still goes out; `stale:undelivered`: what was rejected or has expired → since when.
 -- include: _records.lua
--- include: _registration.lua
+-- include: _guards.lua
 -- include: _versions.lua
 
 local function stale_from(r) return r.staleFrom or r.createdAt or now end
@@ -30,7 +30,7 @@ end
 
 -- What has waited, failed or ended undelivered until `newer` has set a member of it anew. What is live hands on when it ends.
 local function inherit(newer, older)
-  if not has_staleness(older) or orphan(older) then return end
+  if not has_staleness(older) or broken_guard(older) then return end
   if older.state == 'pending' or older.state == 'failed' or was_given_up(older) then take_over(newer, stale_from(older)) end
 end
 

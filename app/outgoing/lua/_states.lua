@@ -53,10 +53,8 @@ local function to_pending(r)
   local was_open = may_become_shown(r)
   leave(r)
   enter(r, 'pending', { 'token', '', 'leaseUntil', '', 'nextTryAt', '', 'sendingAt', '' })
-  local lane = lane_key(r)
-  mark(lane, MARK.waiting, r.seq, r.id)
-  mark(lane, MARK.by_urgency, r.urgency or now, r.id)
-  if r.barrier then mark(lane, MARK.barrier, r.seq, r.id) end
+  redis.call('ZADD', lane_key(r), 0, member_of(MARK.waiting, r.seq, r.id), 0, member_of(MARK.by_urgency, r.urgency or now, r.id))
+  if r.barrier then mark(lane_key(r), MARK.barrier, r.seq, r.id) end
   if not was_open then note_stale(r) end
 end
 
@@ -84,8 +82,9 @@ local function finish_as(r, state, fields)
   note_stale(r)
 end
 
+-- By a newer request, or (without `by`) because a guard of it doesn't hold any more: then nobody waits for it.
 local function supersede(r, by, reason)
-  r.unwanted = reason == 'unregistered'
+  r.unwanted = by == nil
   finish_as(r, 'superseded', { 'supersededBy', by or '', 'reason', reason })
   note_request(r, 'superseded', { by = by, reason = reason })
 end

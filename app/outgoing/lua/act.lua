@@ -2,13 +2,13 @@
 -- Act: an operator's retry or discard of one request.
 --
 -- ARGV[1] {id, verb: retry|discard, actor, …}
--- Result  an error where a newer release wrote it, else {"ok"} | {"missing"} | {"state", state} | {"unregistered"} | {"superseded", id of the newer}
+-- Result  an error where a newer release wrote it, else {"ok"} | {"missing"} | {"state", state} | {"guard", reason} | {"superseded", id of the newer}
 --
 -- A retry restarts the age and waives the deadline. It keeps the request's place in the order of
 -- versions: what newer requests have set since is not sent again.
 -- include: _instances.lua
 -- include: _lanes.lua
--- include: _registration.lua
+-- include: _guards.lua
 -- include: _states.lua
 -- include: _versions.lua
 -- include: _wakeups.lua
@@ -24,7 +24,8 @@ if ctl.verb == 'discard' then
 else
   if state ~= 'failed' and state ~= 'rejected' and state ~= 'expired' and state ~= 'discarded' then return { 'state', state } end
   if redis.call('HGET', request_key(r.id), 'neverComposed') then return { 'uncomposed' } end
-  if orphan(r) then return { 'unregistered' } end
+  local reason = broken_guard(r)
+  if reason then return { 'guard', reason } end
   local done, newer = covered(r)
   if done then return { 'superseded', newer or '' } end
   if state ~= 'failed' then open_path(r, 1) end

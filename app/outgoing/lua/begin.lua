@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Begin: immediately before sending. Checks token, lease, registration and age, and claims the members
+-- Begin: immediately before sending. Checks token, lease, guards and age, and claims the members
 -- that no newer request has set; extends the lease for the sending itself.
 --
 -- ARGV[1] {id, token, …}; ARGV[2] the lastModified that will be sent, or ''
@@ -9,7 +9,7 @@
 -- include: _destinations.lua
 -- include: _ends.lua
 -- include: _lanes.lua
--- include: _registration.lua
+-- include: _guards.lua
 -- include: _suspects.lua
 -- include: _versions.lua
 -- include: _wakeups.lua
@@ -28,8 +28,9 @@ local function ended()
   return false
 end
 
-if orphan(r) then
-  supersede(r, nil, 'unregistered')
+local reason = broken_guard(r)
+if reason then
+  supersede(r, nil, reason)
   return ended()
 end
 if r.ageFrom and now >= expires_at(r) then

@@ -9,15 +9,16 @@
 --         urgentAt: empty once its event has ended)
 -- include: _destinations.lua
 -- include: _lanes.lua
--- include: _registration.lua
+-- include: _guards.lua
 -- include: _states.lua
 -- include: _versions.lua
 -- include: _wakeups.lua
 
 local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token then return false end
-if orphan(r) then
-  supersede(r, nil, 'unregistered')
+local reason = broken_guard(r)
+if reason then
+  supersede(r, nil, reason)
   install_head(r)
   wake_if_work(r.destination)
   return false

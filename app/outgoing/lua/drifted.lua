@@ -10,7 +10,7 @@
 -- include: _delivered.lua
 -- include: _ends.lua
 -- include: _lanes.lua
--- include: _registration.lua
+-- include: _guards.lua
 -- include: _suspects.lua
 -- include: _timeline.lua
 
@@ -27,8 +27,9 @@ if ctl.unknown then
   suspect(r)
 end
 hear(r, 'good') -- it has answered
-if orphan(r) then
-  supersede(r, nil, 'unregistered')
+local reason = broken_guard(r)
+if reason then
+  supersede(r, nil, reason)
 else
   to_rejected(r, 'foreign_edit', 'Somebody else has changed in AVOS what this request would overwrite.')
 end

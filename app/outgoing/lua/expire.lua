@@ -7,13 +7,14 @@
 -- include: _destinations.lua
 -- include: _ends.lua
 -- include: _lanes.lua
--- include: _registration.lua
+-- include: _guards.lua
 -- include: _wakeups.lua
 
 local expiry = P .. 'expiry'
 
 local function give_up(r)
-  if orphan(r) then supersede(r, nil, 'unregistered') else to_expired(r) end
+  local reason = broken_guard(r)
+  if reason then supersede(r, nil, reason) else to_expired(r) end
   install_head(r)
   wake_if_work(r.destination)
 end

@@ -14,7 +14,7 @@
 -- include: _ends.lua
 -- include: _flight.lua
 -- include: _lanes.lua
--- include: _registration.lua
+-- include: _guards.lua
 -- include: _suspects.lua
 -- include: _timing.lua
 -- include: _undelivered.lua
@@ -63,13 +63,14 @@ if ctl.state == 'delivered' then
   publish_request('sync-delivered', r, {})
   if r.firstFailedAt then publish_request('sync-recovered', r, { firstFailedAt = iso(r.firstFailedAt) }) end
   note_request(r, 'delivered', { attempts = r.attemptCount })
-elseif orphan(r) then
-  supersede(r, nil, 'unregistered')
-elseif ctl.state == 'rejected' then
-  to_rejected(r, ctl.code, ctl.detail)
 else
+  local reason = broken_guard(r)
   local done, newer = covered(r)
-  if done then
+  if reason then
+    supersede(r, nil, reason)
+  elseif ctl.state == 'rejected' then
+    to_rejected(r, ctl.code, ctl.detail)
+  elseif done then
     supersede(r, newer, 'newer')
   elseif ctl.state == 'expired' then
     r.firstFailedAt = r.firstFailedAt or now

@@ -16,7 +16,7 @@
 -- include: _ends.lua
 -- include: _lanes.lua
 -- include: _live.lua
--- include: _registration.lua
+-- include: _guards.lua
 -- include: _suspects.lua
 -- include: _versions.lua
 -- include: _wakeups.lua
@@ -68,11 +68,11 @@ for _, one in ipairs(found) do
       redis.call('HSET', request_key(id), 'unknown', '{}')
     end
     local done, newer = covered(r)
-    local gone = orphan(r)
-    if queued and (gone or done) then redis.call('LREM', LIVE_QUEUE, 1, queued) end
-    if not queued or gone or done then taken_back = taken_back + 1 end
-    if gone then
-      supersede(r, nil, 'unregistered')
+    local reason = broken_guard(r)
+    if queued and (reason or done) then redis.call('LREM', LIVE_QUEUE, 1, queued) end
+    if not queued or reason or done then taken_back = taken_back + 1 end
+    if reason then
+      supersede(r, nil, reason)
     elseif done then
       supersede(r, newer, 'newer')
     elseif queued then

@@ -8,7 +8,7 @@ import pytest
 
 from app.avos.bodies import PropertyNames
 from app.avos.sync import Planned, Registered, desired
-from app.outgoing.model import ABSENT
+from app.outgoing.model import ABSENT, RequestGuard
 from tests.unit.planning.conftest import event_body, job_body
 
 LINK = Registered("L1", "AbC/1", 3)
@@ -22,7 +22,11 @@ def test_two_patches_of_one_lane_booking_first() -> None:
     assert source.path == "/external/contentMedia/live/AbC%2F1/technicalMedia/sourceMedia/"
     for request in (booking, source):
         assert (request.destination, request.method, request.lane) == ("avos", "PATCH", "abc/1")
-        assert (request.content_media_id, request.generation, request.forced) == ("AbC/1", 3, False)
+        assert (request.content_media_id, request.forced) == ("AbC/1", False)
+        assert request.guards == (
+            RequestGuard(("HGET", "registrations:generation", "abc/1"), "3", "unregistered"),
+            RequestGuard(("HEXISTS", "registrations:active:media", "abc/1"), "1", "unregistered"),
+        )
         assert (request.livestream_id, request.event_id, request.job_id) == ("L1", "ev-1", "j-1")
         assert request.event_end == datetime(2026, 11, 21, 21, 45, tzinfo=UTC)
         assert request.rejected is None

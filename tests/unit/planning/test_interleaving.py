@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.outgoing.control import version_path
-from app.outgoing.model import digest
+from app.outgoing.model import digest, guards_text
 from app.planning.store import PlanningStore
 from app.platform.redis import typed
 from app.registrations.records import Pair
@@ -56,8 +56,8 @@ def is_desired(services: Services, content_media_id: str) -> bool:
         for name, value in (request.members or {}).items():
             wanted = f"!{request.rejected}" if request.rejected else digest(value)
             _, request_id, found = stored[f"v:{name}".encode()].decode().split("|")
-            generation = client.hget(services.keys.request(request_id), "generation")
-            if (found, generation) != (wanted, str(request.generation).encode()):
+            guards = client.hget(services.keys.request(request_id), "guards")
+            if (found, guards) != (wanted, guards_text(request.guards).encode()):
                 return False
     return True
 
