@@ -12,6 +12,6 @@ PACKAGE: Final = Package(
     blueprints=("app.avos.routes:generic_blueprint",),
     checks=("app.avos.checks:check_avos",),
     destinations=("app.avos.destination:avos_destination",),
-    far_sides={"avos": "app.avos.far_side:avos_side"},
+    far_sides={"avos": "app.avos.destination:avos_side"},
     ticks=(Tick(name="read_back", every=2.0, calls="app.avos.readback:ReadBack.run", says="{} read back"),),
 )
