@@ -48,8 +48,6 @@ def test_the_readme_is_read_in_five_minutes() -> None:
 
 @page
 def test_lines_fit_a_screen(page: Path) -> None:
-    if page.name == "data-model.md":
-        return
     lines = enumerate(page.read_text().splitlines(), 1)
     assert [n for n, line in lines if len(line) > LONGEST_LINE and not line.startswith("|")] == []
 
