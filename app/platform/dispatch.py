@@ -41,10 +41,6 @@ class Envelope:
     def __init__(self, tenant: str) -> None:
         self.prefix = f"{tenant}:"  # kombu's `global_keyprefix`
 
-    def templates(self) -> dict[str, str]:
-        """See `TEMPLATES`."""
-        return dict(TEMPLATES)
-
     def canary(self, queue: str, target: str, sent_ms: int) -> str:
         """A message for `queue` that only says when it was run; the same bytes for the same arguments, so that it can
         be looked for."""

@@ -51,7 +51,8 @@ class Without(OutgoingScripts):
         script, on, off = SAFEGUARDS[self._safeguard]
         if script not in ("*", name):
             return text
-        assert on in text, f"{self._safeguard} no longer stands in {name}.lua as this test knows it"
+        known = super().text("begin") if script == "*" else text
+        assert on in known, f"{self._safeguard} no longer stands in {name}.lua as this test knows it"
         return text.replace(on, off)
 
 

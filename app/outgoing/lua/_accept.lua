@@ -1,4 +1,5 @@
--- Accept: a change and every request that it causes, or nothing. For scripts of any package; accept.lua is the plain one.
+-- Accept: a change and every request that it causes, or nothing. For scripts of any package; accept.lua
+-- is the plain one.
 --
 -- A change is {guards: [[expected, command, key, …]], writes: [[command, key, arg…]], requests: [{…}],
 --   recheck: [[destination, lane]], happenings: [[topic, name, payload]], notes: [[media, what, payload]],
@@ -8,8 +9,8 @@
 -- include: _unchanged.lua
 -- include: _wakeups.lua
 
--- Why a change can't be accepted now, as `accept` answers; nil where it can. Reads only: a script that accepts several changes
--- or none asks this of each first.
+-- Why a change can't be accepted now, as `accept` answers; nil where it can. Reads only: a script that
+-- accepts several changes or none asks this of each first.
 local function refusal(change)
   local idem = change.idempotency
   if idem then
@@ -55,7 +56,8 @@ local function write(words, payload)
   end
 end
 
--- What waits or has failed in a lane ends where a guard of it doesn't hold any more; what is live is refused when it wants to send.
+-- What waits or has failed in a lane ends where a guard of it doesn't hold any more; what is live is
+-- refused when it wants to send.
 local function recheck(destination, lane)
   local r = { destination = destination, lane = lane }
   for _, kind in ipairs({ MARK.waiting, MARK.failed }) do

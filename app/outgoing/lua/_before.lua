@@ -1,5 +1,6 @@
--- FOR THE RELEASE BEFORE, which knows no guards: its records have `generation`, that of the registration that they were made
--- for. It reads ours, too, so that they have it as well. To be removed together with the field.
+-- FOR THE RELEASE BEFORE, which knows no guards: its records have `generation`, that of the registration
+-- that they were made for. It reads ours, too, so that they have it as well. To be removed together with
+-- the field.
 -- include: _base.lua
 
 local GENERATION = 'registrations:generation'

@@ -1,9 +1,10 @@
 -- What an attempt says about its destination, and what follows for all that waits for it.
 --
--- `destination:{name}`: breaker ('open'), reason, detail, openedAt, nextProbeAt, probes, probedAt, allAsked while it is
--- open; recoveringFrom, released, recoveredTo after it has closed, until all that had failed by then has had its turn;
--- sweep: the table is to be swept before the next tick; notBefore while the far side has asked for rest, restFrom when it did so last.
--- `again:{name}`: requests that failed for the first time → when they are tried again although no tick has come.
+-- `destination:{name}`: breaker ('open'), reason, detail, openedAt, nextProbeAt, probes, probedAt,
+-- allAsked while it is open; recoveringFrom, released, recoveredTo after it has closed, until all that
+-- had failed by then has had its turn; sweep: the table is to be swept before the next tick; notBefore
+-- while the far side has asked for rest, restFrom when it did so last. `again:{name}`: requests that
+-- failed for the first time → when they are tried again although no tick has come.
 -- include: _destinations.lua
 -- include: _faults.lua
 -- include: _log.lua
@@ -56,9 +57,10 @@ local function note_rest(destination, rest_ms)
   redis.call('HSET', key, 'notBefore', int(math.max(before, now + rest_ms)), 'restFrom', int(now))
 end
 
--- What an attempt says about its destination (`decision.Signal`): `good`, any answer of its own; `fault`, the far side's;
--- `doubt`, the far side's or this document's; `refused`, our token's or this document's; `fatal`, no request can
--- succeed; '' says nothing. Faults of enough lanes open the breaker, but for those of excused lanes.
+-- What an attempt says about its destination (`decision.Signal`): `good`, any answer of its own; `fault`,
+-- the far side's; `doubt`, the far side's or this document's; `refused`, our token's or this document's;
+-- `fatal`, no request can succeed; '' says nothing. Faults of enough lanes open the breaker, but for
+-- those of excused lanes.
 local function hear(r, signal, code, detail, rest_ms)
   if rest_ms and rest_ms > 0 then note_rest(r.destination, rest_ms) end
   if signal == '' then return end

@@ -2,8 +2,8 @@
 -- include: _keys.lua
 -- include: _versions.lua
 
--- An attempt has begun to send and ends without a word of success. What AVOS has of these members now is unknown, so that
--- nothing found there can be called somebody else's edit.
+-- An attempt has begun to send and ends without a word of success. What AVOS has of these members now is
+-- unknown, so that nothing found there can be called somebody else's edit.
 local function forget_delivered(r)
   if r.barrier or not r.sendingAt or not r.sentMembers then return end
   chunked('HDEL', fields_key(r), prefixed('d:', cjson.decode(r.sentMembers)))

@@ -1,4 +1,5 @@
--- The paths under a content media that have delivered values, so that they are found again: `media:{C}:delivered`.
+-- The paths under a content media that have delivered values, so that they are found again:
+-- `media:{C}:delivered`.
 -- include: _history.lua
 -- include: _keys.lua
 

@@ -1,4 +1,5 @@
--- What each destination is given (app/outgoing/destinations.py): limits, lease, ages, breaker. An instance has its family's.
+-- What each destination is given (app/outgoing/destinations.py): limits, lease, ages, breaker. An
+-- instance has its family's.
 -- include: _limits.lua
 
 local function limits_of(destination)

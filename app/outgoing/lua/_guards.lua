@@ -1,5 +1,6 @@
--- Guards: what must hold for a request to be wanted. Those of a change are proved when it is accepted. Those of a request stand
--- in its record, and are proved again at claim, begin, reclaim, expire, act and finish: where one fails, the request ends.
+-- Guards: what must hold for a request to be wanted. Those of a change are proved when it is accepted.
+-- Those of a request stand in its record, and are proved again at claim, begin, reclaim, expire, act and
+-- finish: where one fails, the request ends.
 -- include: _base.lua
 -- include: _before.lua
 

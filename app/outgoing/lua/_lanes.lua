@@ -3,8 +3,8 @@
 -- include: _marks.lua
 -- include: _records.lua
 
--- The waiting request that may run now: the oldest, unless one is live, an operator holds the lane, an older barrier is
--- open, or it is a barrier itself and something older is open. `lane` is `look_at`'s.
+-- The waiting request that may run now: the oldest, unless one is live, an operator holds the lane, an
+-- older barrier is open, or it is a barrier itself and something older is open. `lane` is `look_at`'s.
 local function head_of(lane)
   if lane(MARK.held) or lane(MARK.live) then return nil end
   local seq, id = lane(MARK.waiting)
@@ -18,8 +18,8 @@ local function head_of(lane)
   return id
 end
 
--- A failed request whose turn came while the lane was busy is due again as soon as the lane is free: otherwise, of two
--- failed requests of one lane, the same one would be tried at every tick.
+-- A failed request whose turn came while the lane was busy is due again as soon as the lane is free:
+-- otherwise, of two failed requests of one lane, the same one would be tried at every tick.
 local function call_back(r, lane)
   if not lane(MARK.deferred) or lane(MARK.held) or lane(MARK.live) then return end
   for _, member in ipairs(members(lane_key(r), MARK.deferred, '', 100)) do
@@ -35,8 +35,8 @@ local function call_back(r, lane)
   end
 end
 
--- Put the lane's head, and nothing else of it, into `pending:{destination}`, as urgent as the most urgent that waits
--- behind it.
+-- Put the lane's head, and nothing else of it, into `pending:{destination}`, as urgent as the most urgent
+-- that waits behind it.
 local function install_head(r)
   local lane = look_at(lane_key(r))
   local pending = P .. 'pending:' .. r.destination

@@ -1,4 +1,5 @@
--- The message that a promotion of a request pushes: the same bytes each time, so that it can be looked for in its queue.
+-- The message that a promotion of a request pushes: the same bytes each time, so that it can be looked
+-- for in its queue.
 -- include: _keys.lua
 -- include: _messages.lua
 

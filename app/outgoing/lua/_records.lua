@@ -28,7 +28,8 @@ local function from_fields(id, fields)
   return as_record(id, r)
 end
 
--- The record as a table with its id, absent fields nil; nothing and 'absent' or 'newer' as `load_hash` has it.
+-- The record as a table with its id, absent fields nil; nothing and 'absent' or 'newer' as `load_hash`
+-- has it.
 local function read(id)
   local r, why = load_hash(request_key(id), READ, NUMBERS, SCHEMA)
   if not r then return nil, why end

@@ -6,8 +6,8 @@
 -- include: _lanes.lua
 -- include: _states.lua
 
--- Note the members' new versions, those of the record `r` where there is one. What waits or has failed and keeps none of its
--- own is superseded.
+-- Note the members' new versions, those of the record `r` where there is one. What waits or has failed
+-- and keeps none of its own is superseded.
 local function set_versions(q, seq, r)
   if not q.members or #q.names == 0 then return end
   local key = fields_key(q)
@@ -78,7 +78,8 @@ end
 local function add_request(q, payload)
   local seq = redis.call('INCR', P .. 'sequence')
   if q.empty and not q.forced and not q.rejected then
-    -- Planning has no value for any member: older values must not be sent any more, and there is nothing to send instead.
+    -- Planning has no value for any member: older values must not be sent any more, and there is nothing
+    -- to send instead.
     set_versions({ destination = q.destination, versionPath = q.versionPath, members = q.members, names = q.names, id = '' }, seq)
     open_path(q, 0)
     install_head(q)

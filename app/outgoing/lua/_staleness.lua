@@ -1,6 +1,7 @@
--- Staleness: how long AVOS hasn't shown what was acknowledged. A PATCH of a content media is stale from its acceptance on, or
--- (`staleFrom`, where that is earlier) from that of the first change of which it has taken over members that were never shown.
--- `stale`: what still goes out; `stale:undelivered`: what was rejected or has expired → since when.
+-- Staleness: how long AVOS hasn't shown what was acknowledged. A PATCH of a content media is stale from
+-- its acceptance on, or (`staleFrom`, where that is earlier) from that of the first change of which it
+-- has taken over members that were never shown. `stale`: what still goes out; `stale:undelivered`: what
+-- was rejected or has expired → since when.
 -- include: _records.lua
 -- include: _guards.lua
 -- include: _versions.lua
@@ -28,13 +29,15 @@ local function take_over(newer, from)
   for _, set in ipairs({ 'stale', 'stale:undelivered' }) do redis.call('ZADD', P .. set, 'XX', int(from), newer.id) end
 end
 
--- What has waited, failed or ended undelivered until `newer` has set a member of it anew. What is live hands on when it ends.
+-- What has waited, failed or ended undelivered until `newer` has set a member of it anew. What is live
+-- hands on when it ends.
 local function inherit(newer, older)
   if not has_staleness(older) or broken_guard(older) then return end
   if older.state == 'pending' or older.state == 'failed' or was_given_up(older) then take_over(newer, stale_from(older)) end
 end
 
--- An attempt has ended: the members that newer requests have set, and that it hasn't shown (`r.shown`, JSON), are theirs.
+-- An attempt has ended: the members that newer requests have set, and that it hasn't shown (`r.shown`,
+-- JSON), are theirs.
 local function hand_on(r)
   if not has_staleness(r) or r.unwanted or r.shown == r.members then return end
   local names, shown, seen = members_of(r), {}, {}

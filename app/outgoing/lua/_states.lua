@@ -58,7 +58,8 @@ local function to_pending(r)
   if not was_open then note_stale(r) end
 end
 
--- Did what it was about never arrive? An operator who discards a request that sets no fields wants nothing any more.
+-- Did what it was about never arrive? An operator who discards a request that sets no fields wants
+-- nothing any more.
 local function undelivered(r)
   if r.state == 'discarded' then return #still_own(r) > 0 end
   return r.state == 'rejected' or r.state == 'expired'
@@ -82,7 +83,8 @@ local function finish_as(r, state, fields)
   note_stale(r)
 end
 
--- By a newer request, or (without `by`) because a guard of it doesn't hold any more: then nobody waits for it.
+-- By a newer request, or (without `by`) because a guard of it doesn't hold any more: then nobody waits
+-- for it.
 local function supersede(r, by, reason)
   r.unwanted = by == nil
   finish_as(r, 'superseded', { 'supersededBy', by or '', 'reason', reason })

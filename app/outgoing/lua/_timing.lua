@@ -15,8 +15,8 @@ local function count_time(what, ms)
   redis.call('HINCRBY', key, 'sum', int(ms))
 end
 
--- From acceptance to delivery; how long AVOS hadn't shown what it shows now; and, for what was accepted before its kick-off,
--- how late it came after it (0: in time).
+-- From acceptance to delivery; how long AVOS hadn't shown what it shows now; and, for what was accepted
+-- before its kick-off, how late it came after it (0: in time).
 local function note_timing(r)
   count_time('delivery', math.max(0, now - r.createdAt))
   if has_staleness(r) then count_time('staleness', math.max(0, now - stale_from(r))) end

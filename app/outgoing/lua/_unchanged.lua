@@ -13,8 +13,8 @@ local function same(guards, others)
   return true
 end
 
--- May the request that asked for a value last still deliver it, or has it? One with other guards is refused when it wants to
--- send, as soon as one of them doesn't hold.
+-- May the request that asked for a value last still deliver it, or has it? One with other guards is
+-- refused when it wants to send, as soon as one of them doesn't hold.
 local ENDED_UNDELIVERED = { rejected = true, expired = true, discarded = true, superseded = true }
 local function stands(id, q)
   local found = redis.call('HMGET', request_key(id), 'state', 'guards', 'generation', 'media')

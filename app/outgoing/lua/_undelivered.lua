@@ -1,7 +1,8 @@
 -- The marks of what ended undelivered: a newer delivery makes it good.
 -- include: _states.lua
 
--- A newer request that has set what this one was about and was delivered ('': planning has withdrawn it all), or nil.
+-- A newer request that has set what this one was about and was delivered ('': planning has withdrawn it
+-- all), or nil.
 local function made_good_by(r)
   local own, _, count, setters = still_own(r)
   if r.barrier or count == 0 or #own > 0 then return nil end
@@ -11,8 +12,9 @@ local function made_good_by(r)
   return nil
 end
 
--- Look at some of a lane's marks, behind the one named `from` ('' for the oldest): what was made good is superseded, and
--- the mark of what is gone, or doesn't want to be delivered any more, goes. `delivered` has just been. Where to go on, or nil.
+-- Look at some of a lane's marks, behind the one named `from` ('' for the oldest): what was made good is
+-- superseded, and the mark of what is gone, or doesn't want to be delivered any more, goes. `delivered`
+-- has just been. Where to go on, or nil.
 local MOST_MARKS = 100
 local function clear_marks(lane, from, delivered)
   local marks = members(lane, MARK.undelivered, from, MOST_MARKS)

@@ -20,8 +20,8 @@ local function version(entry)
   return tonumber(seq) or 0, id
 end
 
--- Members that no newer request has set, a request that set one of the others, how many there are in all, and all requests
--- that set others.
+-- Members that no newer request has set, a request that set one of the others, how many there are in all,
+-- and all requests that set others.
 local function still_own(r)
   local names = members_of(r)
   local own, newer, setters = {}, nil, {}

@@ -1,5 +1,5 @@
--- Wake-ups: the message "promote this destination". At most one waits in its queue; one that was lost is replaced after a
--- second, by the next accept, finish or tick.
+-- Wake-ups: the message "promote this destination". At most one waits in its queue; one that was lost is
+-- replaced after a second, by the next accept, finish or tick.
 -- include: _keys.lua
 -- include: _messages.lua
 

@@ -60,7 +60,8 @@ if not r.barrier then
       sent[#sent + 1] = name
     end
   end
-  -- What an earlier sending of this attempt held and this one doesn't is forgotten here; the rest when it ends.
+  -- What an earlier sending of this attempt held and this one doesn't is forgotten here; the rest when it
+  -- ends.
   if r.sendingAt and r.sentMembers and #cjson.decode(r.sentMembers) ~= #sent then forget_delivered(r) end
   note_sending[#note_sending + 1] = 'sentMembers'
   note_sending[#note_sending + 1] = #sent == 0 and '[]' or cjson.encode(sent)

@@ -48,12 +48,14 @@ for _, one in ipairs(entries(deadlines, '-inf', int(now), ctl.limit - looked, re
   elseif r.state == 'pending' and r.destination == ctl.destination then
     give_up(r)
   else
-    -- A failed one stands in `expiry` for its deadline; a live one, and one of another destination, is looked at again soon.
+    -- A failed one stands in `expiry` for its deadline; a live one, and one of another destination, is
+    -- looked at again soon.
     redis.call('ZADD', deadlines, int(r.state == 'failed' and NEVER or now + 1000), id)
   end
 end
 
--- The index is in the order of acceptance, and shared with other destinations: the next call goes on where this one stops.
+-- The index is in the order of acceptance, and shared with other destinations: the next call goes on
+-- where this one stops.
 local function grow_old()
   local at = redis.call('HGET', key, 'agedTo') or '0'
   local waiting = entries(P .. 'requests:pending', '(' .. at, '+inf', ctl.limit - looked, read)

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Marks: go on with one of the lanes whose marks of undelivered requests are to be looked through: what a newer delivery has made good is
--- superseded, and marks of what is gone go.
+-- Marks: go on with one of the lanes whose marks of undelivered requests are to be looked through: what a
+-- newer delivery has made good is superseded, and marks of what is gone go.
 --
 -- ARGV[1] {destination, …}
 -- Result  1, or 0: there is no such lane

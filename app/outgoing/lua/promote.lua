@@ -6,9 +6,9 @@
 -- Result  {how many were promoted, 1 where the failed table is to be swept now}
 --
 -- Order of work (design 3): what is on air or kicks off within `soon_ms`; then first tries; then retries;
--- each by kick-off; what belongs to an ended event last. After an outage retries are released at a bounded
--- rate. Behind an open breaker probes go out, see below. While the far side has asked for rest, what is on air or
--- kicks off soon goes out all the same after `near_rest_ms`, one at a time.
+-- each by kick-off; what belongs to an ended event last. After an outage retries are released at a
+-- bounded rate. Behind an open breaker probes go out, see below. While the far side has asked for rest,
+-- what is on air or kicks off soon goes out all the same after `near_rest_ms`, one at a time.
 -- include: _clock.lua
 -- include: _destinations.lua
 -- include: _flight.lua
@@ -95,7 +95,8 @@ local function pass(key)
   until why ~= 'newer' or passed[key] >= MOST_PASSED
 end
 
--- The queue holds the messages of all destinations. What nobody takes isn't added to, whatever has piled up there.
+-- The queue holds the messages of all destinations. What nobody takes isn't added to, whatever has piled
+-- up there.
 local room = math.min(limits.in_flight - in_flight(destination),
   math.max(MOST_QUEUED, limits.in_flight) - redis.call('LLEN', LIVE_QUEUE))
 if resting then room = math.min(room, 1 - redis.call('ZCARD', live)) end
@@ -134,10 +135,11 @@ local function consider(id, retry)
   return true
 end
 
--- Probes. The first goes out `first_probe_ms` after the breaker has opened, the others at a growing distance, up to `probe_ms`:
--- one request of those that wait and one of those that failed, so that neither waits behind what never succeeds. Of
--- each the lane whose last fault is longest ago, and first of all one that has met none. Where every lane that waits
--- has had its turn, one that comes new isn't kept for the distance.
+-- Probes. The first goes out `first_probe_ms` after the breaker has opened, the others at a growing
+-- distance, up to `probe_ms`: one request of those that wait and one of those that failed, so that
+-- neither waits behind what never succeeds. Of each the lane whose last fault is longest ago, and first
+-- of all one that has met none. Where every lane that waits has had its turn, one that comes new isn't
+-- kept for the distance.
 local WINDOW = 20
 
 -- The first of `count` in a table and, another part each time, some of the others.
@@ -149,7 +151,8 @@ local function some_of(key, count, turn)
   return ids
 end
 
--- Send one of these, with `fresh` only one of a lane that has met no fault: 1 or 0, and whether another such lane is left.
+-- Send one of these, with `fresh` only one of a lane that has met no fault: 1 or 0, and whether another
+-- such lane is left.
 local function send_one(ids, retry, fresh)
   local found = {}
   for i, id in ipairs(ids) do

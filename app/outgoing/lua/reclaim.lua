@@ -4,11 +4,11 @@
 -- ARGV[1] {destination, limit, …}
 -- Result  {how many were looked at: called again while that is `limit`, how many were taken back}
 --
--- Never claimed, and its message still waits: it keeps its place, and nothing is pushed again however long nobody comes.
--- Its message lost, or claimed and not sending yet: back to the buffer. A write that may have been applied:
--- a PATCH is remembered as unknown, so that the next attempt compares before it writes; PUT and DELETE
--- can be repeated; a POST is parked for a person. What newer requests have covered meanwhile is superseded.
--- One that loses its lease again and again has failed.
+-- Never claimed, and its message still waits: it keeps its place, and nothing is pushed again however
+-- long nobody comes. Its message lost, or claimed and not sending yet: back to the buffer. A write that
+-- may have been applied: a PATCH is remembered as unknown, so that the next attempt compares before it
+-- writes; PUT and DELETE can be repeated; a POST is parked for a person. What newer requests have covered
+-- meanwhile is superseded. One that loses its lease again and again has failed.
 -- include: _attempts.lua
 -- include: _clock.lua
 -- include: _delivered.lua
@@ -28,13 +28,14 @@ local function lease_anew(id)
   redis.call('HSET', request_key(id), 'leaseUntil', lease_until)
 end
 
--- The clock was set back: from here on these have a whole lease left, so that a living worker keeps its request, and a
--- dead one's isn't held for as long as the clock was wrong.
+-- The clock was set back: from here on these have a whole lease left, so that a living worker keeps its
+-- request, and a dead one's isn't held for as long as the clock was wrong.
 for _, id in ipairs(too_far(live, limits.lease_ms, -1)) do
   if read_place(id) then lease_anew(id) end
 end
 
--- The message of the last promotion, if nobody has taken it yet. One that an older release sent can't be found.
+-- The message of the last promotion, if nobody has taken it yet. One that an older release sent can't be
+-- found.
 local function waiting_message(r)
   local n = not r.token and redis.call('HGET', request_key(r.id), 'promotions')
   if not n then return nil end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Suspects: content media and paths whose last write of unknown outcome is one lease behind a newer delivery, to be
--- read back now.
+-- Suspects: content media and paths whose last write of unknown outcome is one lease behind a newer
+-- delivery, to be read back now.
 --
 -- ARGV[1] {destination, limit, …}
 -- Result  {name, until, …}: each is put off by a lease, until then, and taken out by `unsuspect` once it was read back

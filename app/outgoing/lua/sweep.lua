@@ -39,8 +39,9 @@ if not ctl.until_ms then
   end
 end
 
--- Has everything that stood in the table when the breaker closed had its turn since, whatever became of it? What fails now is
--- no part of that outage. Goes on by sequence from call to call: nothing behind `recoveredTo` can be of before any more.
+-- Has everything that stood in the table when the breaker closed had its turn since, whatever became of
+-- it? What fails now is no part of that outage. Goes on by sequence from call to call: nothing behind
+-- `recoveredTo` can be of before any more.
 local function all_released(since)
   local key = destination_key(destination)
   local of, at = string.match(redis.call('HGET', key, 'recoveredTo') or '', '^(%d+):(%d+)$')

@@ -19,8 +19,8 @@ else
   now = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
 end
 
--- Commands with many words, some hundreds at a time (an even number, so that pairs stay together): Lua unpacks a few
--- thousand at most, and a script that breaks off doesn't take back what it has written.
+-- Commands with many words, some hundreds at a time (an even number, so that pairs stay together): Lua
+-- unpacks a few thousand at most, and a script that breaks off doesn't take back what it has written.
 local MOST_WORDS = 1000
 local function chunked(command, key, words)
   for i = 1, #words, MOST_WORDS do redis.call(command, key, unpack(words, i, math.min(i + MOST_WORDS - 1, #words))) end

@@ -1,4 +1,5 @@
--- The server's clock may be set back. A time that was noted before lies too far ahead then: farther than any that is given now.
+-- The server's clock may be set back. A time that was noted before lies too far ahead then: farther than
+-- any that is given now.
 -- include: _base.lua
 
 local NEVER = 9000000000000000 -- as a score: not before somebody changes it

@@ -1,10 +1,11 @@
--- Stored hashes that carry a schema number: what isn't there is told from what a newer release has written. The first may be
--- taken out of an index; the second is left alone, as it is and wherever it stands, and holds back nothing of ours.
+-- Stored hashes that carry a schema number: what isn't there is told from what a newer release has
+-- written. The first may be taken out of an index; the second is left alone, as it is and wherever it
+-- stands, and holds back nothing of ours.
 
 local MOST_PASSED = 1000 -- of a newer release, looked past in one call: so many cost some milliseconds
 
--- The fields that aren't empty, those of `numbers` as numbers. Nothing and 'absent' where the first field isn't there (every
--- such hash has it), nothing and 'newer' where its schema is above `schema`.
+-- The fields that aren't empty, those of `numbers` as numbers. Nothing and 'absent' where the first field
+-- isn't there (every such hash has it), nothing and 'newer' where its schema is above `schema`.
 local function load_hash(key, fields, numbers, schema)
   local values = redis.call('HMGET', key, 'schema', unpack(fields))
   if (tonumber(values[1]) or 1) > schema then return nil, 'newer' end
@@ -17,7 +18,8 @@ local function load_hash(key, fields, numbers, schema)
   return found
 end
 
--- Up to `limit` members of a sorted set by score, each as {member, what `look` loads of it (nothing: it is absent)}.
+-- Up to `limit` members of a sorted set by score, each as {member, what `look` loads of it (nothing: it
+-- is absent)}.
 local function entries(key, from, till, limit, look)
   local found, at = {}, 0
   while #found < limit and at - #found < MOST_PASSED do

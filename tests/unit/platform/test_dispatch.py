@@ -8,7 +8,7 @@ from celery import Celery, chain
 from kombu import Connection
 from redis import Redis
 
-from app.platform.dispatch import GET_LAST_MODIFIED, PROMOTE, SEND, SEND_PATCH, Envelope, fill
+from app.platform.dispatch import GET_LAST_MODIFIED, PROMOTE, SEND, SEND_PATCH, TEMPLATES, Envelope, fill
 from tests.support.server import RealServer
 
 TASK, LINK, TAG, ARGUMENT = "1" * 32, "2" * 32, "3" * 32, "a" * 32
@@ -30,7 +30,7 @@ def celery(real_server: RealServer, tenant: str) -> Celery:
 
 def handmade(tenant: str, kind: str) -> dict[str, Any]:
     text = fill(
-        Envelope(tenant).templates()[kind],
+        TEMPLATES[kind],
         task_id=TASK,
         link_id=LINK,
         delivery_tag=TAG,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.platform.dispatch import Envelope, fill
+from app.platform.dispatch import TEMPLATES, Envelope, fill
 from app.platform.redis import connect
 from tests.support.events import EventLog
 from tests.support.server import RealServer
@@ -36,7 +36,7 @@ class Bench:
     def push(self, kind: str, argument: str, queue: str = "live") -> tuple[str, str]:
         """A message as a script pushes it; the ids of its first and second task."""
         first, second, tag = (str(uuid.uuid4()) for _ in range(3))
-        template = self.envelope.templates()[kind]
+        template = TEMPLATES[kind]
         message = fill(
             template, task_id=first, link_id=second, delivery_tag=tag, argument=argument, line=LINE
         )
