@@ -135,6 +135,15 @@ class TestBreakers:
                 several.send(one, REFUSED)
         assert (state(several, "quiet"), state(several, AVOS)) == ("closed", "open")
 
+    def test_so_many_refused_lanes_open_it_as_its_breaker_says(self, several: Bench) -> None:
+        several.limit(breaker=Breaker(threshold=9, refused_lanes=3))
+        several.accept(*(several.patch(f"C{n}") for n in range(3)))
+        seen = []
+        for one in take(several, AVOS):
+            several.send(one, REFUSED)
+            seen.append(state(several, AVOS))
+        assert seen == ["closed", "closed", "open"]
+
     @pytest.mark.parametrize("error", [DOWN, REFUSED, AttemptError("tls_error", "x", destination_fault=True)])
     def test_one_without_a_breaker_never_opens(self, several: Bench, error: AttemptError) -> None:
         several.accept(*(to("quiet", f"Q{n}") for n in range(8)))
@@ -165,6 +174,24 @@ class TestBreakers:
             several.pass_time(seconds=10)
         assert {several.state(one) for one in paused} == {"pending"}
         assert {several.state(one) for one in ours} == {"expired"}
+
+    def test_a_deadline_that_passed_behind_another_ones_breaker_counts_behind_its_own(
+        self, several: Bench
+    ) -> None:
+        RequestService(several.store).pause(AVOS, "me")
+        [late] = several.accept(several.patch("A", deadline=several.now + timedelta(minutes=1)))
+        several.accept(to("live-api", "L"))
+        [one] = take(several, "live-api")
+        several.send(one, DOWN)
+        several.pass_time(minutes=2)
+        ticks(several).retry_failed()
+        assert several.state(late) == "pending", "only the other's breaker is open"
+        several.client.hset(
+            several.keys.destination(AVOS), mapping={"breaker": "open", "openedAt": several.store.time_ms()}
+        )
+        several.pass_time(seconds=10)
+        ticks(several).retry_failed()
+        assert several.state(late) == "expired"
 
 
 class TestFamilies:

@@ -304,3 +304,16 @@ def test_a_retry_near_kick_off_and_what_waits_in_its_lane_do_not_run_side_by_sid
     assert bench.take() == [first]
     bench.send(first)
     assert bench.take() == [second]
+
+
+def test_a_long_lane_has_the_same_order_as_a_short_one(bench: Bench) -> None:
+    """Longer than one look at it shows: marks of what failed stand before those of what waits."""
+    failed = bench.accept(*(bench.patch(members={f"m{n}": n}) for n in range(30)))
+    for _ in failed:
+        bench.run(AttemptError("timeout", "x"))
+    [newest] = bench.accept(bench.patch(members={"other": 1}))
+    bench.store.hold("cm1", "me")
+    assert bench.take() == []
+    bench.store.hold("cm1", "me", release=True)
+    assert bench.take() == [newest]
+    assert bench.store.audit() == []
