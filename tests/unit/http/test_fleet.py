@@ -185,6 +185,11 @@ def test_why_names_what_stands_in_the_way(caller: Caller, system: Any) -> None:
     assert "tried once" in text
 
 
+def test_why_looks_at_the_lane_that_a_generic_request_has_been_given(caller: Caller) -> None:
+    first, second = (ask(caller, lane="mine", body={"n": n}).json["requestIds"][0] for n in (1, 2))
+    assert f"waits behind {first}" in why(caller, second)["request"]
+
+
 def test_why_tells_orphans_and_later_jobs(caller: Caller) -> None:
     plan_and_register(caller)
     caller.put("/api/custom/jobs/j-2", json=job("ev-1"))
