@@ -3,7 +3,8 @@
 A file's header names its keys, arguments and result. A line `-- include: name.lua` is replaced by that file, once:
 it is looked for in the package's own folder, then in those that the package shares, then in this one's. A fragment
 that Python makes (message templates, settings) is included in the same way; it stands in the script's text, so that
-no call carries it. A shebang (`#!lua flags=allow-oom`) stays the first line.
+no call carries it. What is rarely needed is included within the function that needs it: a call makes the functions of
+all that it includes anew, and these only when it comes to them. A shebang (`#!lua flags=allow-oom`) stays the first line.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from app.platform.keys import Keys
 from app.platform.redis import store_errors, typed
 
 COMMON_FOLDER: Final = Path(__file__).parent / "lua"
-_INCLUDE: Final = re.compile(r"^-- include: (?P<name>[\w.]+)$", re.MULTILINE)
+_INCLUDE: Final = re.compile(r"^ *-- include: (?P<name>[\w.]+)$", re.MULTILINE)
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 

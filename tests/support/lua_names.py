@@ -41,7 +41,7 @@ GIVEN: Final = frozenset(
 )
 _GET_GLOBAL, _SET_GLOBAL = 5, 7
 _DEFINED: Final = re.compile(r"^local (?:function (\w+)|([\w, ]+?)(?: =.*)?$)", re.MULTILINE)
-_INCLUDE: Final = re.compile(r"^-- include: ([\w.]+)$", re.MULTILINE)
+_INCLUDE: Final = re.compile(r"^ *-- include: ([\w.]+)$", re.MULTILINE)
 
 
 def taken(text: str) -> set[str]:

@@ -1,12 +1,7 @@
 -- How attempts end without a delivery.
--- include: _clock.lua
--- include: _destinations.lua
+-- include: _age.lua
 -- include: _events.lua
 -- include: _states.lua
-
-local function expires_at(r)
-  return math.min((r.ageFrom or now) + limits_of(r.destination).max_age_ms, deadline_of(r) or NEVER)
-end
 
 -- Into the failed table. The record's first failure is published; the others stand in its history.
 local function to_failed(r, code, detail, next_try_at)

@@ -8,16 +8,17 @@
 --         (deadline: the earlier of its own and its event's end plus the grace; empty where an operator has waived it;
 --         urgentAt: empty once its event has ended)
 -- include: _destinations.lua
--- include: _lanes.lua
 -- include: _guards.lua
--- include: _states.lua
+-- include: _records.lua
 -- include: _versions.lua
--- include: _wakeups.lua
 
 local r = read(ctl.id)
 if not r or r.state ~= 'live' or r.token then return false end
 local reason = broken_guard(r)
 if reason then
+  -- include: _lanes.lua
+  -- include: _states.lua
+  -- include: _wakeups.lua
   supersede(r, nil, reason)
   install_head(r)
   wake_if_work(r.destination)

@@ -11,13 +11,12 @@
 -- include: _delivered.lua
 -- include: _delivered_paths.lua
 -- include: _destinations.lua
--- include: _ends.lua
+-- include: _events.lua
 -- include: _flight.lua
 -- include: _lanes.lua
--- include: _guards.lua
+-- include: _states.lua
 -- include: _suspects.lua
 -- include: _timing.lua
--- include: _undelivered.lua
 -- include: _versions.lua
 
 local r = read(ctl.id)
@@ -48,6 +47,7 @@ end
 -- A delivery makes good what older requests of the same path left undelivered; of more than some, later.
 local more = false
 local function make_good()
+  -- include: _undelivered.lua
   more = clear_marks(lane_key(r), '', r) ~= nil
   if more then redis.call('HSET', P .. 'marks:' .. r.destination, r.lane, '') end
 end
@@ -64,6 +64,8 @@ if ctl.state == 'delivered' then
   if r.firstFailedAt then publish_request('sync-recovered', r, { firstFailedAt = iso(r.firstFailedAt) }) end
   note_request(r, 'delivered', { attempts = r.attemptCount })
 else
+  -- include: _ends.lua
+  -- include: _guards.lua
   local reason = broken_guard(r)
   local done, newer = covered(r)
   if reason then
