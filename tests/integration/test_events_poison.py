@@ -56,7 +56,7 @@ class Consumer:
 
     def pass_ticks(self) -> None:
         """Until the tick of the consumers has been taken so often."""
-        key, seen = f"{TENANT}:tick:feeds", set()
+        key, seen = f"{TENANT}:tick:consumers", set()
 
         def ticked() -> bool:
             seen.add(self._client.get(key))
