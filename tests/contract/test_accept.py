@@ -194,9 +194,11 @@ class TestRegistration:
         self, bench: Bench, release: str, moment: str
     ) -> None:
         self.register(bench, 1)
-        [request_id] = bench.accept(bench.patch(generation=1))
+        request_id, behind = bench.accept(bench.patch(generation=1), bench.patch(members={"b": 1}))
         self.written_by(release, bench, request_id)
         bench.take()
+        promotions = f"{bench.keys.prefix}pending"
+        bench.client.delete(promotions)
         if moment == "claim":
             self.register(bench, 2)
             assert bench.store.claim(request_id) is None
@@ -205,6 +207,8 @@ class TestRegistration:
             bench.client.hdel(bench.keys.active_by_media, "cm1")
             assert bench.store.begin(claim, "lm") is None
         assert bench.record(request_id)["reason"] == "unregistered"
+        assert bench.client.llen(promotions) == 1, "what waits behind it is to be promoted"
+        assert bench.take() == [behind]
 
     def test_an_operator_cannot_retry_across_registrations(self, bench: Bench, release: str) -> None:
         self.register(bench, 1)
