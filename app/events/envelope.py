@@ -17,7 +17,7 @@ from app.events.families import SCHEMAS
 from app.platform.clock import utcnow
 from app.platform.errors import BadRequest, InvalidInput, MediaopsError, TooLarge
 from app.platform.inputs import load
-from app.platform.json_text import MOST_BULK_VALUES, check_values, strict_json
+from app.platform.json_text import MOST_BULK_VALUES, check_values, decode_utf8, json_errors, strict_json
 
 MAX_EVENT: Final = 1024 * 1024
 MAX_EVENTS: Final = 1_000
@@ -109,23 +109,11 @@ def split(body: bytes) -> tuple[list[bytes], bool]:
     """The texts of the events in a body, and whether it is an array (one object otherwise). Raises
     BadRequest, TooLarge."""
     check_values(body, MOST_BULK_VALUES)
-    try:
-        text = body.decode().strip(_BLANK)
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"The body is not UTF-8 (byte {error.start}).", code="invalid_json") from error
+    text = decode_utf8(body).strip(_BLANK)
     if not text.startswith("["):
         return [text.encode()], False
-    try:
+    with json_errors():
         return _items(text), True
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise BadRequest(
-            f"The body is not valid JSON ({where}: {error.msg}).", code="invalid_json"
-        ) from error
-    except RecursionError as error:
-        raise BadRequest("The JSON is nested too deep.", code="json_too_deep") from error
-    except ValueError as error:  # an integer of more than 4,300 digits
-        raise BadRequest("The JSON holds a number that is too long.", code="invalid_json") from error
 
 
 def _items(text: str) -> list[bytes]:

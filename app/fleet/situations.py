@@ -15,7 +15,7 @@ from app.outgoing.status import DestinationState
 from app.platform.clock import later, rfc3339
 
 _OPEN: Final = (Mark.WAITING, Mark.FAILED)
-_PARKED: Final = "Nothing more is sent of it by itself."
+_OVER: Final = "Nothing more is sent of it by itself."
 _MENDED_BY: Final = {
     "no_job": "Let planning send a job for event {event} that isn't canceled: that queues it anew.",
     "no_livestream": "Let planning name livestream {livestream} in an event, which queues it anew; or unregister it.",
@@ -56,15 +56,15 @@ def of_request(record: OutgoingRecord, around: Around, ahead: OutgoingRecord | N
             return _cause(record, "delivered", says, ended, "Nothing is left to do.", "Nothing.")
         case State.REJECTED:
             says = f"{_name(record)} was rejected: {_error(record)}"
-            return _cause(record, "rejected", says, ended, f"It is parked. {_PARKED}", _mended_by(record))
+            return _cause(record, "rejected", says, ended, f"A person must look. {_OVER}", _mended_by(record))
         case State.EXPIRED:
             says = f"{_name(record)} expired: {_error(record)} It was tried {tried}{_first(record)}."
             advice = f"`requests retry {record.id}` tries it again; its age starts anew."
-            return _cause(record, "expired", says, ended, _PARKED, advice)
+            return _cause(record, "expired", says, ended, _OVER, advice)
         case State.DISCARDED:
             says = f"{_name(record)} was discarded by an operator."
             advice = f"`requests retry {record.id}`, if it is wanted after all."
-            return _cause(record, "discarded", says, ended, _PARKED, advice)
+            return _cause(record, "discarded", says, ended, _OVER, advice)
         case State.SUPERSEDED:
             return _superseded(record)
 
@@ -157,7 +157,7 @@ def _superseded(record: OutgoingRecord) -> Cause:
         after = f"`why {newer}` says what becomes of that one."
         return _cause(record, "superseded", says, ended, after, "Nothing.")
     says = f"{_name(record)} is not needed any more ({record.reason})."
-    return _cause(record, "superseded", says, ended, _PARKED, "Nothing.")
+    return _cause(record, "superseded", says, ended, _OVER, "Nothing.")
 
 
 def _expires_behind_breaker(record: OutgoingRecord, around: Around) -> datetime | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, NoReturn
 
@@ -33,12 +35,29 @@ def strict_json(raw: bytes, most: int = MOST_VALUES) -> Any:
     """Read JSON as RFC 8259 has it: UTF-8, no NaN or Infinity, no member twice, at most `most` values and 32 levels, no NUL
     and no half surrogate in a string. Raises BadRequest, TooLarge."""
     check_values(raw, most)
+    text = decode_utf8(raw)
+    with json_errors():
+        value = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
+    if _deeper_than(value, MAX_DEPTH):
+        raise _too_deep()
+    if (_SUSPECT_ESCAPE.search(text) or "\x00" in text) and _has_bad_text(value):
+        raise InvalidInput([(_where_bad(value), "Text can't hold NUL or half a surrogate pair.")])
+    return value
+
+
+def decode_utf8(raw: bytes) -> str:
+    """A body's text. Raises BadRequest."""
     try:
-        text = raw.decode()
+        return raw.decode()
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not UTF-8 (byte {error.start}).", code="invalid_json") from error
+
+
+@contextmanager
+def json_errors() -> Iterator[None]:
+    """What Python's JSON raises, as a BadRequest that says where."""
     try:
-        value = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant, parse_float=_finite)
+        yield
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise BadRequest(
@@ -48,11 +67,6 @@ def strict_json(raw: bytes, most: int = MOST_VALUES) -> Any:
         raise _too_deep() from error
     except ValueError as error:  # an integer of more than 4,300 digits
         raise BadRequest("The JSON holds a number that is too long.", code="invalid_json") from error
-    if _deeper_than(value, MAX_DEPTH):
-        raise _too_deep()
-    if (_SUSPECT_ESCAPE.search(text) or "\x00" in text) and _has_bad_text(value):
-        raise InvalidInput([(_where_bad(value), "Text can't hold NUL or half a surrogate pair.")])
-    return value
 
 
 def _too_deep() -> BadRequest:

@@ -67,23 +67,23 @@ RESTING = replace(DESTINATION, state=DestinationState.RESTING, not_before=SOON)
 CASES = {
     "rejected for want of a job": (
         (rejected("no_job"), around(), None), "rejected", AT, ["r1 (booking PATCH) was rejected: no_job: It said why."],
-        ["parked"], ["planning send a job for event ev-1"],
+        ["person must look"], ["planning send a job for event ev-1"],
     ),
     "rejected for want of a livestream": (
-        (rejected("no_livestream"), around(), None), "rejected", AT, ["no_livestream"], ["parked"], ["livestream L1", "unregister"],
+        (rejected("no_livestream"), around(), None), "rejected", AT, ["no_livestream"], ["person must look"], ["livestream L1", "unregister"],
     ),
     "rejected for want of a resource": (
-        (rejected("no_dmhe_resource"), around(), None), "rejected", AT, ["no_dmhe_resource"], ["parked"], ["job j-1", "DMHE"],
+        (rejected("no_dmhe_resource"), around(), None), "rejected", AT, ["no_dmhe_resource"], ["person must look"], ["job j-1", "DMHE"],
     ),
     "rejected by AVOS": (
-        (rejected("refused"), around(), None), "rejected", AT, ["refused: It said why."], ["parked"],
+        (rejected("refused"), around(), None), "rejected", AT, ["refused: It said why."], ["person must look"],
         ["`requests retry r1`", "`requests discard r1`"],
     ),
     "of unknown outcome": (
-        (rejected("unknown_outcome"), around(), None), "rejected", AT, ["unknown_outcome"], ["parked"], ["Look there first", "r1"],
+        (rejected("unknown_outcome"), around(), None), "rejected", AT, ["unknown_outcome"], ["person must look"], ["Look there first", "r1"],
     ),
     "foreign edit": (
-        (rejected("foreign_edit"), around(), None), "rejected", AT, ["foreign_edit"], ["parked"], ["overwrites", "out of step"],
+        (rejected("foreign_edit"), around(), None), "rejected", AT, ["foreign_edit"], ["person must look"], ["overwrites", "out of step"],
     ),
     "expired": (
         (record("expired", reason="timeout", attempt_count=9, first_failed_at=AT), around(), None), "expired", AT,

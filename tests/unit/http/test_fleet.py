@@ -206,7 +206,7 @@ def test_why_tells_orphans_and_later_jobs(caller: Caller) -> None:
 def test_why_of_a_final_request(caller: Caller, system: Any) -> None:
     rejected = ask(caller).json["requestIds"][0]
     fail(system, rejected, "refused", retryable=False)
-    assert "is parked" in why(caller, rejected)["request"]
+    assert "A person must look" in why(caller, rejected)["request"]
     caller.post(f"/api/custom/requests/{rejected}/discard")
     assert "discarded by an operator" in why(caller, rejected)["request"]
 
