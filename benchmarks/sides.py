@@ -14,7 +14,7 @@ from benchmarks.processes import Memory, memory
 # Above what the largest table of the measurements needs; the server's other settings stay as they are everywhere.
 MAX_MEMORY: Final = "8gb"
 
-# What one update writes: the times of a booking (domain A4), without the lastModified that the GET gives.
+# What one update writes: the times of a booking, without the lastModified that the GET gives.
 BODY: Final[Mapping[str, Any]] = {
     "bookingPreKOStartTime": "2026-11-21T19:30:00.000Z",
     "bookingStartTime": "2026-11-21T18:00:00.000Z",

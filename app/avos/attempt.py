@@ -1,5 +1,4 @@
-"""The way of an attempt at AVOS: GET its lastModified, PATCH under it, and find out what happened
-(domain A4).
+"""The way of an attempt at AVOS: GET its lastModified, PATCH under it, and find out what happened.
 
 What belongs to one attempt is here: fresh conditions after a 409 or 412, and reading back after a
 lost answer. Whether a request is tried again later is decided by the outgoing package.

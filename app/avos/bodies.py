@@ -1,4 +1,4 @@
-"""The two bodies that AVOS is sent, from a stored event and job (domain A4). Pure functions.
+"""The two bodies that AVOS is sent, from a stored event and job. Pure functions.
 
 A member that planning has no value for is ABSENT, never null and never year 1. `lastModified` is
 not part of these: it is added when the request is sent.
@@ -13,7 +13,7 @@ from typing import Any, Final
 from app.outgoing.model import ABSENT
 from app.platform.clock import parse_time, rfc3339
 
-_RESOURCE_TYPE: Final = ("resource", "2")  # by name or by number (domain A3)
+_RESOURCE_TYPE: Final = ("resource", "2")  # by name or by number
 
 Members = dict[str, Any]
 Properties = Mapping[str, Any]

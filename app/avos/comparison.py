@@ -1,5 +1,4 @@
-"""How a document of AVOS shows what was or would be sent (domain A4, "What the GET shows"). Pure
-functions.
+"""How a document of AVOS shows what was or would be sent. Pure functions.
 
 Only `lastModified` is promised. Keys compare without regard to case, times as instants (no zone is
 UTC), structures as structures; a null inside a structure is the same as a missing member.

@@ -1,5 +1,4 @@
-"""What went wrong with a call to AVOS: what each failure and each status means for the attempt
-(domain A5).
+"""What went wrong with a call to AVOS: what each failure and each status means for the attempt.
 
 The client raises `CallFailed` (outgoing/attempts) with one of these errors. A write may have been
 carried out although it failed when bytes had left and no answer came, or when a gateway answered

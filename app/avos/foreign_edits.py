@@ -1,5 +1,5 @@
-"""Edits by somebody else: AVOS shows neither what we delivered last nor what we want to write
-(domain A4). Pure functions.
+"""Edits by somebody else: AVOS shows neither what we delivered last nor what we want to write.
+Pure functions.
 
 A member that AVOS doesn't show is never one. Neither is a write of our own whose answer was lost:
 its values aren't kept as delivered, and while it may still be applied later no value of its lane is

@@ -38,7 +38,7 @@ def live_path(content_media_id: str) -> str:
 
 
 def source_path(content_media_id: str) -> str:
-    """Where its source fields are patched; the trailing slash belongs to it (domain A4)."""
+    """Where its source fields are patched; the trailing slash belongs to it."""
     return f"{live_path(content_media_id)}/{'/'.join(_SOURCE)}/"
 
 

@@ -1,4 +1,4 @@
-"""Which topics and event names there are (domain B1), which family each event belongs to, and what is gone
+"""Which topics and event names there are, which family each event belongs to, and what is gone
 since 2.x.
 
 `entity_of`: what an event is about, by which its order, its group and its partition are kept.

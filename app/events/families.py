@@ -1,4 +1,4 @@
-"""The families of events (domain B2) as marshmallow schemas: each is the envelope and its own members.
+"""The families of events as marshmallow schemas: each is the envelope and its own members.
 
 They only check: what a publisher wrote is passed on as it stands, with members that no schema knows. Where
 the source of a family doesn't say which type a member has, a string and a whole number are both taken; an

@@ -1,5 +1,5 @@
 """Every error's answer: `application/problem+json` (RFC 9457) that also carries `errors[{title, detail}]`,
-which clients of this API are used to (domain A1)."""
+which clients of this API are used to."""
 
 from __future__ import annotations
 

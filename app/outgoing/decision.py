@@ -1,4 +1,4 @@
-"""What becomes of a request after an attempt: one pure function, tested as a table (domain A5)."""
+"""What becomes of a request after an attempt: one pure function, tested as a table."""
 
 from __future__ import annotations
 

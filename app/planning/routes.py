@@ -1,4 +1,4 @@
-"""Events and jobs over HTTP (domain A3). Ids may hold any character; slashes in them are part of the id."""
+"""Events and jobs over HTTP. Ids may hold any character; slashes in them are part of the id."""
 
 from __future__ import annotations
 

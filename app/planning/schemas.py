@@ -1,4 +1,4 @@
-"""What planning may send, field by field (domain A3), and how answers look.
+"""What planning may send, field by field, and how answers look.
 
 Strict about shape, lenient about sense: a number is no string and an unknown member is refused, but an
 end before its start is stored as it was sent, because planning tools do send it and only they can mend it.

@@ -48,7 +48,7 @@ def rfc3339(instant: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Read an RFC 3339 time; one without a zone is UTC (domain A4). Raises ValueError.
+    """Read an RFC 3339 time; one without a zone is UTC. Raises ValueError.
 
     Years before 1970 are refused: year 1 is how some senders spell "no value".
     """

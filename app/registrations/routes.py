@@ -1,4 +1,4 @@
-"""The four registration endpoints (domain A2)."""
+"""The four registration endpoints."""
 
 from __future__ import annotations
 

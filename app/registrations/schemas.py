@@ -1,4 +1,4 @@
-"""What the registration endpoints read and answer (domain A2)."""
+"""What the registration endpoints read and answer."""
 
 # ruff: noqa: N815 - members are named as on the wire
 from __future__ import annotations

@@ -113,7 +113,7 @@ HEAD_ENDS: Final = (
 TX_EVENT_TYPES: Final = ("Live", "Live", "Live", "Update", "Delayed", "Simulcast")
 STATUSES: Final = ("draft", "tentative", "confirmed", "running", "completed", "ready_for_invoice", "invoiced")
 
-# Node types by name and by number (domain A3); planning sends either.
+# Node types by name and by number; planning sends either.
 NODE_TYPES: Final = {
     "Source": 0, "SourceType": 1, "Resource": 2, "ResourcePool": 3,
     "Destination": 4, "DestinationType": 5, "SourceInstance": 6, "DestinationInstance": 7,

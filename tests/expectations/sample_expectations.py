@@ -1,6 +1,6 @@
 """What AVOS must show, field by field, once the sample plan is in step; and what must be refused or rejected.
 
-Written from the domain facts (A2 to A4), not from the implementation: it imports nothing from `app`.
+Written from what planning and AVOS say of themselves, not from the implementation: it imports nothing from `app`.
 It reads the three files of `deploy/sample/`: the plan, the registrations made after it, the changes sent
 after those.
 
@@ -184,7 +184,7 @@ def _queues(before: list[Desired], after: list[Desired]) -> bool | None:
 def _refusal(
     planning: Planning, registrations: Iterable[Mapping[str, str]], pair: Mapping[str, str]
 ) -> Refused:
-    """Livestream found, then event has a job, then the conflict of links (domain A2)."""
+    """Livestream found, then event has a job, then the conflict of links."""
     livestream_id, content_media_id = pair["livestreamId"], pair["contentMediaId"]
     if content_media_id in ("", ".", ".."):
         return Refused(livestream_id, content_media_id, 400, None)

@@ -1,4 +1,4 @@
-"""An example of every event that publishers send (domain B1, B2), spelled as awkwardly as JSON allows: nothing of it may change.
+"""An example of every event that publishers send, spelled as awkwardly as JSON allows: nothing of it may change.
 
 `SAMPLES` is (topic, event name) → the event's text, with a whole envelope.
 """

@@ -1,4 +1,4 @@
-"""PutRecords to a Kinesis stream: at most 500 records, 5 MiB a call and 1 MiB a record (domain B3).
+"""PutRecords to a Kinesis stream: at most 500 records, 5 MiB a call and 1 MiB a record.
 
 A record is the event with members added at its end: `sequence` and `previousSequence`, and `redelivery`
 where it is sent once more. An answer of 200 may hide failures, and within a call no order is kept, so order

@@ -1,5 +1,4 @@
-"""PublishBatch to an SNS topic: at most 10 events and 262,144 bytes a call, attributes included (domain
-B3)."""
+"""PublishBatch to an SNS topic: at most 10 events and 262,144 bytes a call, attributes included."""
 
 from __future__ import annotations
 
@@ -121,7 +120,7 @@ def _id(text: str) -> str:
 
 
 def _of_failed(failed: Any, latency: int) -> Outcome:
-    """Only what the sender is at fault for is given up (domain B3)."""
+    """Only what the sender is at fault for is given up."""
     code, message = str(failed.get("Code") or ""), str(failed.get("Message") or "")
     at_fault = bool(failed.get("SenderFault"))
     error = of_code(code, message, refused=at_fault)

@@ -205,7 +205,7 @@ class Webhook:
 
 
 def meaning(status: int, headers: Mapping[str, str], now: datetime) -> SinkError | None:
-    """What an answer means (domain B3); None: delivered."""
+    """What an answer means; None: delivered."""
     if 200 <= status < 300:
         return None
     detail = f"The receiver answered {status}."

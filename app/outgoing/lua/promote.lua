@@ -5,7 +5,7 @@
 -- ARGV[1] {destination, limit, …}
 -- Result  {how many were promoted, 1 where the failed table is to be swept now}
 --
--- Order of work (design 3): what is on air or kicks off within `soon_ms`; then first tries; then retries;
+-- Order of work: what is on air or kicks off within `soon_ms`; then first tries; then retries;
 -- each by kick-off; what belongs to an ended event last. After an outage retries are released at a
 -- bounded rate. Behind an open breaker probes go out, see below. While the far side has asked for rest,
 -- what is on air or kicks off soon goes out all the same after `near_rest_ms`, one at a time.

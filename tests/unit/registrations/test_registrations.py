@@ -1,4 +1,4 @@
-"""Registering, unregistering and the forced update, on the real store (domain A2)."""
+"""Registering, unregistering and the forced update, on the real store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four registration endpoints: exact texts, codes and headers (domain A2)."""
+"""The four registration endpoints: exact texts, codes and headers."""
 
 from __future__ import annotations
 
