@@ -15,7 +15,8 @@ from redis import Redis
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import AVOS, Acceptance, encode
-from app.outgoing.store import SHARED_SCRIPTS, History, OutgoingScripts, OutgoingStore
+from app.outgoing.scripts import SHARED_SCRIPTS, History, OutgoingScripts
+from app.outgoing.store import OutgoingStore
 from app.platform.embedded import stop
 from app.platform.redis import connect, typed
 from app.platform.scripts import Script, ScriptFolder
@@ -224,7 +225,7 @@ class FailedTable:
         self._redis.config_resetstat()
         self._redis.slowlog_reset()
         stolen = stolen_s()
-        took_ms, count = _timed(store.expire if verb == "expire" else store.trim)
+        took_ms, count = _timed(lambda: store.expire(AVOS) if verb == "expire" else store.trim())
         slow = self._redis.slowlog_len()
         tracked = self._redis.info("latencystats")
         most = float(tracked["latency_percentiles_usec_evalsha"]["p99"])

@@ -10,8 +10,9 @@ from app.outgoing.engine import Engine, FarSide
 from app.outgoing.fields import FieldReader
 from app.outgoing.operations import Operations
 from app.outgoing.retention import Timelines
+from app.outgoing.scripts import History, OutgoingScripts
 from app.outgoing.service import RequestService
-from app.outgoing.store import History, OutgoingScripts, OutgoingStore
+from app.outgoing.store import OutgoingStore
 from app.outgoing.ticks import Ticks
 from app.platform.container import Container
 

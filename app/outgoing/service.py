@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from app.outgoing.errors import NotAllowedInState
-from app.outgoing.model import State
+from app.outgoing.model import AVOS, State
 from app.outgoing.records import OutgoingRecord, RecordReader, RequestFilter
 from app.outgoing.status import DestinationStatus, condition
 from app.outgoing.store import OutgoingStore
@@ -145,13 +145,13 @@ class RequestService:
 
     def hold(self, content_media_id: str, actor: str) -> bool:
         """Keep a content media's requests back until `release`; False where it was held already."""
-        changed = self._store.hold(fold(content_media_id), actor)
+        changed = self._store.hold(AVOS, fold(content_media_id), actor)
         self.write_down(actor, "hold", content_media_id)
         return changed
 
     def release(self, content_media_id: str, actor: str) -> bool:
         """Let a held content media's requests go on; False where it wasn't held."""
-        changed = self._store.hold(fold(content_media_id), actor, release=True)
+        changed = self._store.hold(AVOS, fold(content_media_id), actor, release=True)
         self.write_down(actor, "release", content_media_id)
         return changed
 

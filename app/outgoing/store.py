@@ -11,29 +11,24 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 from redis import Redis
 
-from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.outgoing.control import Control, acceptance_control
 from app.outgoing.decision import AttemptResult, again_s, decide, rest, signal
-from app.outgoing.destinations import Destinations
 from app.outgoing.errors import Again, IdempotencyMismatch
 from app.outgoing.keys import OutgoingKeys
 from app.outgoing.lanes import Mark
-from app.outgoing.model import AVOS, Acceptance, Accepted, Claim, Sending, State, encode
+from app.outgoing.model import Acceptance, Accepted, Claim, Sending, State, encode
+from app.outgoing.scripts import OutgoingScripts
 from app.platform.clock import from_ms
-from app.platform.dispatch import TEMPLATES
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
 from app.platform.redis import store_errors
-from app.platform.scripts import ScriptFolder, Scripts, templates, unique
+from app.platform.scripts import Scripts, unique
 
-SCRIPTS = Path(__file__).parent / "lua"
-SHARED_SCRIPTS = (LOG_SCRIPTS,)
 # How many requests one script call takes on. Nothing may hold the server for 10 ms, and a busy machine takes some times
 # what a quiet one takes (microseconds a request, quiet): sweep 6, promote 50, trim 60, expire and reclaim 120 to 250.
 RETRY_CHUNK = 500
@@ -42,47 +37,6 @@ EXPIRE_CHUNK = 10
 TRIM_CHUNK = 25
 AUDIT_CHUNK = 50
 _MORE_MARKS = 2  # what `finish` says
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """How much of what is over is kept."""
-
-    keep: timedelta = timedelta(days=30)
-    timeline_length: int = 500
-    log_length: int = 1_000_000  # of each topic of the event log
-
-    def fragment(self) -> str:
-        """The Lua that `lua/_history.lua` is."""
-        keep_ms = _ms(self.keep)
-        fields_ms = 2 * keep_ms + 86_400_000  # longer than any final record that could still be retried
-        return (
-            f"local KEEP_MS = {keep_ms}\n"
-            f"local FIELDS_MS = {fields_ms}\n"
-            f"local TIMELINE_LENGTH = {self.timeline_length}\n"
-        )
-
-
-class OutgoingScripts(ScriptFolder):
-    """This package's scripts, for the destinations that a process is given. `messages` replaces the hand-built messages
-    in tests."""
-
-    def __init__(
-        self,
-        destinations: Destinations,
-        history: History | None = None,
-        *,
-        flags: bool = True,
-        messages: Mapping[str, str] = TEMPLATES,
-    ) -> None:
-        self.destinations = destinations
-        self.history = history or History()
-        super().__init__(SCRIPTS, shared=SHARED_SCRIPTS, made=self.made(messages), flags=flags)
-
-    def made(self, messages: Mapping[str, str] = TEMPLATES) -> dict[str, str]:
-        """The fragments that Python makes, also for scripts of other packages that call ours."""
-        limits, history = self.destinations.limits_fragment(), self.history.fragment()
-        return {**templates(messages), "_limits.lua": limits, "_history.lua": history}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +60,6 @@ class Suspect:
 
 def _pairs(flat: Sequence[bytes]) -> tuple[tuple[str, bytes], ...]:
     return tuple((name.decode(), value) for name, value in zip(flat[::2], flat[1::2], strict=True))
-
-
-def _ms(span: timedelta) -> int:
-    return int(span.total_seconds() * 1000)
 
 
 def _instant(ms: int | None) -> datetime | None:
@@ -287,7 +237,7 @@ class OutgoingStore:
     @property
     def keep_ms(self) -> int:
         """How long history is kept."""
-        return _ms(self.history.keep)
+        return int(self.history.keep.total_seconds() * 1000)
 
     # Ticks ----------------------------------------------------------------------------------------
 
@@ -314,7 +264,7 @@ class OutgoingStore:
             if int(looked) < EXPIRE_CHUNK:
                 return taken_back
 
-    def expire(self, destination: str = AVOS, *, seconds: float = float("inf")) -> int:
+    def expire(self, destination: str, *, seconds: float = float("inf")) -> int:
         """End what has failed, or waits behind an open breaker, and is too old or past its deadline; for so long
         at most, and the rest next time (until then `begin` refuses to send it)."""
         return self._for(seconds, "expire", {"destination": destination}, EXPIRE_CHUNK)
@@ -387,7 +337,7 @@ class OutgoingStore:
         word, *rest = self._run("act", {"id": request_id, "verb": verb, "actor": actor})
         return word.decode(), rest[0].decode() if rest else ""
 
-    def hold(self, lane: str, actor: str, *, destination: str = AVOS, release: bool = False) -> bool:
+    def hold(self, destination: str, lane: str, actor: str, *, release: bool = False) -> bool:
         """Hold a lane's requests back, or release them; whether that changed anything."""
         verb = "release" if release else "hold"
         control: Control = {"destination": destination, "lane": lane, "verb": verb, "actor": actor}

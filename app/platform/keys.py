@@ -17,7 +17,7 @@ def quoted(identifier: str) -> str:
 
 
 def fold(content_media_id: str) -> str:
-    """The spelling by which two ids of one content media are equal (domain A2)."""
+    """The spelling by which two ids of one content media are equal."""
     return content_media_id.casefold()
 
 

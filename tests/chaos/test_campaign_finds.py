@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.outgoing.store import SCRIPTS
+from app.outgoing.scripts import SCRIPTS
 from tests.chaos.campaign import run
 from tests.chaos.report import Plan
 from tests.chaos.test_judge import SAFEGUARDS

@@ -16,7 +16,7 @@ from app.avos.client import AvosClient, Credentials
 from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import AVOS, NewRequest
 from app.outgoing.presentation import shown_request
-from app.outgoing.store import OutgoingScripts
+from app.outgoing.scripts import OutgoingScripts
 from app.platform.http_client import HttpTransport
 from deploy.simulators.avos import AvosStandIn
 from tests.chaos import judge

@@ -17,7 +17,8 @@ from redis import Redis
 from app.outgoing.decision import AttemptError
 from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import AVOS, Acceptance, NewRequest
-from app.outgoing.store import OutgoingScripts, OutgoingStore
+from app.outgoing.scripts import OutgoingScripts
+from app.outgoing.store import OutgoingStore
 from app.platform.redis import connect
 from app.platform.scripts import Script
 from tests.support.deployment import QUICK, TENANT, Deployment

@@ -10,7 +10,7 @@ import pytest
 
 from app.outgoing.control import acceptance_control
 from app.outgoing.model import Acceptance, Guard, Happening, Idempotency, TimelineNote
-from app.outgoing.store import SCRIPTS, SHARED_SCRIPTS
+from app.outgoing.scripts import SCRIPTS, SHARED_SCRIPTS
 from app.platform.scripts import ScriptFolder, Scripts
 from tests.support.outgoing import PLAIN_MESSAGES, Bench
 

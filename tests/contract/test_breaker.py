@@ -175,7 +175,9 @@ class TestClosing:
         [first] = probe(bench)
         bench.send(first)
         *left, last = [request_id for request_id in ids if request_id != first]
-        bench.store.hold(bench.record(last)["lane"], "me")  # its turn comes, and it has to wait for somebody
+        bench.store.hold(
+            AVOS, bench.record(last)["lane"], "me"
+        )  # its turn comes, and it has to wait for somebody
         for request_id in left:
             bench.tick()
             assert seen(bench)["state"] == "recovering"

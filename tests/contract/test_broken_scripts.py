@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.model import AVOS, OPEN
-from app.outgoing.store import OutgoingScripts
+from app.outgoing.scripts import OutgoingScripts
 from app.platform.scripts import Script
 from tests.support.keys import AllKeys
 from tests.support.outgoing import Bench
@@ -96,10 +96,10 @@ class Story:
             bench.patch("A", members={"a": 1}), bench.patch("A", members={"b": 1}), bench.barrier("A")
         )
         self.accept(bench.patch("B", members={"a": 1}))
-        self.step(lambda: bench.store.hold("b", "me"))
+        self.step(lambda: bench.store.hold(AVOS, "b", "me"))
         self.send_all(TIMEOUT)
         self.accept(bench.patch("A", members={"a": 2, "b": 2}), bench.patch("C", members={"a": 1}))
-        self.step(lambda: bench.store.hold("b", "me", release=True))
+        self.step(lambda: bench.store.hold(AVOS, "b", "me", release=True))
         self.tick(10)
         self.send_all(REFUSED)
         for verb in ("retry", "discard", "retry"):
@@ -116,7 +116,7 @@ class Story:
         for _ in range(12):
             self.bench.store.audit()
             self.tick(20)
-            self.bench.store.hold("b", "me", release=True)
+            self.bench.store.hold(AVOS, "b", "me", release=True)
             self.send_all()
 
 

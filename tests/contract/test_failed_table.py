@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from app.outgoing.decision import AttemptError, AttemptResult
-from app.outgoing.model import (
-    AVOS,
-)
+from app.outgoing.model import AVOS
 from tests.support.outgoing import Bench
 
 
@@ -114,7 +112,7 @@ class TestFailedTable:
         assert bench.client.zcard(bench.keys.failed(AVOS)) == 450
         assert bench.store.sweep(AVOS) == 450
         bench.pass_time(days=2)
-        assert bench.store.expire() == 450
+        assert bench.store.expire(AVOS) == 450
         assert {bench.state(i) for i in ids} == {"expired"}
 
 

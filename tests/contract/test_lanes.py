@@ -84,12 +84,12 @@ class TestLanes:
         assert bench.client.keys(f"{bench.keys.prefix}lane:*") == []
 
     def test_a_held_lane_keeps_its_requests_and_loses_none(self, bench: Bench) -> None:
-        assert bench.store.hold("cm1", "me")
-        assert not bench.store.hold("cm1", "me"), "held already"
+        assert bench.store.hold(AVOS, "cm1", "me")
+        assert not bench.store.hold(AVOS, "cm1", "me"), "held already"
         [request_id] = bench.accept(bench.patch())
         assert bench.take() == []
         assert bench.store.lane_summaries(AVOS, ["cm1"])[0].held
-        bench.store.hold("cm1", "me", release=True)
+        bench.store.hold(AVOS, "cm1", "me", release=True)
         assert bench.take() == [request_id]
 
 
@@ -223,7 +223,7 @@ class TestGenericLanes:
         named = self.accept(bench, "PATCH", "/external/thing/1", lane=media.removeprefix("Lane:").casefold())
         path = self.accept(bench, "PATCH", "/external/thing/2")
         assert sorted(bench.take()) == sorted([booking, named, path])
-        bench.store.hold(media.casefold(), "me")
+        bench.store.hold(AVOS, media.casefold(), "me")
         for request_id in (booking, named, path):
             bench.send(request_id)
         after = self.accept(bench, "PATCH", "/external/thing/1", lane=media.removeprefix("Lane:").casefold())
@@ -312,8 +312,8 @@ def test_a_long_lane_has_the_same_order_as_a_short_one(bench: Bench) -> None:
     for _ in failed:
         bench.run(AttemptError("timeout", "x"))
     [newest] = bench.accept(bench.patch(members={"other": 1}))
-    bench.store.hold("cm1", "me")
+    bench.store.hold(AVOS, "cm1", "me")
     assert bench.take() == []
-    bench.store.hold("cm1", "me", release=True)
+    bench.store.hold(AVOS, "cm1", "me", release=True)
     assert bench.take() == [newest]
     assert bench.store.audit() == []

@@ -10,7 +10,8 @@ import pytest
 from app.outgoing.control import TITLE
 from app.outgoing.destinations import Destinations
 from app.outgoing.model import AVOS, NewRequest
-from app.outgoing.store import OutgoingScripts, OutgoingStore
+from app.outgoing.scripts import OutgoingScripts
+from app.outgoing.store import OutgoingStore
 from tests.support.outgoing import Bench
 
 ODD = 'Brøndby "Øst" – A/B \\ @@ARG@@ %1 \x7f 😀'

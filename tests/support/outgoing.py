@@ -13,7 +13,8 @@ from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import ABSENT, AVOS, Acceptance, Claim, NewRequest
 from app.outgoing.presentation import shown_request
 from app.outgoing.records import RecordReader
-from app.outgoing.store import History, OutgoingScripts, OutgoingStore
+from app.outgoing.scripts import History, OutgoingScripts
+from app.outgoing.store import OutgoingStore
 from tests.support.consumers import MESSAGES
 from tests.support.keys import AllKeys
 from tests.support.published import fitting

@@ -149,9 +149,9 @@ def test_open_requests_come_first(lane: Lane) -> None:
 
 def test_a_held_lane_is_put_off(lane: Lane) -> None:
     lane.suspect()
-    lane.bench.store.hold("c1", "me")
+    lane.bench.store.hold(AVOS, "c1", "me")
     assert lane.read_back.run() == 0
-    lane.bench.store.hold("c1", "me", release=True)
+    lane.bench.store.hold(AVOS, "c1", "me", release=True)
     lane.bench.pass_time(seconds=16)
     assert lane.read_back.run() == 1
 

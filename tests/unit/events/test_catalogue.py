@@ -20,7 +20,7 @@ from app.events.families import SCHEMAS
 from app.platform.errors import BadRequest, Forbidden, InvalidInput
 from tests.support.published import SAMPLES
 
-# Word for word from the requirement (domain B1).
+# Word for word from the requirement.
 REQUIRED = {
     "user-service-domain-events": "user-domain-event, order-domain-event",
     "asset-operations": "asset-created, asset-updated, asset-deleted, asset-published, asset-unpublished",

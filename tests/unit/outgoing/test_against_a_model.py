@@ -18,8 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from app.outgoing.decision import AttemptError, AttemptResult
 from app.outgoing.destinations import Breaker, Destination
 from app.outgoing.model import AVOS, Claim, NewRequest
+from app.outgoing.scripts import History
 from app.outgoing.service import RequestService
-from app.outgoing.store import History
 from tests.support.keys import AllKeys
 from tests.support.outgoing import START, Bench
 from tests.unit.outgoing.plain_model import HOUR, OPEN, Model, Request
@@ -259,7 +259,7 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @rule(lane=st.sampled_from(LANES), release=st.booleans())
     def hold(self, lane: str, release: bool) -> None:
-        changed = self.bench.store.hold(lane, "me", release=release)
+        changed = self.bench.store.hold(AVOS, lane, "me", release=release)
         assert changed == self.model.hold(lane, release=release)
 
     # What must be so after each step ----------------------------------------------------------------------------------

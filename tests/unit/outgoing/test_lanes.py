@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 from app.outgoing.lanes import Mark
-from app.outgoing.store import SCRIPTS
+from app.outgoing.scripts import SCRIPTS
 
 
 def test_the_kinds_of_marks_are_the_scripts_own() -> None:

@@ -17,7 +17,8 @@ from app.http.authentication import provide
 from app.http.openapi import describe
 from app.outgoing.destinations import Destination, Destinations
 from app.outgoing.model import AVOS, Acceptance, Accepted
-from app.outgoing.store import OutgoingScripts, OutgoingStore
+from app.outgoing.scripts import OutgoingScripts
+from app.outgoing.store import OutgoingStore
 from app.packages import PACKAGES
 from app.planning.routes import planning_blueprint
 from app.planning.service import PlanningService

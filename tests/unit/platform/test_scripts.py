@@ -13,7 +13,7 @@ from lupa.lua51 import LuaRuntime
 from app.events.consumers.claims import SCRIPTS as CONSUMER_SCRIPTS
 from app.events.log import SCRIPTS as LOG_SCRIPTS
 from app.outgoing.destinations import Destinations
-from app.outgoing.store import SCRIPTS, OutgoingScripts
+from app.outgoing.scripts import SCRIPTS, OutgoingScripts
 from app.platform.dispatch import TEMPLATES, fill
 from app.platform.errors import Unavailable
 from app.platform.keys import Keys
