@@ -2,13 +2,14 @@
 the part that planning needs: publishing is refused before accepting is, and before that the log is kept
 shorter.
 
-A tick measures and cuts; between two ticks the publishing script takes what it writes off the room that the
-last one left.
+A tick measures and cuts, a little at a time: a limit that somebody sets too low, and puts right a minute later,
+must not cost the whole log; nothing is published meanwhile. Between two ticks the publishing script takes what it
+writes off the room that the last one left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ GUIDS_SHARE: Final = 0.15  # of maxmemory: what the guids may take of that
 GUID_BYTES: Final = 50  # measured on Valkey 9.1: 41 in a small hash, 49 in one of a million
 MOST_GUIDS: Final = 20_000_000  # where the server has no maxmemory
 LEAST_KEPT: Final = 100  # entries of a topic that stay in any case
+MOST_A_TICK: Final = 0.05  # of a topic's entries
 _SLACK: Final = 0.02  # of maxmemory, cut beyond what is needed
 _STEPS: Final = 500  # of a tick and topic, `CHUNK` entries each; what is left waits for the next
 _SAMPLES: Final = 20  # of a log's nodes, from which the server estimates its size
@@ -56,17 +58,10 @@ def to_cut(use: MemoryUse) -> int:
     return int(beyond + _SLACK * use.limit) if beyond > 0 else 0
 
 
-def to_drop(use: MemoryUse) -> list[str]:
-    """Keys of guids that are too many: the oldest, and never more than is needed."""
+def to_drop(use: MemoryUse) -> str | None:
+    """The key of guids that is dropped, the oldest, where there are too many."""
     bound = MOST_GUIDS if use.limit <= 0 else int(GUIDS_SHARE * use.limit / GUID_BYTES)
-    beyond = sum(use.guids.values()) - bound
-    dropped = []
-    for key, count in use.guids.items():
-        if beyond <= 0:
-            break
-        dropped.append(key)
-        beyond -= count
-    return dropped
+    return next(iter(use.guids)) if sum(use.guids.values()) > bound else None
 
 
 def room(limit: int, used: int) -> int | None:
@@ -84,7 +79,8 @@ class EventMemory:
     def look_after(self, now_ms: int) -> bool:
         """Cut what is too much and note the room that is left; whether anything may be published."""
         use = self._use(now_ms)
-        dropped = self._drop(to_drop(use), use.guids)
+        oldest = to_drop(use)
+        dropped = self._drop(oldest, use.guids) if oldest else 0
         cut = self._cut(use, to_cut(use))
         limit, used = self._memory()
         if cut or dropped:
@@ -142,11 +138,10 @@ class EventMemory:
             for topic in TOPICS:
                 yield self._keys.log_guids(topic, span)
 
-    def _drop(self, keys: Sequence[str], counts: Mapping[str, int]) -> int:
-        if keys:
-            with store_errors():
-                self._client.unlink(*keys)
-        return sum(counts[key] for key in keys)
+    def _drop(self, key: str, counts: Mapping[str, int]) -> int:
+        with store_errors():
+            self._client.unlink(key)
+        return counts[key]
 
     def _cut(self, use: MemoryUse, excess: int) -> int:
         """Each topic loses by its share; how many entries went."""
@@ -154,7 +149,7 @@ class EventMemory:
         if excess <= 0:
             return 0
         self._cut_journals()
-        share = min(1.0, excess / total) if total else 0.0
+        share = min(MOST_A_TICK, excess / total) if total else 0.0
         return sum(self._cut_log(topic, share) for topic, size in use.logs.items() if size)
 
     def _cut_log(self, topic: str, share: float) -> int:

@@ -177,6 +177,20 @@ def test_the_log_is_cut_so_that_publishing_goes_on(shared: Shared) -> None:
     assert found["mediaops_events_room_bytes"] >= 0
 
 
+def test_a_limit_that_is_too_low_for_a_moment_costs_no_more_than_a_part_of_the_log(shared: Shared) -> None:
+    for _ in range(20):
+        shared.publish()
+    shared.client.config_set("maxmemory", 2 << 20)
+    with pytest.raises(Unavailable):
+        shared.ticks.watch_memory()
+    with pytest.raises(Unavailable):
+        shared.publish()
+    shared.client.config_set("maxmemory", LIMIT)
+    shared.ticks.watch_memory()
+    assert shared.is_taken()
+    assert shared.log.read(ASSETS, 0, limit=1).missed == (1, 51), "one twentieth"
+
+
 def test_what_we_tell_ourselves_is_cut_too(shared: Shared) -> None:
     keys = shared.bench.keys
     for number in range(8):
@@ -186,7 +200,8 @@ def test_what_we_tell_ourselves_is_cut_too(shared: Shared) -> None:
             fields: dict[Any, Any] = {"event": "x" * 4_000, "name": "n", "guid": "g", "at": 1}
             pipe.xadd(keys.log("sync-operations"), fields, id=f"{sequence}-0")
         pipe.execute()
-        shared.ticks.watch_memory()
+        for _ in range(3):
+            shared.ticks.watch_memory()
         shared.plan_and_deliver(f"media-{number}")
     assert int(shared.client.memory_usage(keys.log("sync-operations")) or 0) < (EVENTS_SHARE + 0.1) * LIMIT
 
