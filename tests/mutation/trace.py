@@ -40,6 +40,8 @@ _UNTRACED: Final = (
     "tests/contract/test_openapi.py",
     *(one for some in _STORIES.values() for one in some),
 )
+# What is declared shows in the API's description, whoever has loaded it.
+_OF_SCHEMAS: Final = "tests/unit/http/test_description.py"
 _PART: Final = 6  # files
 _SLOW_S: Final = 2.0
 _MOST_S: Final = 60.0  # of tests for one mutant, as traced
@@ -62,13 +64,15 @@ class Trace:
                     self._by_line[path][line].add(test)
 
     def covering(self, mutant: Mutant) -> list[str]:
-        """Tests that run the mutant's lines, or where none does (what runs when a module is loaded) any of its file; the
-        quick ones first."""
+        """Tests that run the mutant's lines; of what runs when a module is loaded, those that run any of its file. The quick
+        ones first."""
         lines = self._by_line.get(mutant.path, {})
         last = mutant.line + mutant.before.count("\n")
         tests: set[str] = set().union(*(lines.get(line, set()) for line in range(mutant.line, last + 1)))
-        if not tests:
+        if not tests or outside_functions(mutant):
             tests = set().union(*lines.values())
+        if mutant.path.endswith("/schemas.py"):
+            tests |= {test for test in self.seconds if test.startswith(_OF_SCHEMAS)}
         found, seconds = [], 0.0
         for test in sorted(tests, key=lambda test: (self.seconds[test] > _SLOW_S, self.seconds[test], test)):
             seconds += self.seconds[test]
@@ -76,6 +80,11 @@ class Trace:
                 break
             found.append(test)
         return found
+
+
+def outside_functions(mutant: Mutant) -> bool:
+    """In a module's or a class's own lines, which run for whoever loads it first."""
+    return not mutant.scope or mutant.scope.rpartition(".")[2][:1].isupper()
 
 
 def stories(mutant: Mutant) -> tuple[str, ...]:
