@@ -44,9 +44,9 @@ class LaneSummary:
     """`behind`: something waits or is live; `failing`: something failed, or ended undelivered and was not
     made good by a newer delivery; `held` by an operator."""
 
-    behind: bool = False
-    failing: bool = False
-    held: bool = False
+    behind: bool
+    failing: bool
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)

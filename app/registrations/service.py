@@ -36,7 +36,7 @@ class RegistrationService:
         outgoing: Acceptor,
         names: PropertyNames,
         *,
-        sync_on_register: bool = True,
+        sync_on_register: bool,
     ) -> None:
         self.store = store
         self._keys = store.keys

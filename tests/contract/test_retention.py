@@ -37,7 +37,9 @@ class Plans:
         store = PlanningStore(typed(bench.client), bench.keys)
         self.planning = PlanningService(store, bench.store, PropertyNames())
         registered = RegistrationStore(typed(bench.client), bench.keys)
-        self.registrations = RegistrationService(registered, store, bench.store, PropertyNames())
+        self.registrations = RegistrationService(
+            registered, store, bench.store, PropertyNames(), sync_on_register=True
+        )
         settings = Settings(redis_url="redis://unused", tenant=bench.keys.prefix[:-1])
         container = Container(settings, PACKAGES, redis=bench.client, given={OutgoingStore: bench.store})
         self.ticks = container[Ticks]
