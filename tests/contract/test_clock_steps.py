@@ -26,6 +26,15 @@ def test_the_lease_of_a_dead_worker_ends_one_lease_later(bench: Bench) -> None:
     assert bench.take() == [request_id]
 
 
+def test_its_record_has_the_lease_that_its_place_has(bench: Bench) -> None:
+    bench.accept(bench.patch())
+    claim = bench.claim(*bench.take())
+    set_back(bench)
+    bench.store.reclaim(AVOS)
+    noted = bench.client.hget(bench.keys.request(claim.request_id), "leaseUntil")
+    assert int(noted) == bench.client.zscore(bench.keys.live(AVOS), claim.request_id)
+
+
 def test_a_living_worker_keeps_its_lease(bench: Bench) -> None:
     bench.accept(bench.patch())
     [request_id] = bench.take()

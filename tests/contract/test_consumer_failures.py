@@ -38,6 +38,7 @@ def test_an_ordered_consumer_stops_at_what_fails_and_goes_on_from_there(consumer
     consumers.tick(0.2)  # half of the first second: the tests' jitter
     assert consumers.work() == ["listening"]
     assert sink.sequences == [1, 2, 3, 4]
+    assert consumers.status().next_try_ms is None
     assert [one.attempt for one in sink.taken] == [1, 2, 1, 1]
     assert (consumers.field("queue"), consumers.status().failures_in_a_row) == ("deliveries-slow", 0)
     assert names(consumers) == []
@@ -79,6 +80,19 @@ def test_failing_and_recovery_are_told_once(consumers: ConsumerBench) -> None:
     keep_failing(consumers, times=2)
     assert names(consumers) == ["subscription-failing", "subscription-recovered"]
     assert consumers.status().state is ConsumerState.ACTIVE
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(59.999, []), (60, ["subscription-failing"])])
+def test_a_minute_of_failing_is_told_however_few_the_calls(
+    consumers: ConsumerBench, seconds: float, told: list[str]
+) -> None:
+    sink = consumers.consumer()
+    sink.say = lambda _: DOWN
+    consumers.publish()
+    consumers.work()
+    consumers.tick(seconds)
+    consumers.work()
+    assert names(consumers) == told
 
 
 def test_who_fails_too_long_is_disabled_and_keeps_its_place(consumers: ConsumerBench) -> None:

@@ -101,3 +101,12 @@ def test_what_was_counted_stays_when_a_consumer_goes_and_a_replay_counts_for_its
     look_anew(consumers)
     after = reader.read()
     assert (after.totals, after.states) == (before, {})
+
+
+def test_every_consumer_is_counted_once_however_many_there_are(
+    consumers: ConsumerBench, reader: FiguresReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.events.consumers.figures._CHUNK", 4)
+    for number in range(10):
+        consumers.consumer(f"s{number}")
+    assert reader.read().states == {"active": 10}

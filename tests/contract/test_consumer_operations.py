@@ -404,6 +404,27 @@ def test_a_destination_that_is_gone_for_a_replay_is_gone_for_the_subscription(
     assert after.state is ConsumerState.DONE
 
 
+def test_a_subscription_that_is_gone_takes_its_replay_with_it(consumers: ConsumerBench) -> None:
+    sink = consumers.consumer()
+    consumers.publish(3)
+    consumers.work()
+    sink.say = lambda _: DOWN
+    progress = consumers.store.replay("s1", 0)
+    consumers.work()  # the replay rests
+    sink.say = lambda _: GONE
+    consumers.publish()
+    consumers.work()
+    after = consumers.store.replay_progress("s1", progress.id)
+    assert after is not None
+    assert (after.stage, after.waiting) == ("running", "disabled")
+
+
+def test_nobody_can_be_given_another_configuration(consumers: ConsumerBench) -> None:
+    with pytest.raises(NotFound):
+        consumers.store.update(consumers.spec("none"))
+    assert consumers.store.status("none") is None
+
+
 def test_a_replay_without_order_and_with_refusals_ends_too(consumers: ConsumerBench) -> None:
     sink = consumers.consumer(ordered=False, in_flight=4)
     consumers.publish(10)
@@ -428,6 +449,7 @@ def test_the_test_event_is_sent_at_once_and_moves_nothing(consumers: ConsumerBen
     consumers.store.pause("s1")
     outcome, request = consumers.store.test("s1")
     assert (outcome, request) == (OK, {"method": "POST", "events": 1})
+    assert sink.closed
     assert (sink.taken[0].event_name, sink.taken[0].sequence) == ("subscription-test", 0)
     assert consumers.status().cursor == {TOPIC: 0}
 

@@ -133,6 +133,19 @@ def test_an_acknowledgement_that_is_repeated_counts_once_and_loses_nothing(consu
     assert sink.sequences == [2]
 
 
+def test_who_goes_on_has_a_whole_lease_again(consumers: ConsumerBench) -> None:
+    consumers.consumer()
+    consumers.publish(2)
+    consumers.messages()
+    claimed = consumers.claims.claim("s1", 0, READ)
+    assert claimed is not None
+    consumers.pass_time(5)
+    word = Ack(DELIVERED, Place({TOPIC: (1, 1)}), read=READ)
+    assert consumers.claims.ack(claimed, 1, word).going_on
+    consumers.tick(5)  # longer than a lease, since the claim
+    assert consumers.claims.ack(claimed, 2, Ack(DELIVERED, Place({TOPIC: (2, 2)}))).word == "listening"
+
+
 def test_the_clock_of_the_server_set_back_an_hour_delays_nothing_by_more_than_a_lease(
     consumers: ConsumerBench,
 ) -> None:

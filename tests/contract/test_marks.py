@@ -128,6 +128,16 @@ def test_an_ended_record_that_the_audit_mends_keeps_its_mark(bench: Bench) -> No
     assert [mark.decode().split(":")[::2] for mark in marks] == [["x", refused]]
 
 
+def test_an_ended_record_that_the_audit_mends_leaves_no_place_in_its_lane(bench: Bench) -> None:
+    [request_id] = bench.accept(bench.patch())
+    marks = bench.client.zrange(bench.keys.lane(AVOS, "cm1"), 0, -1)
+    bench.run()
+    bench.client.zadd(bench.keys.lane(AVOS, "cm1"), dict.fromkeys(marks, 0))
+    bench.client.zadd(bench.keys.expiry, {request_id: 1})
+    assert bench.store.audit() == [request_id]
+    assert bench.client.zrange(bench.keys.lane(AVOS, "cm1"), 0, -1) == []
+
+
 def test_marks_go_with_the_history(bench: Bench) -> None:
     reject(bench, 3)
     bench.pass_time(days=31)

@@ -165,6 +165,15 @@ def test_an_outage_under_traffic_is_probed_at_a_growing_distance(bench: Bench) -
     assert probed == [1, 3, 7, 15, 25, 35, 45, 55]
 
 
+def test_promoting_behind_an_open_breaker_says_how_many_probes_went_out(bench: Bench) -> None:
+    day = Day(bench, down=DOWN)
+    day.plan(*(f"CM{n}" for n in range(5)))
+    assert day.state == "open"
+    bench.accept(bench.patch("new"))
+    bench.pass_time(seconds=1)
+    assert bench.store.promote(AVOS) == 2, "one that waits, one that has failed"
+
+
 @pytest.mark.parametrize("hit", [1, 2, 5, 40])
 def test_a_blink_costs_nobody_more_than_two_seconds(bench: Bench, hit: int) -> None:
     day = Day(bench)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.avos.client import AvosClient, Credentials
+from app.avos.client import SHOWN_BODY, AvosClient, Credentials
 from app.avos.paths import live_path, source_path
 from app.outgoing.attempts import CallFailed, Send
 from app.outgoing.model import Sending
@@ -218,6 +218,12 @@ def test_without_an_avos_every_call_says_so() -> None:
     failed = read_fails(AvosClient(None, Credentials(None)))
     assert failed.error.code == "connect_failed"
     assert "MEDIAOPS_AVOS_URL" in failed.error.detail
+
+
+def test_a_body_of_the_greatest_length_is_shown_whole(client: AvosClient) -> None:
+    text = json.dumps("y" * (SHOWN_BODY - len('{"lastModified":"x","long":""}'))).encode()
+    written = client.send(patch(LIVE, "x", (("long", text),)), deadline=soon())
+    assert isinstance(written.exchange["body"], dict)
 
 
 def test_a_long_body_is_shown_cut_off(client: AvosClient) -> None:

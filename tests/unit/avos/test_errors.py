@@ -182,6 +182,7 @@ def test_the_text_of_an_error_is_not_passed_on() -> None:
         (409, "refused", False, False),
         (410, "refused", False, False),
         (422, "refused", False, False),
+        (402, "refused", False, False),
         (425, "too_early", True, False),
         (429, "throttled", True, True),
         (451, "refused", False, False),

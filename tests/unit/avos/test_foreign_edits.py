@@ -266,6 +266,9 @@ def test_it_is_told_once(avos: AvosStandIn, day: Day) -> None:
 
 def test_long_values_are_told_by_their_beginning() -> None:
     assert brief([1, {}]) == [1, {}]
+    whole = "x" * (512 - len('""'))
+    assert brief(whole) == whole
+    assert brief(whole + "x") == '"' + whole + "x…"
     long = brief({"x": "ä" * SHOWN_VALUE})
     assert isinstance(long, str)
     assert len(long.encode()) <= SHOWN_VALUE + 3

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.avos.bodies import PropertyNames
-from app.avos.sync import Planned, Registered, desired
+from app.avos.sync import Planned, Registered, desired, event_times
 from app.outgoing.model import ABSENT, RequestGuard
 from tests.unit.planning.conftest import event_body, job_body
 
@@ -29,6 +29,7 @@ def test_two_patches_of_one_lane_booking_first() -> None:
         )
         assert (request.livestream_id, request.event_id, request.job_id) == ("L1", "ev-1", "j-1")
         assert request.event_end == datetime(2026, 11, 21, 21, 45, tzinfo=UTC)
+        assert request.title == event_body()["name"]
         assert request.rejected is None
 
 
@@ -63,3 +64,8 @@ def test_what_cannot_be_composed_carries_its_code(planned: Planned, codes: tuple
         assert request.members
         if request.rejected:
             assert set(request.members.values()) == {ABSENT}
+
+
+def test_a_livestream_in_no_event_has_no_times() -> None:
+    assert event_times(None, "L1") == (None, None)
+    assert event_times({"eventEnd": None}, "L1") == (None, None)

@@ -40,6 +40,15 @@ def record(number: int, **more: Any) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
+@pytest.mark.parametrize(("limit", "said"), [("2", True), ("3", False)])
+def test_a_listing_that_was_cut_off_says_so(run: Run, httpserver: HTTPServer, limit: str, said: bool) -> None:
+    httpserver.expect_request(f"{API}/requests").respond_with_json(
+        {"requests": [record(1), record(2)], "next": None}
+    )
+    shown = run("requests", "list", "--limit", limit)
+    assert ("The newest 2; --limit shows more." in shown.output) is said
+
+
 def test_a_listing_is_a_table_or_one_json_document(run: Run, httpserver: HTTPServer) -> None:
     found = [record(1), record(2, contentMediaId="CM-\x1b[31mred")]
     wanted = {"state": "failed", "contentMediaId": "a/b", "error": "timeout", "limit": "50"}

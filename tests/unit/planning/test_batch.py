@@ -54,6 +54,7 @@ def test_a_bad_item_names_its_field_and_spoils_no_other(services: Services) -> N
         "messages[2].body",
     }
     assert answers[3]["field"] == "messages[3]"
+    assert answers[3]["errors"][0]["detail"] == "messages[3]: Not an object with type, id and body."
 
 
 def test_a_job_of_an_unknown_event_says_so(services: Services) -> None:

@@ -198,6 +198,16 @@ def test_the_same_key_is_answered_alike(services: Services) -> None:
         services.registrations.register(Pair("L1", "C2"), Idempotency("e" * 64, "f2"))
 
 
+def test_the_same_key_is_answered_although_the_record_is_gone(services: Services) -> None:
+    planned(services)
+    key = Idempotency("e" * 64, "f1")
+    first = services.registrations.register(Pair("L1", "C1"), key)
+    services.client.delete(services.registrations.store.keys.registration("L1", "C1"))
+    again = services.registrations.register(Pair("L1", "C1"), key)
+    assert again.request_ids == first.request_ids
+    assert (again.registration.livestream_id, again.registration.content_media_id) == ("L1", "C1")
+
+
 @pytest.mark.parametrize("rivals", [[("L1", "C1"), ("L1", "C2")], [("L1", "C1"), ("L2", "c1")]])
 def test_of_two_clients_that_register_at_once_exactly_one_wins(
     real_server: RealServer, tenant: str, rivals: list[tuple[str, str]]
