@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any
 
-KEPT: Final = 1_000_000
+from deploy.simulators.parts.journal import Journal
 
 
 @dataclass(slots=True)
@@ -38,21 +36,15 @@ class Entry:
         return {name: getattr(self, name) for name in Entry.__slots__}
 
 
-class Journal:
+class AvosJournal(Journal[Entry]):
     """The newest million entries; all of them in `file`, each once it is answered or given up."""
 
     def __init__(self, file: Path | None = None) -> None:
-        self.entries: deque[Entry] = deque(maxlen=KEPT)
-        self._seq = 0
+        super().__init__(file)
         self._writes = 0
-        self._out: TextIO | None = file.open("a", buffering=1) if file else None
-
-    def clear(self) -> None:
-        self.entries.clear()
 
     def arrival(self, method: str, path: str, media: str | None, body: Any, sent: str | None) -> Entry:
-        self._seq += 1
-        entry = Entry(self._seq, method, path, media, body, sent, time.monotonic(), time.time())
+        entry = Entry(self.next_seq(), method, path, media, body, sent, time.monotonic(), time.time())
         self.entries.append(entry)
         return entry
 
@@ -60,19 +52,3 @@ class Journal:
         self._writes += 1
         entry.applied, entry.after, entry.appliedAs = True, after, self._writes
         entry.appliedAt = time.monotonic()
-
-    def closed(self, entry: Entry, status: int | None, *, heard: bool = True) -> None:
-        """The request is answered with `status`, or given up without an answer (None), or nobody heard it."""
-        entry.status = status
-        if status is not None and heard:
-            entry.answered, entry.answeredWall = time.monotonic(), time.time()
-        if self._out is not None:
-            self._out.write(json.dumps(entry.as_json()) + "\n")
-
-    def after(self, seq: int) -> list[dict[str, Any]]:
-        return [entry.as_json() for entry in self.entries if entry.seq > seq]
-
-    def close(self) -> None:
-        if self._out is not None:
-            self._out.close()
-            self._out = None

@@ -5,30 +5,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import unquote
 
-from deploy.simulators.avos.journal import Entry, Journal
+from deploy.simulators.avos.journal import AvosJournal, Entry
 from deploy.simulators.avos.records import Record, Records, document
-from deploy.simulators.avos.switches import BadSwitch, Fault, Switches
+from deploy.simulators.parts.answers import Answer, as_json, error, parsed
+from deploy.simulators.parts.switches import BadSwitch, Choices, Fault, Switches
 
 _LIVE = re.compile(r"/external/contentMedia/live/([^/?]+)(/[^?]*)?")
 SOURCE = "/technicalMedia/sourceMedia/"
-
-
-@dataclass(slots=True)
-class Answer:
-    """`status` None: the connection is reset, or (`hang`) kept open without an answer."""
-
-    status: int | None
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    hang: bool = False
-    later_s: float | None = None  # after the reset: when `carry_out` is to be called
-    drip_s: float | None = None
-    drip_headers: bool = False
-    content_type: str = "application/json"
+SWITCHES: Final[tuple[str, Choices]] = (
+    "contentMedia",
+    {
+        "lastModified": ("normal", "missing", "otherCase", "empty", "number", "huge"),
+        "shows": ("all", "some", "none", "otherCase", "zoneless"),
+        "conflictStatus": (409, 412),
+        "coarse": (False, True),
+        "mustBeKnown": (False, True),
+    },
+)
 
 
 @dataclass(slots=True)
@@ -49,12 +46,16 @@ class Call:
 class Service:
     """All of the stand-in but its sockets. Nothing in here waits, so that each write is one step."""
 
-    def __init__(self, journal: Journal, *, token: str | None, header: str, scheme: str) -> None:
-        self.switches = Switches()
+    def __init__(self, journal: AvosJournal, *, token: str | None, header: str, scheme: str) -> None:
+        self.switches = Switches(*SWITCHES)
         self.records = Records()
         self.journal = journal
-        self.auth_header = header.lower()
+        self._auth_header = header.lower()
         self._credentials = None if token is None else f"{scheme} {token}".strip()
+
+    def credentials(self, headers: Mapping[str, str]) -> str | None:
+        """What a request says of who sends it."""
+        return headers.get(self._auth_header)
 
     def arrive(self, method: str, path: str, body: bytes) -> Call:
         """Note a request. What is sent may be no JSON; only PATCH minds."""
@@ -62,14 +63,14 @@ class Service:
         name = unquote(match[1]) if match else path
         key = name.casefold() if match else path
         media = key if match else None
-        parsed = _parsed(body)
-        sent = parsed.get("lastModified") if isinstance(parsed, dict) else None
+        content = parsed(body)
+        sent = content.get("lastModified") if isinstance(content, dict) else None
         entry = self.journal.arrival(
-            method, path, name if match else None, parsed, sent if isinstance(sent, str) else None
+            method, path, name if match else None, content, sent if isinstance(sent, str) else None
         )
         rest = (match[2] or "") if match else ""
         return Call(
-            method, path, parsed, entry, key, name, media, rest, self.switches.latency_s(method, media)
+            method, path, content, entry, key, name, media, rest, self.switches.latency_s(method, media)
         )
 
     def handle(self, call: Call, credentials: str | None) -> Answer:
@@ -85,7 +86,7 @@ class Service:
 
     def _handle(self, call: Call, credentials: str | None) -> Answer:
         if self._credentials is not None and credentials != self._credentials:
-            return _error(401, "no or wrong credentials")
+            return error(401, "no or wrong credentials")
         fault = self.switches.fault(call.method, call.path, call.media)
         if fault is None:
             return self._apply(call)
@@ -94,7 +95,7 @@ class Service:
 
     def _failing(self, call: Call, fault: Fault) -> Answer:
         if fault.kind == "conflict":
-            return _error(self.switches.value("conflictStatus", call.media), "lastModified does not match")
+            return error(self.switches.value("conflictStatus", call.media), "lastModified does not match")
         if fault.kind == "late":
             return Answer(None, later_s=fault.intervalMs / 1000)
         if fault.kind == "edit":
@@ -109,16 +110,16 @@ class Service:
             return answer
         if fault.kind == "status":
             headers = {} if fault.retryAfter is None else {"Retry-After": f"{fault.retryAfter}"}
-            return _error(fault.status, "a switched-on fault", headers)
+            return error(fault.status, "a switched-on fault", headers)
         return Answer(None, hang=fault.kind == "hang")
 
     def _apply(self, call: Call) -> Answer:
         if not call.path.startswith("/external/"):
-            return _error(404, "no such path")
+            return error(404, "no such path")
         if call.rest == SOURCE:
-            return self._write(call, source=True) if call.method == "PATCH" else _error(405, "PATCH only")
+            return self._write(call, source=True) if call.method == "PATCH" else error(405, "PATCH only")
         if call.rest == SOURCE.rstrip("/"):
-            return _error(404, "no such path (the trailing slash is missing)")
+            return error(404, "no such path (the trailing slash is missing)")
         if call.rest:
             call.key, call.name = call.path, call.path
         if call.method == "GET":
@@ -135,7 +136,7 @@ class Service:
     def _read(self, call: Call) -> Answer:
         record = self._record(call)
         if record is None or record.deleted:
-            return _error(404, "no such content")
+            return error(404, "no such content")
         shown = document(
             record,
             media=call.media is not None and not call.rest,
@@ -147,7 +148,7 @@ class Service:
     def _write(self, call: Call, *, source: bool) -> Answer:
         record = self._record(call)
         if record is None or (record.deleted and call.method not in ("PUT", "POST")):
-            return _error(404, "no such content")
+            return error(404, "no such content")
         members = call.body if isinstance(call.body, dict) else {"value": call.body}
         if call.method == "PATCH":
             refusal = self._refusal(call, record)
@@ -166,11 +167,11 @@ class Service:
 
     def _refusal(self, call: Call, record: Record) -> Answer | None:
         if not isinstance(call.body, dict):
-            return _error(400, "the body is no JSON object")
+            return error(400, "the body is no JSON object")
         if call.entry.lastModified is None:
-            return _error(400, "lastModified is missing")
+            return error(400, "lastModified is missing")
         if call.entry.lastModified != record.last_modified:
-            return _error(self.switches.value("conflictStatus", call.media), "lastModified does not match")
+            return error(self.switches.value("conflictStatus", call.media), "lastModified does not match")
         return None
 
     def edit(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,7 +194,7 @@ class Service:
         return None if record is None else record.as_json()
 
     def reset(self) -> None:
-        self.switches = Switches()
+        self.switches = Switches(*SWITCHES)
         self.records.clear()
         self.journal.clear()
 
@@ -204,8 +205,8 @@ class Service:
         name = unquote(name)
         try:
             return self._control(f"{method} {verb}", name, query, json.loads(body or b"{}"))
-        except (BadSwitch, ValueError, AttributeError) as error:
-            return _error(400, str(error))
+        except (BadSwitch, ValueError, AttributeError) as fault:
+            return error(400, str(fault))
 
     def _control(self, what: str, name: str, query: str, given: Any) -> Answer:
         if what == "GET journal":
@@ -214,31 +215,14 @@ class Service:
             return Answer(200, lines, content_type="application/x-ndjson")
         if what == "GET state" and name:
             state = self.state(name)
-            return _error(404, "unknown") if state is None else _json(state)
+            return error(404, "unknown") if state is None else as_json(state)
         if what == "POST edit" and name:
-            return _json(self.edit(name, given))
+            return as_json(self.edit(name, given))
         if what in ("GET control", "PUT control"):
             if what.startswith("PUT"):
                 self.switches.set(given)
-            return _json(self.switches.as_json())
+            return as_json(self.switches.as_json())
         if what == "POST reset":
             self.reset()
-            return _json({})
-        return _error(404, "no such control")
-
-
-def _parsed(body: bytes) -> Any:
-    if not body:
-        return None
-    try:
-        return json.loads(body)
-    except ValueError:
-        return body.decode(errors="replace")
-
-
-def _json(value: Any) -> Answer:
-    return Answer(200, json.dumps(value).encode())
-
-
-def _error(status: int, why: str, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(status, json.dumps({"error": why}).encode(), headers or {})
+            return as_json({})
+        return error(404, "no such control")

@@ -6,14 +6,44 @@ import asyncio
 import socket
 import struct
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, Protocol
 
-from deploy.simulators.avos.service import Answer, Call, Service
+from deploy.simulators.parts.answers import Answer
+from deploy.simulators.parts.switches import Switches
 
 _MAX_HEAD: Final = 64 * 1024
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class Call(Protocol):
+    """A request on its way."""
+
+    @property
+    def latency_s(self) -> float: ...
+
+
+class Service(Protocol):
+    """All of a stand-in but its sockets."""
+
+    switches: Switches
+
+    def credentials(self, headers: Mapping[str, str]) -> str | None:
+        """What a request says of who sends it; `headers` by their names in lower case."""
+
+    def arrive(self, method: str, path: str, body: bytes) -> Any:
+        """Note a request: a `Call`."""
+
+    def handle(self, call: Any, credentials: str | None) -> Answer:
+        """Do it, and say what is answered."""
+
+    def carry_out(self, call: Any) -> None:
+        """Do after all what was reset some time ago."""
+
+    def control(self, method: str, path: str, body: bytes) -> Answer:
+        """The paths that begin with `/_`."""
 
 
 class Server:
@@ -160,7 +190,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         call = service.arrive(method, path, body)
-        credentials = headers.get(service.auth_header)
+        credentials = service.credentials(headers)
         if call.latency_s > 0:
             # Goes on when the client has gone: the real one wouldn't notice either.
             asyncio.get_running_loop().call_later(call.latency_s, self._finish, call, credentials)

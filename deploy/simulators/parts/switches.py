@@ -1,4 +1,4 @@
-"""The switches: how the stand-in behaves, for all content media or for one."""
+"""The switches: how a stand-in behaves, for all that it holds or for one of it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from typing import Any, Final
 
 KINDS: Final = ("status", "conflict", "reset", "hang", "drip", "malformed", "edit", "late")
 METHODS: Final = ("any", "get", "patch", "post", "put", "delete")
-CHOICES: Final[Mapping[str, tuple[Any, ...]]] = {
-    "lastModified": ("normal", "missing", "otherCase", "empty", "number", "huge"),
-    "shows": ("all", "some", "none", "otherCase", "zoneless"),
-    "conflictStatus": (409, 412),
-    "coarse": (False, True),
-    "mustBeKnown": (False, True),
-}
+# A switch's values, the first of which counts until another is set; or the number that counts until then.
+Choices = Mapping[str, tuple[Any, ...] | float]
 
 
 class BadSwitch(ValueError):
@@ -58,8 +53,9 @@ class Fault:
 
 @dataclass(slots=True)
 class Behaviour:
-    """The switches of one scope. `given` holds only what was set, so that a content media can fall back."""
+    """The switches of one scope. `given` holds only what was set, so that a single thing can fall back."""
 
+    choices: Choices
     given: dict[str, Any] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
@@ -70,13 +66,20 @@ class Behaviour:
             elif name == "latencyMs":
                 by_method = value if isinstance(value, Mapping) else {"any": value}
                 self.given[name] = {method: float(ms) for method, ms in by_method.items()}
-            elif value in CHOICES.get(name, ()):
+            elif fits(self.choices.get(name, ()), value):
                 self.given[name] = value
             else:
                 raise BadSwitch(f"{name} can't be {value!r}")
 
     def as_json(self) -> dict[str, Any]:
         return {**self.given, "faults": [fault.as_json() for fault in self.faults]}
+
+
+def fits(choice: tuple[Any, ...] | float, value: Any) -> bool:
+    """Whether a switch can have this value."""
+    if isinstance(choice, tuple):
+        return value in choice
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
 def _fault(entry: Mapping[str, Any]) -> Fault:
@@ -87,11 +90,13 @@ def _fault(entry: Mapping[str, Any]) -> Fault:
 
 
 class Switches:
-    """All switches, and what they say about one request."""
+    """All switches, and what they say about one request. `scope`: what those of single things are called."""
 
-    def __init__(self) -> None:
-        self.everywhere = Behaviour()
-        self.of_media: dict[str, Behaviour] = {}
+    def __init__(self, scope: str, choices: Choices) -> None:
+        self._scope = scope
+        self._choices = choices
+        self.everywhere = Behaviour(choices)
+        self.of_one: dict[str, Behaviour] = {}
         self.down = "no"
         self.down_until: float | None = None  # monotonic; None: until switched back
         self.chance = random.Random(0)
@@ -99,7 +104,7 @@ class Switches:
     def set(self, given: Mapping[str, Any]) -> None:
         """Set what is named in `given`. Raises BadSwitch."""
         general = dict(given.get("global") or {})
-        if unknown := set(given) - {"global", "contentMedia"}:
+        if unknown := set(given) - {"global", self._scope}:
             raise BadSwitch(f"no such member: {', '.join(sorted(unknown))}")
         if "seed" in general:
             self.chance.seed(general.pop("seed"))
@@ -111,28 +116,29 @@ class Switches:
             self.down = down
             self.down_until = None if seconds is None else time.monotonic() + float(seconds)
         self.everywhere.set(general)
-        for identifier, switches in (given.get("contentMedia") or {}).items():
+        for identifier, switches in (given.get(self._scope) or {}).items():
             folded = identifier.casefold()
             if switches is None:
-                self.of_media.pop(folded, None)
+                self.of_one.pop(folded, None)
             else:
-                self.of_media.setdefault(folded, Behaviour()).set(switches)
+                self.of_one.setdefault(folded, Behaviour(self._choices)).set(switches)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "global": {"down": self.down, **self.everywhere.as_json()},
-            "contentMedia": {name: behaviour.as_json() for name, behaviour in self.of_media.items()},
+            self._scope: {name: behaviour.as_json() for name, behaviour in self.of_one.items()},
         }
 
     def value(self, name: str, identifier: str | None) -> Any:
-        """A switch as it counts for this content media."""
-        if identifier is not None and self.of_media:
-            own = self.of_media.get(identifier)
+        """A switch as it counts for this one."""
+        if identifier is not None and self.of_one:
+            own = self.of_one.get(identifier)
             if own is not None and name in own.given:
                 return own.given[name]
         if name in self.everywhere.given:
             return self.everywhere.given[name]
-        return CHOICES[name][0] if name in CHOICES else None
+        choice = self._choices.get(name)
+        return choice[0] if isinstance(choice, tuple) else choice
 
     def latency_s(self, method: str, identifier: str | None) -> float:
         latency = self.value("latencyMs", identifier)
@@ -143,7 +149,7 @@ class Switches:
 
     def fault(self, method: str, path: str, identifier: str | None) -> Fault | None:
         """The fault that strikes this request, if any."""
-        own = self.of_media.get(identifier) if identifier is not None else None
+        own = self.of_one.get(identifier) if identifier is not None else None
         for behaviour in (own, self.everywhere):
             for fault in behaviour.faults if behaviour else ():
                 if fault.strikes(method, path, self.chance):
