@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from app.avos.client import SHOWN_BODY, AvosClient, Credentials
+from app.avos.client import AvosClient, Credentials
 from app.avos.paths import live_path, source_path
 from app.outgoing.attempts import CallFailed, Send
+from app.outgoing.calls import SHOWN_BODY
 from app.outgoing.model import Sending
 from app.platform.http_client import HttpTransport
 from deploy.simulators.avos import AvosStandIn

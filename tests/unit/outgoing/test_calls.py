@@ -15,7 +15,7 @@ import pytest
 import requests.exceptions as re_
 import urllib3.exceptions as u3
 
-from app.avos.errors import of_exception, of_status
+from app.outgoing.calls import of_exception, of_status
 from app.platform.failures import retry_after
 from app.platform.http_client import TooLong
 
@@ -196,7 +196,7 @@ def test_the_text_of_an_error_is_not_passed_on() -> None:
 def test_each_status_has_its_meaning(
     status: int, code: str, retryable: bool, destination_fault: bool
 ) -> None:
-    error = of_status(status, {})
+    error = of_status("AVOS", status, {})
     assert (error.code, error.retryable, error.destination_fault, error.status) == (
         code,
         retryable,
