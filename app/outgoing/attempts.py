@@ -172,15 +172,19 @@ Ending = AttemptResult | Closed
 class Way(Protocol):
     """How the requests of one destination are attempted."""
 
+    def send(self, claim: Claim) -> Attempt[Ending]:
+        """All of any method but PATCH."""
+
+
+class PatchWay(Way, Protocol):
+    """That of a destination that takes PATCHes under a condition."""
+
     def prepare(self, claim: Claim) -> Attempt[Prepared | Ending]:
         """The first half of a PATCH: read its condition."""
 
     def patch(self, claim: Claim, prepared: Prepared) -> Attempt[Ending]:
         """The second half of a PATCH. `claim` has been through a message: its `delivered` is
         empty."""
-
-    def send(self, claim: Claim) -> Attempt[Ending]:
-        """All of any other method."""
 
 
 @dataclass(slots=True)

@@ -107,6 +107,8 @@ def decide(
 ) -> Decision:
     """Delivered, failed (due at the next tick), rejected, or expired.
 
+    With a `growth` the next try is so much later as the failing has lasted, times that.
+
     `age_from` is the first failure since acceptance or an operator's retry, None at the first failure
     itself. `deadline` None: there is none, or an operator has waived it. `urgent_at`: its kick-off, None where
     that doesn't count (any more). Retry-After defers a try for the destination's `longest_rest` at most, on air
@@ -124,7 +126,8 @@ def decide(
         retry.near_rest if urgent_at is not None and urgent_at <= now + retry.soon else retry.longest_rest
     )
     deferred = timedelta(seconds=max(0.0, min(error.retry_after_s or 0.0, longest.total_seconds())))
-    return Decision(State.FAILED, next_try_at=min(now + deferred, expires_at))
+    grown = min((now - (age_from or now)) * retry.growth, retry.longest_wait)
+    return Decision(State.FAILED, next_try_at=min(now + max(deferred, grown), expires_at))
 
 
 def expiry(age_from: datetime, deadline: datetime | None, max_age: timedelta) -> datetime:

@@ -38,6 +38,8 @@ class Retry:
     )  # what is on air or kicks off soon waits no longer than a tick
     soon: timedelta = timedelta(hours=2)
     again: timedelta = timedelta(seconds=1)  # a blink of the far side is over by then
+    growth: float = 0.0  # of the time since the first failure: so long until the next try, at least a tick …
+    longest_wait: timedelta = timedelta(hours=1)  # … and at most this
 
 
 @dataclass(frozen=True, slots=True)

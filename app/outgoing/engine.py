@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from app.outgoing.attempts import (
     LOST,
@@ -20,6 +20,7 @@ from app.outgoing.attempts import (
     Ending,
     NoteForeignEdit,
     Own,
+    PatchWay,
     Prepared,
     R,
     Read,
@@ -69,9 +70,13 @@ class Fields(Protocol):
 class Client(Protocol):
     """Calls to one destination. `deadline` is of `time.monotonic`. Raises CallFailed."""
 
-    def read(self, path: str, *, deadline: float) -> Reading: ...
-
     def send(self, request: Send, *, deadline: float) -> Written: ...
+
+
+class ReadingClient(Client, Protocol):
+    """Of a destination whose way reads too."""
+
+    def read(self, path: str, *, deadline: float) -> Reading: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class Engine:
         run = self._claim(request_id)
         if run is None:
             return None
-        ending = run.drive(run.way.prepare(run.claim))
+        ending = run.drive(run.patch_way.prepare(run.claim))
         if not isinstance(ending, Prepared):
             run.end(ending)
             return None
@@ -110,7 +115,8 @@ class Engine:
         # Time in the queue isn't counted: `begin` refuses an expired lease and renews one that
         # holds.
         run = self._run(_claim_of(ticket), used_s=ticket["usedS"])
-        return run.end(run.drive(run.way.patch(run.claim, Prepared(ticket["lastModified"], ticket["get"]))))
+        prepared = Prepared(ticket["lastModified"], ticket["get"])
+        return run.end(run.drive(run.patch_way.patch(run.claim, prepared)))
 
     def send(self, request_id: str) -> str | None:
         """All of any other method; the outcome in a word. None: the claim was refused."""
@@ -138,6 +144,11 @@ class _Run:
     way: Way
     claim: Claim
     deadline: float
+
+    @property
+    def patch_way(self) -> PatchWay:
+        """A PATCH is accepted for no other destination."""
+        return cast("PatchWay", self.way)
 
     def drive(self, attempt: Attempt[R]) -> R:
         """Carry out each step that the attempt yields, until it returns."""
@@ -167,7 +178,7 @@ class _Run:
     def _call(self, step: Read | Send) -> Reading | Written | CallFailed:
         try:
             if isinstance(step, Read):
-                return self.client.read(step.path, deadline=self.deadline)
+                return cast("ReadingClient", self.client).read(step.path, deadline=self.deadline)
             now = time.monotonic()
             return self.client.send(step, deadline=now + (self.deadline - now) * step.share)
         except CallFailed as failed:

@@ -95,11 +95,16 @@ class UnitOfWork:
 
 
 def run(store: PlanningStore, outgoing: Acceptor, work: Callable[[UnitOfWork], T]) -> T:
-    """The result of `work`, which reads, computes and commits. On `Again` it gets a new unit, 20 times at most; then
+    """The result of `work`, which reads, computes and commits. On `Again` it gets a new unit."""
+    return until_accepted(lambda: work(UnitOfWork(store, outgoing)))
+
+
+def until_accepted(work: Callable[[], T]) -> T:
+    """The result of `work`, which reads, computes and has accepted; on `Again` it begins anew, 20 times at most. Then
     raises Unavailable (`contended`)."""
     for round_number in range(ROUNDS):
         try:
-            return work(UnitOfWork(store, outgoing))
+            return work()
         except Again:
             if round_number >= _AT_ONCE:
                 time.sleep(random.uniform(0, 0.002 * round_number))  # rivals spread out

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.avos.attempt import AvosWay
-from app.outgoing.attempts import Attempt, Ending, Prepared, Step, Way
+from app.outgoing.attempts import Attempt, Ending, PatchWay, Prepared, Step
 from app.outgoing.engine import Client, Engine, FarSide
 from app.outgoing.fields import FieldReader
 from app.outgoing.model import AVOS, Claim
@@ -39,7 +39,7 @@ def claim(method: str = "PATCH", path: str = "/external/contentMedia/live/C1", *
     )
 
 
-def whole(way: Way, claim: Claim) -> Attempt[Ending]:
+def whole(way: PatchWay, claim: Claim) -> Attempt[Ending]:
     """Both halves of a PATCH, or all of another method. The second half gets its claim as it comes
     out of a message."""
     if claim.method != "PATCH":

@@ -3,7 +3,8 @@
 --
 -- A change is {guards: [[expected, command, key, …]], writes: [[command, key, arg…]], requests: [{…}],
 --   recheck: [[destination, lane]], happenings: [[topic, name, payload]], notes: [[media, what, payload]],
---   idempotency?: {digest, fingerprint}}, as app/outgoing/control.py makes it.
+--   idempotency?: {digest, fingerprint}, even_when_full?: it follows from what was accepted before}, as
+--   app/outgoing/control.py makes it.
 -- An argument of a write is text, {p: n} the n-th payload, {n: 1} the time in ms, {s: 1} a sequence number.
 -- include: _requests.lua
 -- include: _unchanged.lua
@@ -20,7 +21,7 @@ local function refusal(change)
       return { 'repeated', int(now), unpack(cjson.decode(seen[2])) }
     end
   end
-  if redis.call('EXISTS', P .. 'store:full') == 1 then return { 'full' } end
+  if not change.even_when_full and redis.call('EXISTS', P .. 'store:full') == 1 then return { 'full' } end
   for _, guard in ipairs(change.guards) do
     if answer_to(unpack(guard, 2)) ~= guard[1] then return { 'again' } end
   end

@@ -8,7 +8,7 @@ local READ = { 'state', 'seq', 'destination', 'lane', 'kind', 'method', 'path', 
   'guards', 'generation', 'members', 'urgency', 'eventEndAt', 'deadline', 'waived', 'firstFailedAt', 'ageFrom', 'token',
   'leaseUntil', 'sendingAt', 'attemptCount', 'reclaims', 'demoted', 'nextTryAt', 'unknown',
   'sentMembers', 'sentLastModified', 'fence', 'livestreamId', 'versionPath', 'graceEndAt', 'createdAt', 'urgentAt',
-  'claimedAt', 'staleFrom' }
+  'claimedAt', 'staleFrom', 'reportsTo', 'repeatable' }
 local NUMBERS = { seq = true, generation = true, urgency = true, eventEndAt = true, deadline = true,
   firstFailedAt = true, ageFrom = true, leaseUntil = true, sendingAt = true, attemptCount = true,
   reclaims = true, graceEndAt = true, createdAt = true, urgentAt = true, claimedAt = true, nextTryAt = true, fence = true,

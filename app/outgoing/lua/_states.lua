@@ -81,6 +81,8 @@ local function finish_as(r, state, fields)
   if deadline_of(r) then redis.call('ZREM', P .. 'deadlines', r.id) end
   if was_open then open_path(r, -1) end
   note_stale(r)
+  -- Whoever asked for it looks at it there.
+  if r.reportsTo then redis.call('ZADD', P .. r.reportsTo, int(now), r.id) end
 end
 
 -- By a newer request, or (without `by`) because a guard of it doesn't hold any more: then nobody waits

@@ -7,7 +7,7 @@
 -- Never claimed, and its message still waits: it keeps its place, and nothing is pushed again however
 -- long nobody comes. Its message lost, or claimed and not sending yet: back to the buffer. A write that
 -- may have been applied: a PATCH is remembered as unknown, so that the next attempt compares before it
--- writes; PUT and DELETE can be repeated; a POST is parked for a person. What newer requests have covered
+-- writes; PUT and DELETE can be repeated, and a POST whose record says so; any other is parked for a person. What newer requests have covered
 -- meanwhile is superseded. One that loses its lease again and again has failed.
 -- include: _attempts.lua
 -- include: _clock.lua
@@ -78,7 +78,7 @@ for _, one in ipairs(found) do
       supersede(r, newer, 'newer')
     elseif queued then
       lease_anew(id)
-    elseif r.token and r.sendingAt and r.method == 'POST' then
+    elseif r.token and r.sendingAt and r.method == 'POST' and not r.repeatable then
       to_rejected(r, 'unknown_outcome', 'The worker was lost while sending; whether it was applied is unknown.')
     elseif (r.reclaims or 0) > limits.max_reclaims then
       to_failed(r, 'lease_lost', 'The worker did not report back within its lease, several times.', now)
