@@ -103,5 +103,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def alt_response(self, status_code: int, **options: Any) -> Callable[[View], View]:
         return cast("Callable[[View], View]", super().alt_response(status_code, **options))
 
+    def errorhandler(self, kind: type[Exception]) -> Callable[[View], View]:
+        return cast("Callable[[View], View]", super().errorhandler(kind))
+
     def doc(self, **described: Any) -> Callable[[View], View]:
         return cast("Callable[[View], View]", super().doc(**described))

@@ -12,7 +12,7 @@ from app.cli.tables import Column, View, identifier, listing, prose, view_option
 from app.client import segment
 
 TOKENS: Final = "/api/tokens"
-SCOPES: Final = ("read", "write", "operate", "admin", "requests")
+SCOPES: Final = ("read", "write", "operate", "admin", "requests", "schedule")
 
 
 @click.group()
@@ -30,11 +30,15 @@ def tokens() -> None:
     type=click.Choice(SCOPES),
     help="What it may do; repeatable.",
 )
+@click.option("--account", help="With the scope schedule: the account that it is for (X-API-KEY).")
 @json_option
 @pass_session
-def create(session: Session, name: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
+def create(
+    session: Session, name: str, scopes: tuple[str, ...], account: str | None, *, as_json: bool
+) -> None:
     """Make a token called NAME. It is printed this once; only its hash is kept."""
-    made = session.client.post(TOKENS, {"name": name, "scopes": list(scopes)})
+    wanted = {"name": name, "scopes": list(scopes)} | ({"account": account} if account else {})
+    made = session.client.post(TOKENS, wanted)
     if as_json:
         print_json(session.out, made)
         return
@@ -52,8 +56,11 @@ def list_tokens(session: Session, view: View, *, as_json: bool) -> None:
     if as_json:
         print_json(session.out, found)
         return
-    rows = ((one["id"], one["name"], ", ".join(one["scopes"]), ago(one["createdAt"])) for one in found)
-    columns = (identifier("id"), prose("name"), prose("scopes", 1), Column("made", 2))
+    rows = (
+        (one["id"], one["name"], ", ".join(one["scopes"]), one.get("account", ""), ago(one["createdAt"]))
+        for one in found
+    )
+    columns = (identifier("id"), prose("name"), prose("scopes", 1), prose("account", 3), Column("made", 2))
     listing(session, columns, rows, view)
 
 

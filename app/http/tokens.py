@@ -21,6 +21,7 @@ tokens_blueprint = Blueprint(
 class NewTokenSchema(Schema):
     name = Text(required=True, longest=100, validate=ma.validate.Length(min=1))
     scopes = List(ma.fields.String(validate=ma.validate.OneOf(SCOPES)), most=20, least=1, required=True)
+    account = Identifier(metadata={"description": "With the scope schedule: the account that it is for."})
 
 
 class TokenSchema(Schema):
@@ -28,6 +29,7 @@ class TokenSchema(Schema):
     name = Text(required=True)
     scopes = ma.fields.List(ma.fields.String(), required=True)
     createdAt = Instant(required=True)
+    account = Identifier()
 
 
 class IssuedTokenSchema(TokenSchema):
@@ -47,7 +49,7 @@ class TokenListSchema(Schema):
 @tokens_blueprint.response(201, IssuedTokenSchema)
 def create_token(body: dict[str, Any]) -> dict[str, Any]:
     """Make a token. The answer shows it once."""
-    issued = service(TokenStore).create(body["name"], body["scopes"])
+    issued = service(TokenStore).create(body["name"], body["scopes"], body.get("account"))
     made = issued.principal
     service(AuditTrail).write_down(principal().name, "create token", f"{made.id} ({made.name})")
     return {**_shown(issued.principal), "token": issued.secret}
@@ -72,9 +74,10 @@ def revoke_token(token_id: str) -> dict[str, Any]:
 
 
 def _shown(token: Principal) -> dict[str, Any]:
-    return {
+    found = {
         "id": token.id,
         "name": token.name,
         "scopes": sorted(token.scopes),
         "createdAt": token.created_at,
     }
+    return found if token.account is None else {**found, "account": token.account}

@@ -31,7 +31,10 @@ def address_guard(container: Container) -> AddressGuard:
 
 
 def tokens(container: Container) -> TokenStore:
-    return TokenStore(container.client, container.keys, container.settings.api_token)
+    settings = container.settings
+    return TokenStore(
+        container.client, container.keys, settings.api_token, account_keys=settings.scheduler_keys
+    )
 
 
 def rate_limit(container: Container) -> RateLimit:

@@ -6,7 +6,6 @@ Nothing here is of Flask: workers build these services too. `app.http.authentica
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import secrets
 import time
@@ -20,19 +19,20 @@ from app.platform.errors import BadRequest, NotFound
 from app.platform.keys import Keys
 from app.platform.redis import RedisClient, store_errors
 
-# contract.md, "Scopes".
-SCOPES: Final = ("read", "write", "operate", "admin", "requests")
+SCOPES: Final = ("read", "write", "operate", "admin", "requests", "schedule")
+ACCOUNT_SCOPE: Final = "schedule"  # belongs to an account, and is of use there only
 BOOTSTRAP: Final = "bootstrap"
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: the token's id and name, never the token."""
+    """Who is calling: the token's id and name, never the token. `account`: for which its scope `schedule` counts."""
 
     id: str
     name: str
     scopes: frozenset[str]
     created_at: datetime | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ def digest(token: str) -> str:
 
 
 class TokenStore:
-    """Tokens in one Redis hash, digest → JSON, with a short cache in the process.
+    """Tokens in one Redis hash, digest → JSON, with a short cache in the process. `bootstrap` and `account_keys` (account,
+    key) are settings and stand nowhere else.
 
     The cache saves a round trip per call. A revoked token is refused at once by the process that revoked
     it and within `cache_s` by every other. Unknown tokens aren't cached: a new one works at once.
@@ -61,12 +62,18 @@ class TokenStore:
         keys: Keys,
         bootstrap: str | None,
         *,
+        account_keys: Iterable[tuple[str, str]] = (),
         cache_s: float = 2.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._key = keys.tokens
-        self._bootstrap = digest(bootstrap) if bootstrap else None
+        self._given = {
+            digest(key): Principal(f"account:{account}", account, frozenset([ACCOUNT_SCOPE]), account=account)
+            for account, key in account_keys
+        }
+        if bootstrap:
+            self._given[digest(bootstrap)] = Principal(BOOTSTRAP, BOOTSTRAP, frozenset(SCOPES))
         self._cache_s = cache_s
         self._cache_size = 1024
         self._monotonic = monotonic
@@ -75,8 +82,8 @@ class TokenStore:
     def find(self, token: str) -> Principal | None:
         """Whose token this is, or None. Raises Unavailable when the store must be asked and is away."""
         hashed = digest(token)
-        if self._bootstrap is not None and hmac.compare_digest(hashed, self._bootstrap):
-            return Principal(BOOTSTRAP, BOOTSTRAP, frozenset(SCOPES))
+        if hashed in self._given:
+            return self._given[hashed]
         now = self._monotonic()
         cached = self._cache.get(hashed)
         if cached is not None and cached[1] > now:
@@ -92,8 +99,9 @@ class TokenStore:
         self._cache[hashed] = (principal, now + self._cache_s)
         return principal
 
-    def create(self, name: str, scopes: Iterable[str]) -> IssuedToken:
-        """Make a token. Raises BadRequest for a scope that doesn't exist, or none at all."""
+    def create(self, name: str, scopes: Iterable[str], account: str | None = None) -> IssuedToken:
+        """Make a token. Raises BadRequest for a scope that doesn't exist, or none at all, and where `account` and the scope
+        `schedule` don't come together."""
         wanted = frozenset(scopes)
         unknown = sorted(wanted - set(SCOPES))
         if unknown or not wanted:
@@ -101,7 +109,11 @@ class TokenStore:
             raise BadRequest(
                 f"{detail} Scopes are {', '.join(SCOPES)}.", code="unknown_scope", field="scopes"
             )
-        principal = Principal(secrets.token_hex(8), name, wanted, utcnow())
+        if (ACCOUNT_SCOPE in wanted) != (account is not None):
+            raise BadRequest(
+                f"The scope {ACCOUNT_SCOPE} needs an account, and an account this scope.", field="account"
+            )
+        principal = Principal(secrets.token_hex(8), name, wanted, utcnow(), account)
         secret = secrets.token_urlsafe(32)
         with store_errors():
             self._client.hset(self._key, digest(secret), _encode(principal))
@@ -134,6 +146,7 @@ def _encode(principal: Principal) -> str:
         "name": principal.name,
         "scopes": sorted(principal.scopes),
         "createdAt": rfc3339(principal.created_at) if principal.created_at else None,
+        "account": principal.account,
     }
     return json.dumps(record)
 
@@ -142,5 +155,9 @@ def _decode(raw: bytes) -> Principal:
     record = json.loads(raw)
     created = record.get("createdAt")
     return Principal(
-        record["id"], record["name"], frozenset(record["scopes"]), parse_time(created) if created else None
+        record["id"],
+        record["name"],
+        frozenset(record["scopes"]),
+        parse_time(created) if created else None,
+        record.get("account"),
     )

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError
 
 _TOKEN = re.compile(r"[A-Za-z0-9_\-.=+/]{32,}\Z", re.ASCII)
+_ACCOUNT = re.compile(r"[A-Za-z0-9._~-]{1,128}\Z", re.ASCII)
+_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,512}\Z")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z", re.ASCII)
 
 Check = Callable[[Any], None]
@@ -61,6 +63,24 @@ def encryption_keys(value: str) -> None:
             raise ValidationError(
                 "Must be keys of 32 bytes in URL-safe base64 (44 characters), one a line, the newest first."
             )
+
+
+def account_keys(shortest: int) -> Check:
+    """`shortest`: characters of a key."""
+
+    def check(value: list[str]) -> None:
+        pairs = [one.strip().partition("=") for one in value]
+        accounts = [account for account, _, _ in pairs]
+        if not all(_ACCOUNT.match(account) and _KEY.match(key) for account, _, key in pairs):
+            raise ValidationError(
+                "Must be account=key, separated by commas; a key is visible ASCII without commas."
+            )
+        if len(set(accounts)) < len(accounts):
+            raise ValidationError("Names an account twice.")
+        if any(len(key) < shortest for _, _, key in pairs):
+            raise ValidationError(f"Each key must have at least {shortest} characters.")
+
+    return check
 
 
 def header_name(value: str) -> None:

@@ -51,6 +51,15 @@ class Settings:
     avos_timeout_s: float = 10
     avos_max_in_flight: int = 200
 
+    # the Live API and its scheduler
+    live_api_url: str | None = None
+    live_api_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    live_api_proxy: str | None = field(default=None, repr=False)
+    live_dialect: str = "v1"
+    scheduler_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    schedule_allow_overlap: bool = False
+    schedule_max_pending: int = 6
+
     # buffers, failures, retries
     retry_interval_s: float = 10
     max_age_s: float = 86400
@@ -109,7 +118,8 @@ class Settings:
     def hidden(self) -> tuple[str | None, ...]:
         """What must never stand in a log."""
         password = urlsplit(self.redis_url).password
-        return (self.api_token, self.avos_token, self.flower_password, password, *self.secrets_key)
+        keys = (key for _, key in (*self.live_api_keys, *self.scheduler_keys))
+        return (self.api_token, self.avos_token, self.flower_password, password, *self.secrets_key, *keys)
 
     @property
     def broker_url(self) -> str:

@@ -13,6 +13,7 @@ from environs import EnvValidationError, FileAwareEnv
 
 from app.settings.checks import (
     Check,
+    account_keys,
     api_token,
     at_least,
     between,
@@ -77,6 +78,7 @@ class SettingsReader(FileAwareEnv):
             | self._store()
             | self._doors()
             | self._avos()
+            | self._live_api()
             | self._buffers()
             | self._planning()
             | self._events()
@@ -171,6 +173,19 @@ class SettingsReader(FileAwareEnv):
             "avos_max_in_flight": self.int("AVOS_MAX_IN_FLIGHT", 200, validate=between(1, 10_000)),
         }
 
+    def _live_api(self) -> dict[str, Any]:
+        url = self.str("LIVE_API_URL", None, validate=http_url)
+        bypass = self.bool("LIVE_API_BYPASS_PROXY", False)
+        return {
+            "live_api_url": url.rstrip("/") if url else None,
+            "live_api_keys": self._keys_of_accounts("LIVE_API_KEYS", shortest=1),
+            "live_api_proxy": None if bypass or not url else proxy_for(url, self._source),
+            "live_dialect": self.str("LIVE_DIALECT", "v1", validate=matches("v1|v2", "v1 or v2")),
+            "scheduler_keys": self._keys_of_accounts("SCHEDULER_KEYS", shortest=32),
+            "schedule_allow_overlap": self.bool("SCHEDULE_ALLOW_OVERLAP", False),
+            "schedule_max_pending": self.int("SCHEDULE_MAX_PENDING", 6, validate=between(1, 1000)),
+        }
+
     def _buffers(self) -> dict[str, Any]:
         return {
             "retry_interval_s": self.float("RETRY_INTERVAL_S", 10.0, validate=between(0.1, 3600)),
@@ -229,6 +244,13 @@ class SettingsReader(FileAwareEnv):
             "events_slots": self.int("EVENTS_SLOTS", 50, validate=between(1, 1000)),
             "events_slow_slots": self.int("EVENTS_SLOW_SLOTS", 500, validate=between(1, 2000)),
         }
+
+    def _keys_of_accounts(self, name: str, *, shortest: int) -> tuple[tuple[str, str], ...]:
+        """`account=key,…`"""
+        return tuple(
+            (account, key)
+            for account, _, key in (word.partition("=") for word in self._words(name, account_keys(shortest)))
+        )
 
     def _words(self, name: str, check: Check, *default: str) -> tuple[str, ...]:
         """A list separated by commas; blanks around its members don't count."""

@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from app.events.consumers.figures import FiguresReader
 from app.outgoing.store import OutgoingStore
 from app.platform.errors import Unavailable
+from app.platform.tokens import SCOPES
 from tests.support.keys import AllKeys
 from tests.unit.http.conftest import BOOTSTRAP, Caller
 from tests.unit.http.test_middleware import check_problem
@@ -124,17 +125,20 @@ def test_the_description_has_every_address_with_its_scope(anonymous: FlaskClient
     served = {
         (re.sub(r"<[^>]+>", "{}", rule.rule), method)
         for rule in app.url_map.iter_rules()
-        if rule.rule.startswith("/api/")
+        if rule.rule.startswith(("/api/", "/v1/"))
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert served == described
     for path, operations in spec["paths"].items():
         for method, operation in operations.items():
             if method != "parameters":
-                assert operation["security"] == [{"bearer": []}], path
-                assert operation["x-required-scope"] in {"read", "write", "operate", "admin", "requests"}
+                ways = [["account"], ["bearer"]] if path.startswith("/v1/scheduler") else [["bearer"]]
+                assert [list(one) for one in operation["security"]] == ways, path
+                assert operation["x-required-scope"] in SCOPES
                 problem = operation["responses"]["default"]
-                assert problem == {"$ref": "#/components/responses/DEFAULT_ERROR"}
+                assert path.startswith("/v1/scheduler") or problem == {
+                    "$ref": "#/components/responses/DEFAULT_ERROR"
+                }
 
 
 def test_the_page_loads_nothing_from_elsewhere(anonymous: FlaskClient) -> None:

@@ -30,6 +30,8 @@ def of_subscriptions(method: str, path: str) -> str:
 def expected(method: str, path: str) -> str:
     if path.startswith("/api/tokens") or path == "/api/events/epoch":
         return "admin"
+    if path.startswith("/v1/scheduler"):
+        return "schedule"
     if path.startswith("/api/subscriptions"):
         return of_subscriptions(method, path)
     if path.endswith(OPERATING):
