@@ -23,7 +23,7 @@ CONNECT_S: Final = 3.0
 ANSWER_S: Final = 45.0  # above the 30 s that a call may ask the API to wait
 _LONGEST_WAIT_S: Final = 15.0
 
-Params = Mapping[str, str | int | bool | None]
+Params = Mapping[str, str | float | bool | None]
 
 
 class ApiError(Exception):
@@ -45,7 +45,9 @@ class ApiRefused(ApiError):
     def __init__(self, status: int, body: Mapping[str, Any], retry_after_s: float | None = None) -> None:
         self.status = status
         self.code = str(body.get("code") or "")
-        self.detail = str(body.get("detail") or body.get("title") or f"HTTP {status}")
+        # `error` and `message`: of the scheduler, whose callers know no problem documents.
+        said = (body.get(name) for name in ("detail", "title", "error", "message"))
+        self.detail = str(next((text for text in said if text), f"HTTP {status}"))
         self.field = _text(body.get("field"))
         self.call_id = _text(body.get("callId"))
         self.problems = problems_in(body) or [(self.field, self.detail)]

@@ -21,6 +21,7 @@ NAMES: Final = (
     "avos",
     "planning",
     "registrations",
+    "schedules",
     "drift",
     "fleet",
 )

@@ -86,6 +86,7 @@ def _patient(kind: type[Any]) -> type[Any]:
 
 
 Text = str | bytes | int | float
+Score = str | int  # "(7" leaves 7 out
 
 
 class RedisClient(Protocol):
@@ -121,6 +122,9 @@ class RedisClient(Protocol):
     def zrem(self, name: str, *values: str) -> int: ...
     def zcard(self, name: str) -> int: ...
     def zrange(self, name: str, start: int, end: int) -> list[bytes]: ...
+    def zrangebyscore(
+        self, name: str, min: Score, max: Score, start: int, num: int, withscores: bool
+    ) -> list[tuple[bytes, float]]: ...
     def zrevrangebyscore(
         self, name: str, max: Text, min: Text, start: int, num: int, withscores: bool
     ) -> list[tuple[bytes, float]]: ...

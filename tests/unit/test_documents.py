@@ -110,7 +110,7 @@ def documented() -> set[tuple[str, str, str]]:
     text = (ROOT / "docs" / "api.md").read_text()
     found = set()
     for item in re.split(r"^(?:- |$|#)", text, flags=re.MULTILINE):
-        scope = re.search(r"\(`(read|write|operate|admin|requests)`\)", item)
+        scope = re.search(r"\(`(read|write|operate|admin|requests|schedule)`\)", item)
         for method, path in re.findall(r"`(GET|POST|PUT|DELETE) (/[^`?]*)[^`]*`", item):
             found.add((method, re.sub(r"{[^}]+}", "{}", path), scope[1] if scope else ""))
     return found

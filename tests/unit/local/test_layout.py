@@ -85,7 +85,7 @@ def test_without_stand_ins_avos_must_be_named(tmp_path: Path) -> None:
 def test_a_store_of_ones_own_leaves_the_embedded_one_out(tmp_path: Path) -> None:
     layout = lay_out(ports(tmp_path) | environ(tmp_path, REDIS_URL="redis://localhost:6379/5"))
     assert layout.server is None
-    assert stages(layout)[0].name == "avos-stand-in"
+    assert stages(layout)[0].name == "live-stand-in"
 
 
 def test_what_is_published_lets_other_commands_find_this_run(tmp_path: Path) -> None:
@@ -101,8 +101,16 @@ def test_what_is_published_lets_other_commands_find_this_run(tmp_path: Path) -> 
 
 def test_the_server_starts_first_and_whoever_asks_stops_first(tmp_path: Path) -> None:
     found = stages(lay_out(ports(tmp_path)))
-    assert [stage.name for stage in found] == ["server", "avos-stand-in", "flower", "workers", "api", "beat"]
-    workers = found[3].programs
+    assert [stage.name for stage in found] == [
+        "server",
+        "live-stand-in",
+        "avos-stand-in",
+        "flower",
+        "workers",
+        "api",
+        "beat",
+    ]
+    workers = found[4].programs
     names = ["live1", "live2", "events1", "events2", "events-slow", "pending", "ticks"]
     assert [program.name for program in workers] == names
     assert all(program.stop_wait_s > 10 for program in workers)  # longer than one attempt

@@ -1,0 +1,1 @@
+"""Start/stop schedules: live jobs that are activated and deactivated on time."""
