@@ -17,6 +17,8 @@ from app.platform.embedded import EmbeddedServer
 from app.settings import RUNNING_FILE, InvalidSettings, Settings, embedded_socket
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+ACCOUNT: Final = "demo"
+LIVE_KEYS: Final = "live-api-keys"
 TOKEN_FILE: Final = "api-token"  # noqa: S105 - a file's name; the command line looks for it in the data directory
 
 
@@ -28,6 +30,7 @@ class Layout:
     chosen: dict[str, str]
     server: EmbeddedServer | None
     stand_in_port: int | None
+    live_stand_in_port: int | None
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -90,8 +93,21 @@ def lay_out(environ: dict[str, str], *, stand_ins: bool = True) -> Layout:
         chosen["MEDIAOPS_AVOS_URL"] = f"http://127.0.0.1:{stand_in_port}"
         chosen["MEDIAOPS_AVOS_BYPASS_PROXY"] = "true"  # it is on this machine
         _secret(data_dir / "avos-token", "AVOS_TOKEN", given.avos_token, chosen)
+    live_port = None
+    if given.live_api_url is None and stand_ins:
+        live_port = free_port()
+        chosen["MEDIAOPS_LIVE_API_URL"] = f"http://127.0.0.1:{live_port}"
+        chosen["MEDIAOPS_LIVE_API_BYPASS_PROXY"] = "true"
+        _secret(data_dir / LIVE_KEYS, "LIVE_API_KEYS", given.live_api_keys or None, chosen, new_account_key)
+        _secret(
+            data_dir / "scheduler-keys",
+            "SCHEDULER_KEYS",
+            given.scheduler_keys or None,
+            chosen,
+            new_account_key,
+        )
     settings = Settings.load(environ | chosen, running=False)
-    return Layout(settings, chosen, server, stand_in_port, tuple(notes))
+    return Layout(settings, chosen, server, stand_in_port, live_port, tuple(notes))
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -152,6 +168,11 @@ def _make(data_dir: Path) -> str | None:
 
 def new_token() -> str:
     return secrets.token_urlsafe(32)
+
+
+def new_account_key() -> str:
+    """Of the account whose workflow `up` shows."""
+    return f"{ACCOUNT}={new_token()}"
 
 
 def new_key() -> str:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.local.layout import ROOT, Layout
+from app.local.layout import LIVE_KEYS, ROOT, Layout
 
 SERVER: Final = "server"
 BEAT: Final = "beat"
 FLOWER: Final = "flower"
 STAND_IN: Final = "avos-stand-in"
+LIVE_STAND_IN: Final = "live-stand-in"
 GIVING_WAY: Final = ("nice", "-n", "10")
 
 
@@ -61,6 +62,9 @@ def stages(layout: Layout) -> list[Stage]:
         token_file = layout.chosen.get("MEDIAOPS_AVOS_TOKEN_FILE")
         command = stand_in_command(layout.stand_in_port, layout.data_dir, token_file)
         found.insert(0, Stage(STAND_IN, "AVOS stand-in", (Program(STAND_IN, command),)))
+    if layout.live_stand_in_port is not None:
+        program = Program(LIVE_STAND_IN, live_stand_in_command(layout.live_stand_in_port, layout.data_dir))
+        found.insert(0, Stage(LIVE_STAND_IN, "Live API stand-in", (program,)))
     if layout.server is not None:
         found.insert(0, Stage(SERVER, "Valkey", (Program(SERVER, layout.server.prepare(), stop_wait_s=60),)))
     return found
@@ -97,6 +101,17 @@ def stand_in_command(port: int, data_dir: Path, token_file: str | None, host: st
         str(data_dir / "avos-state.json"),
     ]
     return [*command, "--token-file", token_file] if token_file else command
+
+
+def live_stand_in_command(port: int, data_dir: Path) -> list[str]:
+    command = [sys.executable, "-m", "deploy.simulators.live", "--port", str(port)]
+    return [
+        *command,
+        "--journal",
+        str(data_dir / "live-journal.ndjson"),
+        "--keys-file",
+        str(data_dir / LIVE_KEYS),
+    ]
 
 
 def supervisor_config(layout: Layout, found: Sequence[Stage]) -> str:

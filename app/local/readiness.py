@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from app.client import ApiClient, ApiRefused, Unreachable
 from app.local.layout import Layout
-from app.local.programs import SERVER, STAND_IN, Stage
+from app.local.programs import LIVE_STAND_IN, SERVER, STAND_IN, Stage
 from app.packages import QUEUES
 from app.platform.embedded import ServerUnavailable, wait_ready
 from app.platform.errors import Unavailable
@@ -34,6 +34,7 @@ def wait_for(stage: Stage, layout: Layout, alive: Callable[[], bool]) -> None:
     checks: dict[str, Callable[[], bool]] = {
         SERVER: lambda: _server(layout),
         STAND_IN: lambda: _listens("127.0.0.1", layout.stand_in_port or 0),
+        LIVE_STAND_IN: lambda: _listens("127.0.0.1", layout.live_stand_in_port or 0),
         "flower": lambda: flower_problem(layout.settings) is None,
         "workers": lambda: _consumed(layout),
         "api": lambda: _api(layout),

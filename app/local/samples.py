@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Final
 from app.cli.importer import ImportReport, import_files, register_all
 from app.cli.progress import Meter, Silent
 from app.client import ApiClient
-from app.local.layout import ROOT, write_private
+from app.local.layout import ACCOUNT, ROOT, write_private
 
 PLAN: Final = ROOT / "deploy" / "sample" / "plan.ndjson"
+WORKFLOWS: Final = "/v1/scheduler/jobstartstop"
+JOB: Final = "sample-match"
 REGISTRATIONS: Final = ROOT / "deploy" / "sample" / "registrations.json"
 # Their source has no resource with the DMHE property, so that its PATCH can't be composed.
 MEANT_TO_FAIL: Final = (
@@ -75,6 +78,23 @@ class Samples:
     def register(self, meter: Meter) -> ImportReport:
         """The pairs that can be registered once the plan is in."""
         return register_all(self._client, REGISTRATIONS, meter)
+
+    def schedule(self, begins_s: int, lasts_s: int) -> str:
+        """A workflow of the sample's match that fires soon; its id."""
+        now = int(time.time())
+        body = {
+            "job_id": JOB,
+            "description": "The sample's match",
+            "activation": {"time_utc": now + begins_s},
+            "deactivation": {"time_utc": now + begins_s + lasts_s},
+        }
+        made = self._client.post(WORKFLOWS, body, params={"account_id": ACCOUNT})
+        return str(made["workflow_id"])
+
+    def tasks(self, workflow_id: str) -> dict[str, str]:
+        """What has become of its activation and its deactivation."""
+        found = self._client.get(f"{WORKFLOWS}/{workflow_id}", {"account_id": ACCOUNT})
+        return {name: found[name]["state"] for name in ("activation", "deactivation")}
 
     def remember(self) -> None:
         write_private(self._mark, json.dumps({"digest": _digest(), "at": str(datetime.now(UTC))}))

@@ -16,11 +16,11 @@ import click
 
 from app.cli.importer import ImportReport
 from app.cli.progress import bar
-from app.client import ApiClient
+from app.client import ApiClient, ApiRefused, Unreachable
 from app.local.layout import Layout, lay_out
 from app.local.programs import FLOWER, SERVER, Stage, stages
 from app.local.readiness import NotReady, find_store, wait_for
-from app.local.samples import MEANT_TO_FAIL, Cancellable, Samples
+from app.local.samples import JOB, MEANT_TO_FAIL, Cancellable, Samples
 from app.local.show import Screen
 from app.local.stalls import Stalls
 from app.local.supervisor import Failed, InUse, Process, Supervisor, only_run
@@ -29,6 +29,8 @@ from app.settings import InvalidSettings, environment
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _WATCH_S: Final = 1.0
+BEGINS_S: Final = 45  # of the sample's workflow
+LASTS_S: Final = 30
 _MEANT: Final = (
     f"{len(MEANT_TO_FAIL)} samples are meant to fail, to show how that looks: {', '.join(MEANT_TO_FAIL)}."
 )
@@ -46,7 +48,8 @@ class _Stopped(Exception):
 def up(*, no_samples: bool, no_stand_ins: bool) -> None:
     """Start everything on this machine and keep it running until Ctrl-C.
 
-    An embedded Valkey with its append-only file in the data directory, API, workers, beat, Flower, and a stand-in of AVOS.
+    An embedded Valkey with its append-only file in the data directory, API, workers, beat, Flower, and stand-ins of AVOS and of the
+    Live API.
     """
     screen = Screen()
     try:
@@ -59,6 +62,26 @@ def up(*, no_samples: bool, no_stand_ins: bool) -> None:
     except (Failed, NotReady) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+
+
+class ScheduleShown:
+    """The sample's workflow, and what has become of it since it was looked at last."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self.id = samples.schedule(BEGINS_S, LASTS_S)
+        self._states = {"activation": "pending", "deactivation": "pending"}
+
+    def news(self) -> list[str]:
+        if "pending" not in self._states.values():
+            return []
+        try:
+            found = self._samples.tasks(self.id)
+        except (ApiRefused, Unreachable):  # a restart, or somebody has removed it; it is a sample
+            return []
+        changed = [f"{JOB}: {name} {state}" for name, state in found.items() if state != self._states[name]]
+        self._states = found
+        return changed
 
 
 class _LocalRun:
@@ -89,12 +112,14 @@ class _LocalRun:
         with _signals(self._asked):
             try:
                 self._start()
+                shown = None
                 if samples:
+                    shown = self._schedule(client)
                     self._import(client)
                 else:
                     screen.until_settled(client, self._going)
                 screen.summary(self._layout)
-                self._watch()
+                self._watch(shown)
             except _Stopped:
                 screen.say("")
             finally:
@@ -113,6 +138,16 @@ class _LocalRun:
             with self._screen.step(title):
                 self._supervisor.start_stage(stage)
                 wait_for(stage, self._layout, self._going)
+
+    def _schedule(self, client: ApiClient) -> ScheduleShown | None:
+        """A workflow that fires while somebody looks on."""
+        if self._layout.live_stand_in_port is None:
+            return None
+        shown = ScheduleShown(Samples(client, self._layout.data_dir))
+        self._screen.say(
+            f"Scheduled: job {JOB} is activated in {BEGINS_S} s and deactivated {LASTS_S} s later (workflow {shown.id})."
+        )
+        return shown
 
     def _import(self, client: ApiClient) -> None:
         samples = Samples(client, self._layout.data_dir)
@@ -141,7 +176,7 @@ class _LocalRun:
         if report.stopped is not None:
             self._screen.say(f"  {report.unsent} weren't sent: {report.stopped}")
 
-    def _watch(self) -> None:
+    def _watch(self, shown: ScheduleShown | None) -> None:
         """Wait for the end. Report processes that supervisor had to start again, and kill silent ones, so that it starts
         them again."""
         before: dict[str, Process] = {}
@@ -160,6 +195,8 @@ class _LocalRun:
                 self._screen.moment(f"{process.name} was silent and is started again")
                 self._supervisor.end(process)
                 before.pop(process.name, None)
+            for text in shown.news() if shown else ():
+                self._screen.moment(text)
             self._asked.wait(_WATCH_S)
         raise Failed(
             f"supervisor has ended, and all with it. Look at {self._layout.logs / 'supervisor.log'}."

@@ -114,7 +114,18 @@ def test_up_runs_survives_crashes_stops_in_order_and_finds_its_data_again(start:
     client.call("PUT", "/api/custom/events/ev-1", body=event)
 
     # All of it in the session of who started it.
-    programs = ("server", "avos-stand-in", "flower", "live1", "live2", "pending", "ticks", "api", "beat")
+    programs = (
+        "server",
+        "avos-stand-in",
+        "live-stand-in",
+        "flower",
+        "live1",
+        "live2",
+        "pending",
+        "ticks",
+        "api",
+        "beat",
+    )
     pids = {program: first.pid(program) for program in programs}
     assert {os.getsid(pid) for pid in pids.values()} == {os.getsid(first.process.pid)}
 
