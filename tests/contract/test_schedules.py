@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from redis import Redis
 
 from app.outgoing.decision import AttemptError
 from app.outgoing.model import Idempotency
 from app.outgoing.service import RequestService
 from app.platform.errors import BadRequest, NotFound, Unavailable
 from app.schedules.live_api import LiveJob
-from app.schedules.records import TaskState, shown
+from app.schedules.records import TaskState, Workflow, shown
 from app.schedules.retention import WorkflowKeeper
 from app.schedules.rules import Limits
 from app.schedules.service import WorkflowQuery
+from tests.support.keys import AllKeys
 from tests.support.outgoing import Bench
 from tests.support.schedules import NOW, ScheduleBench
 
@@ -492,3 +496,41 @@ def test_what_a_script_that_broke_off_has_left_is_mended(schedules: ScheduleBenc
     schedules.bench.client.delete(schedules.store.keys.timers)
     visit(schedules)
     assert schedules.fire() == ["job/deactivate"]
+
+
+# Races --------------------------------------------------------------------------------------------
+
+
+def test_what_is_answered_while_it_fires_is_true_afterwards(redis_client: Redis, tenant: str) -> None:
+    schedules = ScheduleBench(Bench(redis_client, AllKeys(tenant)))
+    made = [schedules.create(600, 4200, job_id=f"j{number}") for number in range(200)]
+    schedules.at(600)
+    answers: dict[str, Workflow | None] = {}
+
+    def change(workflow: Workflow, number: int) -> None:
+        try:
+            answers[workflow.job_id] = (
+                schedules.cancel(workflow) if number % 2 else schedules.move(workflow, activation=1000)
+            )
+        except BadRequest:
+            answers[workflow.job_id] = None
+
+    before, raced = made[:20], made[20:180]
+    for number, workflow in enumerate(before):
+        change(workflow, number)
+    with ThreadPoolExecutor(9) as pool:
+        firing = pool.submit(lambda: [schedules.store.fire() for _ in range(200)])
+        for number, workflow in enumerate(reversed(raced)):
+            pool.submit(change, workflow, number)
+    firing.result()
+    sent = Counter(action.partition("/")[0] for action in schedules.fire())
+    assert len(answers) == 180
+    for job_id, answer in answers.items():
+        stopped = answer is not None and (
+            answer.activation.state is TaskState.CANCELLED or answer.activation.at == NOW + 1000
+        )
+        assert sent[job_id] == (0 if stopped else 1), answer
+    assert all(sent[workflow.job_id] == 1 for workflow in made[180:])
+    schedules.at(1000)
+    moved = [job_id for job_id, answer in answers.items() if answer and answer.activation.at == NOW + 1000]
+    assert sorted(schedules.fire()) == sorted(f"{job_id}/activate" for job_id in moved)
