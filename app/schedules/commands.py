@@ -74,6 +74,23 @@ def cancelling(before: Workflow, after: Workflow, keys: ScheduleKeys) -> Accepta
     )
 
 
+def noting_entry_point(before: Workflow, entry_point: str, keys: ScheduleKeys) -> Acceptance:
+    """What was seen of the job's entry point. One that is off is a failure for whoever counts on it."""
+    name = "schedule-updated" if entry_point == "ready" else "schedule-failed"
+    happening = _happening(name, before)
+    fields = {**happening.fields, "entry_point": entry_point}
+    return Acceptance(
+        guards=(_revision_guard(keys, before),),
+        writes=(
+            Write(
+                "HSET", keys.workflow(before.id), ("entryPoint", entry_point, "revision", before.revision + 1)
+            ),
+            Write("HSET", keys.open(before.account, before.job_id), ("#", Sequence())),
+        ),
+        happenings=(Happening(TOPIC, name, fields),),
+    )
+
+
 def _revision_guard(keys: ScheduleKeys, workflow: Workflow) -> Guard:
     return Guard(("HGET", keys.workflow(workflow.id), "revision"), str(workflow.revision))
 

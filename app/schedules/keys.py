@@ -59,3 +59,8 @@ class ScheduleKeys(OutgoingKeys):
     def ended(self) -> str:
         """Requests to the Live API that have ended, until their workflows say so."""
         return f"{self.prefix}schedules:ended"
+
+    @property
+    def watched(self) -> str:
+        """Workflows whose job was activated, by when it is looked at next."""
+        return f"{self.prefix}schedules:watched"

@@ -32,6 +32,12 @@ PACKAGE: Final = Package(
             calls="app.schedules.timers:ScheduleTicks.fire",
             says="{} fired or settled",
         ),
+        Tick(
+            name="look_at_entry_points",
+            every=5.0,
+            calls="app.schedules.entry_points:EntryPoints.look",
+            says="{} have shown something new",
+        ),
     ),
     visitors={
         "schedule": "app.schedules.retention:WorkflowKeeper.visit",

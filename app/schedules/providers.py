@@ -7,6 +7,7 @@ from app.platform.container import Container
 from app.platform.encryption import Encryption
 from app.platform.http_client import HttpTransport
 from app.schedules.destination import LIVE_API
+from app.schedules.entry_points import EntryPoints
 from app.schedules.keys import ScheduleKeys
 from app.schedules.live_api import LiveApiClient
 from app.schedules.retention import WorkflowKeeper
@@ -32,6 +33,10 @@ def schedule_store(container: Container) -> ScheduleStore:
 
 def notice_secrets(container: Container) -> NoticeSecrets:
     return NoticeSecrets(container.client, ScheduleKeys.of(container.keys), container[Encryption])
+
+
+def entry_points(container: Container) -> EntryPoints:
+    return EntryPoints(container[ScheduleStore], container[LiveApiClient])
 
 
 def workflow_keeper(container: Container) -> WorkflowKeeper:

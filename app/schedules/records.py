@@ -72,6 +72,7 @@ class Workflow:
     catch_up: str = UNTIL_DEACTIVATION
     revision: int = 1
     created_at: datetime | None = None
+    entry_point: str | None = None  # since the activation, see `entry_points`
 
     def task(self, name: TaskName) -> Task:
         return self.activation if name is TaskName.ACTIVATION else self.deactivation
@@ -174,6 +175,7 @@ def from_fields(workflow_id: str, fields: Mapping[bytes, bytes]) -> Workflow:
         catch_up=text("catchUp") or UNTIL_DEACTIVATION,
         revision=number("revision") or 0,
         created_at=instant("createdAt"),
+        entry_point=text("entryPoint"),
     )
 
 
@@ -186,6 +188,8 @@ def shown(workflow: Workflow) -> dict[str, Any]:
         return {name: value for name, value in (found | more).items() if value is not None}
 
     lasting = _lasting(workflow)
+    if workflow.entry_point is not None:
+        lasting["entry_point"] = workflow.entry_point
     return {
         "account_id": lasting.pop("account_id"),
         "activation": task(workflow.activation),

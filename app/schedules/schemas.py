@@ -130,6 +130,9 @@ class WorkflowSchema(AnswerSchema):
     redundant_group = ma.fields.Boolean()
     metadata_passthrough = ma.fields.Raw()
     catchUp = ma.fields.Raw()
+    entry_point = ma.fields.String(
+        metadata={"description": "Seen since the activation: ready, switched_itself_off, switched_off."}
+    )
 
 
 class WorkflowListSchema(Schema):

@@ -167,6 +167,22 @@ class ScheduleStore:
             if looked < SETTLE_CHUNK:
                 return total
 
+    def watched(self, limit: int) -> list[str]:
+        """Workflows whose jobs are to be looked at now."""
+        with store_errors():
+            found = self._client.zrangebyscore(
+                self.keys.watched, "-inf", self.time_ms(), start=0, num=limit, withscores=True
+            )
+        return [name.decode() for name, _ in found]
+
+    def watch(self, workflow_id: str, again_s: float | None) -> None:
+        """Look at it again in so many seconds; None: no more."""
+        with store_errors():
+            if again_s is None:
+                self._client.zrem(self.keys.watched, workflow_id)
+            else:
+                self._client.zadd(self.keys.watched, {workflow_id: self.time_ms() + int(again_s * 1000)})
+
     def upcoming(self, hours: float, limit: int) -> list[Upcoming]:
         """What fires within so many hours, of any account, in that order."""
         till = self.time_ms() + int(hours * 3_600_000)

@@ -32,7 +32,10 @@ local function settle(id)
     change(w, { task .. '.state', 'finished' })
     notify(w, task, false)
     count('finished:' .. task)
-    if task == 'activation' then revive(w) end
+    if task == 'activation' then
+      revive(w)
+      redis.call('ZADD', P .. 'schedules:watched', int(now), w.id) -- does its entry point become ready?
+    end
   elseif w[task .. '.state'] == 'pending' then
     fail(w, task, found[3] and found[3] ~= '' and found[3] or state, found[4] and found[4] ~= '')
   end
