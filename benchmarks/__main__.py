@@ -36,6 +36,7 @@ def main() -> int:
         "updates": run.updates,
         "failed-table": run.failed_table,
         "events": run.events,
+        "schedules": run.schedules,
     }
     problem = None
     try:

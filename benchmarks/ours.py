@@ -84,6 +84,11 @@ class Ours:
     def _run(self, planned: Planned) -> Program:
         return Program(planned.name, planned.command, self._environ, self._layout.logs)
 
+    @property
+    def environ(self) -> dict[str, str]:
+        """That of its processes."""
+        return dict(self._environ)
+
     def fill(self, media: Sequence[str]) -> None:
         self.system.redis.hset(AllKeys.of(self.system.keys).destination(AVOS), "paused", "measuring")
         for first in range(0, len(media), _CHUNK):

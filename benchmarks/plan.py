@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks.naive.settings import BESIDE, COMPARED
 
-SECTIONS: Final = ("accepting", "updates", "failed-table", "events")
+SECTIONS: Final = ("accepting", "updates", "failed-table", "events", "schedules")
 LATENCIES_MS: Final = (0, 20, 100)
 
 
@@ -34,6 +34,16 @@ class EventPlan:
 
 
 @dataclass(frozen=True)
+class SchedulePlan:
+    """Workflows due in the same second, and over `spread_s` seconds; timers that are to come much later."""
+
+    burst: int
+    spread: int
+    spread_s: int
+    later: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """`steady` rates are for both sides (about half of what the plain side can do), `busy` for ours alone. Latency is
     measured with one tuning, the one that reserves no task behind a running one."""
@@ -49,6 +59,7 @@ class Plan:
     tables: tuple[int, int]
     removed: int
     events: EventPlan
+    schedules: SchedulePlan
     tunings: tuple[str, ...] = COMPARED  # the best of these is what the goals are about
     beside: tuple[str, ...] = BESIDE  # measured and shown, without a goal
     steady_tuning: str = "late"
@@ -71,6 +82,7 @@ FULL: Final = Plan(
     tables=(10_000, 1_000_000),
     removed=100_000,
     events=EventPlan(rate=200, warm_s=3, steady_s=10, drained=20_000, replayed=100_000, publish_s=2.5),
+    schedules=SchedulePlan(burst=2_000, spread=10_000, spread_s=60, later=1_000_000),
 )
 QUICK: Final = Plan(
     rounds=1,
@@ -84,5 +96,6 @@ QUICK: Final = Plan(
     tables=(10_000, 50_000),
     removed=5_000,
     events=EventPlan(rate=200, warm_s=2, steady_s=4, drained=5_000, replayed=10_000, publish_s=1.5),
+    schedules=SchedulePlan(burst=200, spread=500, spread_s=5, later=10_000),
     latencies_ms=(0, 100),
 )

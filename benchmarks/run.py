@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks import events_run
+from benchmarks import events_run, schedules
 from benchmarks.acceptance import Accepting
 from benchmarks.failed_table import DUE, FailedTable
 from benchmarks.farside import FarSide
@@ -176,6 +176,11 @@ class Run:
         with self._folder() as folder:
             events_run.EventsSection(self._plan, self._report, self._tell).run(folder)
 
+    def schedules(self) -> None:
+        """Section 7: live jobs activated on time."""
+        with self._folder() as folder:
+            schedules.SchedulesSection(self._plan.schedules, self._report, self._tell).run(folder)
+
 
 def _plain(avos_url: str, tuning: str, folder: Path) -> Side:
     return Plain(folder, avos_url, tuning)
@@ -225,7 +230,8 @@ def comparisons(plan: Plan, report: Report) -> list[tuple[str, str, str]]:
         if longest is not None:
             title = f"longest command while {plan.removed:,} are {verb}"
             rows.append((title, f"{longest.median:.1f} ms", "≤ 10 ms"))
-    return rows + events_run.comparisons(report, plan.events.listeners)
+    rows += events_run.comparisons(report, plan.events.listeners)
+    return rows + schedules.comparisons(plan.schedules, report)
 
 
 def _at_latency(plan: Plan, report: Report, latency: int, best: str) -> list[tuple[str, str, str]]:
