@@ -57,9 +57,10 @@ class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
 
 
 # glibc's M_MMAP_THRESHOLD (-3). By default it grows with the largest block that was ever freed, and then the processes
-# keep 25 MB each for good after one large body; set once, it stays. Other C libraries have no such thing.
+# keep 25 MB each for good after one large body; set once, it stays. Much lower, and reading a body in pieces would cost a
+# mapping a piece. Other C libraries have no such thing.
 if hasattr(_libc := ctypes.CDLL(None), "mallopt"):
-    _libc.mallopt(-3, 128 * 1024)
+    _libc.mallopt(-3, 1024 * 1024)
 
 logger_class = JsonLogger
 log.configure(_settings.log_level, _settings.hidden)
