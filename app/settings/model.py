@@ -54,6 +54,7 @@ class Settings:
     # the Live API and its scheduler
     live_api_url: str | None = None
     live_api_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    live_api_bypass_proxy: bool = False
     live_api_proxy: str | None = field(default=None, repr=False)
     live_dialect: str = "v1"
     scheduler_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)

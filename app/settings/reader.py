@@ -179,6 +179,7 @@ class SettingsReader(FileAwareEnv):
         return {
             "live_api_url": url.rstrip("/") if url else None,
             "live_api_keys": self._keys_of_accounts("LIVE_API_KEYS", shortest=1),
+            "live_api_bypass_proxy": bypass,
             "live_api_proxy": None if bypass or not url else proxy_for(url, self._source),
             "live_dialect": self.str("LIVE_DIALECT", "v1", validate=matches("v1|v2", "v1 or v2")),
             "scheduler_keys": self._keys_of_accounts("SCHEDULER_KEYS", shortest=32),

@@ -20,9 +20,9 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, {root!r})
-from app.outgoing import store
+from app.outgoing import scripts
 
-store.SCRIPTS = Path({scripts!r})
+scripts.SCRIPTS = Path({scripts!r})
 """
 
 

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
 
 
 def avos(deployment: Deployment) -> dict[str, Any]:
-    [destination] = deployment.api.get("/api/custom/destinations")["destinations"]
+    destination = deployment.api.destination("avos")
     return dict(destination)
 
 

@@ -69,7 +69,7 @@ def test_what_failed_while_avos_was_away_is_delivered_when_it_is_back(tmp_path: 
 
 
 def avos(deployment: Deployment) -> dict[str, Any]:
-    [destination] = deployment.api.get("/api/custom/destinations")["destinations"]
+    destination = deployment.api.destination("avos")
     return dict(destination)
 
 

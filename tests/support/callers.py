@@ -98,6 +98,11 @@ class Api:
     def post(self, path: str, body: Any = None, **params: str) -> Any:
         return self.call("POST", path, body, params=params).expect(200, 201, 202)
 
+    def destination(self, name: str) -> dict[str, Any]:
+        listed = self.get("/api/custom/destinations")["destinations"]
+        [found] = [one for one in listed if one["name"] == name]
+        return dict(found)
+
     # Requests ---------------------------------------------------------------------------------------------------------
 
     def request(self, request_id: str) -> dict[str, Any]:

@@ -28,7 +28,11 @@ def of_subscriptions(method: str, path: str) -> str:
 
 
 def expected(method: str, path: str) -> str:
-    if path.startswith("/api/tokens") or path == "/api/events/epoch":
+    if (
+        path.startswith("/api/tokens")
+        or path == "/api/events/epoch"
+        or path.endswith("{account}/secret/rotate")
+    ):
         return "admin"
     if path.startswith("/v1/scheduler"):
         return "schedule"

@@ -291,7 +291,7 @@ def test_a_subscription_is_one_of_the_destinations(desk: Desk, system: Container
     assert desk.caller.post(f"{switch}/pause").json["state"] == "paused"
     publish(desk.caller, 2)
     listed = {one["name"]: one for one in desk.caller.get("/api/custom/destinations").json["destinations"]}
-    assert set(listed) == {"avos", name}
+    assert set(listed) == {"avos", "live-api", name}
     assert set(listed[name]) >= {"name", "state", "reason", "runnable", "live", "failed", "maxInFlight"}
     assert (listed[name]["state"], listed[name]["runnable"]) == ("paused", 2)
     assert desk.caller.post(f"{switch}/resume").json["state"] == "closed"
