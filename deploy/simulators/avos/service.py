@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from deploy.simulators.avos.journal import AvosJournal, Entry
 from deploy.simulators.avos.records import Record, Records, document
 from deploy.simulators.parts.answers import Answer, as_json, error, parsed
-from deploy.simulators.parts.switches import BadSwitch, Choices, Fault, Switches
+from deploy.simulators.parts.service import StandInService
+from deploy.simulators.parts.switches import Choices, Fault
 
 _LIVE = re.compile(r"/external/contentMedia/live/([^/?]+)(/[^?]*)?")
 SOURCE = "/technicalMedia/sourceMedia/"
-SWITCHES: Final[tuple[str, Choices]] = (
-    "contentMedia",
-    {
-        "lastModified": ("normal", "missing", "otherCase", "empty", "number", "huge"),
-        "shows": ("all", "some", "none", "otherCase", "zoneless"),
-        "conflictStatus": (409, 412),
-        "coarse": (False, True),
-        "mustBeKnown": (False, True),
-    },
-)
 
 
 @dataclass(slots=True)
@@ -42,20 +32,31 @@ class Call:
     rest: str  # what follows the content media's own path
     latency_s: float
 
+    @property
+    def one(self) -> str | None:
+        return self.media
 
-class Service:
-    """All of the stand-in but its sockets. Nothing in here waits, so that each write is one step."""
+
+class Service(StandInService[Call]):
+    """What AVOS does."""
+
+    scope = "contentMedia"
+    choices: ClassVar[Choices] = {
+        "lastModified": ("normal", "missing", "otherCase", "empty", "number", "huge"),
+        "shows": ("all", "some", "none", "otherCase", "zoneless"),
+        "conflictStatus": (409, 412),
+        "coarse": (False, True),
+        "mustBeKnown": (False, True),
+    }
+    own_kinds = ("conflict", "edit")
+    malformed = b'{"lastModified": "20'
+    journal: AvosJournal
 
     def __init__(self, journal: AvosJournal, *, token: str | None, header: str, scheme: str) -> None:
-        self.switches = Switches(*SWITCHES)
+        super().__init__(journal)
         self.records = Records()
-        self.journal = journal
         self._auth_header = header.lower()
         self._credentials = None if token is None else f"{scheme} {token}".strip()
-
-    def credentials(self, headers: Mapping[str, str]) -> str | None:
-        """What a request says of who sends it."""
-        return headers.get(self._auth_header)
 
     def arrive(self, method: str, path: str, body: bytes) -> Call:
         """Note a request. What is sent may be no JSON; only PATCH minds."""
@@ -73,47 +74,23 @@ class Service:
             method, path, content, entry, key, name, media, rest, self.switches.latency_s(method, media)
         )
 
-    def handle(self, call: Call, credentials: str | None) -> Answer:
-        """Do it, and say what is answered."""
-        answer = self._handle(call, credentials)
-        if answer.later_s is None:
-            self.journal.closed(call.entry, answer.status)
-        return answer
+    def refusal_of_caller(self, call: Call, headers: Mapping[str, str]) -> Answer | None:
+        if self._credentials is None or headers.get(self._auth_header) == self._credentials:
+            return None
+        return self.error(call, 401, "no or wrong credentials")
 
-    def carry_out(self, call: Call) -> None:
-        """What was reset some time ago is done after all; nobody hears of it but the journal."""
-        self.journal.closed(call.entry, self._apply(call).status, heard=False)
-
-    def _handle(self, call: Call, credentials: str | None) -> Answer:
-        if self._credentials is not None and credentials != self._credentials:
-            return error(401, "no or wrong credentials")
-        fault = self.switches.fault(call.method, call.path, call.media)
-        if fault is None:
-            return self._apply(call)
-        call.entry.fault = fault.kind
-        return self._failing(call, fault)
-
-    def _failing(self, call: Call, fault: Fault) -> Answer:
+    def own_fault(self, call: Call, fault: Fault) -> Answer | None:
         if fault.kind == "conflict":
-            return error(self.switches.value("conflictStatus", call.media), "lastModified does not match")
-        if fault.kind == "late":
-            return Answer(None, later_s=fault.intervalMs / 1000)
+            return error(self.switches.value("conflictStatus", call.one), "lastModified does not match")
         if fault.kind == "edit":
             self.edit(call.name, {"fields": {"editedBy": "somebody else"}})
-            return self._apply(call)
-        answer = self._apply(call) if fault.when == "after" or fault.kind in ("drip", "malformed") else None
-        if fault.kind == "drip" and answer is not None:
-            answer.drip_s, answer.drip_headers = fault.intervalMs / 1000, fault.headers
-            return answer
-        if fault.kind == "malformed" and answer is not None:
-            answer.body = b'{"lastModified": "20'
-            return answer
-        if fault.kind == "status":
-            headers = {} if fault.retryAfter is None else {"Retry-After": f"{fault.retryAfter}"}
-            return error(fault.status, "a switched-on fault", headers)
-        return Answer(None, hang=fault.kind == "hang")
+            return self.apply(call)
+        return None
 
-    def _apply(self, call: Call) -> Answer:
+    def error(self, _call: Call, status: int, why: str, headers: Mapping[str, str] | None = None) -> Answer:
+        return error(status, why, headers)
+
+    def apply(self, call: Call) -> Answer:
         if not call.path.startswith("/external/"):
             return error(404, "no such path")
         if call.rest == SOURCE:
@@ -143,7 +120,7 @@ class Service:
             shows=self.switches.value("shows", call.media),
             last_modified=self.switches.value("lastModified", call.media),
         )
-        return Answer(200, json.dumps(shown).encode())
+        return as_json(shown)
 
     def _write(self, call: Call, *, source: bool) -> Answer:
         record = self._record(call)
@@ -163,7 +140,7 @@ class Service:
         self.records.touch(record, coarse=self.switches.value("coarse", call.media))
         self.journal.applied(call.entry, record.last_modified)
         status = 201 if call.method == "POST" else 200
-        return Answer(status, json.dumps({"lastModified": record.last_modified}).encode())
+        return as_json({"lastModified": record.last_modified}, status)
 
     def _refusal(self, call: Call, record: Record) -> Answer | None:
         if not isinstance(call.body, dict):
@@ -193,36 +170,8 @@ class Service:
         record = self.records.get(name if name.startswith("/") else name.casefold(), name, create=False)
         return None if record is None else record.as_json()
 
-    def reset(self) -> None:
-        self.switches = Switches(*SWITCHES)
+    def forget(self) -> None:
         self.records.clear()
-        self.journal.clear()
 
-    def control(self, method: str, path: str, body: bytes) -> Answer:
-        """The paths that begin with `/_`."""
-        bare, _, query = path.partition("?")
-        verb, _, name = bare[2:].partition("/")
-        name = unquote(name)
-        try:
-            return self._control(f"{method} {verb}", name, query, json.loads(body or b"{}"))
-        except (BadSwitch, ValueError, AttributeError) as fault:
-            return error(400, str(fault))
-
-    def _control(self, what: str, name: str, query: str, given: Any) -> Answer:
-        if what == "GET journal":
-            entries = self.journal.after(int(query.removeprefix("after=") or 0))
-            lines = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
-            return Answer(200, lines, content_type="application/x-ndjson")
-        if what == "GET state" and name:
-            state = self.state(name)
-            return error(404, "unknown") if state is None else as_json(state)
-        if what == "POST edit" and name:
-            return as_json(self.edit(name, given))
-        if what in ("GET control", "PUT control"):
-            if what.startswith("PUT"):
-                self.switches.set(given)
-            return as_json(self.switches.as_json())
-        if what == "POST reset":
-            self.reset()
-            return as_json({})
-        return error(404, "no such control")
+    def own_control(self, what: str, name: str, given: Any) -> Answer | None:
+        return as_json(self.edit(name, given)) if what == "POST edit" and name else None

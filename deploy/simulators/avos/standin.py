@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.simulators.avos.journal import AvosJournal
-from deploy.simulators.avos.service import SWITCHES, Service
+from deploy.simulators.avos.service import Service
 from deploy.simulators.parts.standin import StandIn
 
 
@@ -25,7 +25,7 @@ class AvosStandIn(StandIn[Service]):
         journal: Path | None = None,
     ) -> None:
         service = Service(AvosJournal(journal), token=token, header=auth_header, scheme=auth_scheme)
-        super().__init__(service, SWITCHES[0], host=host, port=port)
+        super().__init__(service, host=host, port=port)
 
     def fault(self, kind: str, *, media: str | None = None, **members: Any) -> None:
         """Let this one fault, and no other, happen (`on`, `next`, `when`, …)."""

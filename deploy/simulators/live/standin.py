@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deploy.simulators.live.service import SWITCHES, LiveService
+from deploy.simulators.live.service import LiveService
 from deploy.simulators.parts.journal import Journal
 from deploy.simulators.parts.standin import StandIn
 
@@ -26,7 +26,6 @@ class LiveStandIn(StandIn[LiveService]):
     ) -> None:
         super().__init__(
             LiveService(Journal(journal), keys=[key] if key else [], clock=clock),
-            SWITCHES[0],
             host=host,
             port=port,
         )

@@ -8,9 +8,11 @@ import contextlib
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from app.platform import log
-from deploy.simulators.parts.server import Server, Service
+from deploy.simulators.parts.server import Server
+from deploy.simulators.parts.service import StandInService
 
 
 def parser(prog: str, description: str | None) -> argparse.ArgumentParser:
@@ -35,7 +37,11 @@ def token_of(options: argparse.Namespace) -> str | None:
 
 
 async def serve(
-    name: str, service: Service, options: argparse.Namespace, save: Callable[[], None], save_every: float
+    name: str,
+    service: StandInService[Any],
+    options: argparse.Namespace,
+    save: Callable[[], None],
+    save_every: float,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `save` is called from time to time, and at the end."""
     server = Server(service, options.host, options.port, options.control_port)

@@ -6,50 +6,21 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from deploy.simulators.parts.answers import Answer
-from deploy.simulators.parts.switches import Switches
+from deploy.simulators.parts.service import Call, StandInService
 
 _MAX_HEAD: Final = 64 * 1024
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-class Call(Protocol):
-    """A request on its way."""
-
-    @property
-    def latency_s(self) -> float: ...
-
-
-class Service(Protocol):
-    """All of a stand-in but its sockets."""
-
-    switches: Switches
-
-    def credentials(self, headers: Mapping[str, str]) -> str | None:
-        """What a request says of who sends it; `headers` by their names in lower case."""
-
-    def arrive(self, method: str, path: str, body: bytes) -> Any:
-        """Note a request: a `Call`."""
-
-    def handle(self, call: Any, credentials: str | None) -> Answer:
-        """Do it, and say what is answered."""
-
-    def carry_out(self, call: Any) -> None:
-        """Do after all what was reset some time ago."""
-
-    def control(self, method: str, path: str, body: bytes) -> Answer:
-        """The paths that begin with `/_`."""
-
-
 class Server:
     """Listens on the main port, and on a control port that stays open while the main one is down."""
 
-    def __init__(self, service: Service, host: str, port: int, control_port: int) -> None:
+    def __init__(self, service: StandInService[Any], host: str, port: int, control_port: int) -> None:
         self.service = service
         self._host = host
         self.port = port
@@ -190,12 +161,11 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         call = service.arrive(method, path, body)
-        credentials = service.credentials(headers)
         if call.latency_s > 0:
             # Goes on when the client has gone: the real one wouldn't notice either.
-            asyncio.get_running_loop().call_later(call.latency_s, self._finish, call, credentials)
+            asyncio.get_running_loop().call_later(call.latency_s, self._finish, call, headers)
         else:
-            self._finish(call, credentials)
+            self._finish(call, headers)
 
     async def _obey_then(self, answer: Answer) -> None:
         """Answered means done, except where what is done closes this very connection."""
@@ -206,8 +176,8 @@ class Connection(asyncio.Protocol):
         if not closes_us:
             self._answer(answer)
 
-    def _finish(self, call: Call, credentials: str | None) -> None:
-        answer = self._service.handle(call, credentials)
+    def _finish(self, call: Call, headers: dict[str, str]) -> None:
+        answer = self._service.handle(call, headers)
         if answer.later_s is not None:
             asyncio.get_running_loop().call_later(answer.later_s, self._service.carry_out, call)
         self._answer(answer)

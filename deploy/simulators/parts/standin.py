@@ -6,35 +6,20 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from deploy.simulators.parts.journal import Journal
-from deploy.simulators.parts.server import Server, Service
+from deploy.simulators.parts.server import Server
+from deploy.simulators.parts.service import StandInService
 
 T = TypeVar("T")
-
-
-class Looked(Service, Protocol):
-    """A service that can be looked at."""
-
-    @property
-    def journal(self) -> Journal[Any]: ...
-
-    def state(self, name: str) -> dict[str, Any] | None: ...
-
-    def reset(self) -> None: ...
-
-
-S = TypeVar("S", bound=Looked)
+S = TypeVar("S", bound=StandInService[Any])
 
 
 class StandIn(Generic[S]):
-    """Serves at `url` while it is entered. Its methods may be called from any thread. `scope`: what the switches of single
-    things are called."""
+    """Serves at `url` while it is entered. Its methods may be called from any thread."""
 
-    def __init__(self, service: S, scope: str, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, service: S, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.service = service
-        self._scope = scope
         self._server = Server(service, host, port, 0)
         self._host = host
         self._loop = asyncio.new_event_loop()
@@ -64,7 +49,7 @@ class StandIn(Generic[S]):
 
     def control(self, one: str | None = None, **switches: Any) -> None:
         """Set switches for all, or for one of them."""
-        self.set({"global": switches} if one is None else {self._scope: {one: switches}})
+        self.set({"global": switches} if one is None else {self.service.scope: {one: switches}})
 
     def set(self, control: Mapping[str, Any]) -> None:
         """What `PUT /_control` takes."""

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-KINDS: Final = ("status", "conflict", "reset", "hang", "drip", "malformed", "edit", "late")
+# The faults that every stand-in has.
+KINDS: Final = ("status", "reset", "hang", "drip", "malformed", "late")
 METHODS: Final = ("any", "get", "patch", "post", "put", "delete")
 # A switch's values, the first of which counts until another is set; or the number that counts until then.
 Choices = Mapping[str, tuple[Any, ...] | float]
@@ -34,8 +35,11 @@ class Fault:
     headers: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or self.on not in METHODS or self.when not in ("before", "after"):
-            raise BadSwitch(f"no such fault: kind {self.kind}, on {self.on}, when {self.when}")
+        if self.on not in METHODS or self.when not in ("before", "after"):
+            raise self.unknown()
+
+    def unknown(self) -> BadSwitch:
+        return BadSwitch(f"no such fault: kind {self.kind}, on {self.on}, when {self.when}")
 
     def strikes(self, method: str, path: str, chance: random.Random) -> bool:
         """Whether this request is hit; counts it if so."""
@@ -56,13 +60,14 @@ class Behaviour:
     """The switches of one scope. `given` holds only what was set, so that a single thing can fall back."""
 
     choices: Choices
+    kinds: tuple[str, ...]
     given: dict[str, Any] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def set(self, switches: Mapping[str, Any]) -> None:
         for name, value in switches.items():
             if name == "faults":
-                self.faults = [_fault(entry) for entry in value]
+                self.faults = [_fault(entry, self.kinds) for entry in value]
             elif name == "latencyMs":
                 by_method = value if isinstance(value, Mapping) else {"any": value}
                 self.given[name] = {method: float(ms) for method, ms in by_method.items()}
@@ -82,20 +87,25 @@ def fits(choice: tuple[Any, ...] | float, value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
-def _fault(entry: Mapping[str, Any]) -> Fault:
+def _fault(entry: Mapping[str, Any], kinds: tuple[str, ...]) -> Fault:
     try:
-        return Fault(**entry)
+        fault = Fault(**entry)
     except TypeError as error:
         raise BadSwitch(f"a fault has no such member: {error}") from None
+    if fault.kind not in kinds:
+        raise fault.unknown()
+    return fault
 
 
 class Switches:
-    """All switches, and what they say about one request. `scope`: what those of single things are called."""
+    """All switches, and what they say about one request. `scope`: what those of single things are called.
+    `kinds`: the faults of this stand-in alone."""
 
-    def __init__(self, scope: str, choices: Choices) -> None:
+    def __init__(self, scope: str, choices: Choices, kinds: tuple[str, ...] = ()) -> None:
         self._scope = scope
         self._choices = choices
-        self.everywhere = Behaviour(choices)
+        self._kinds = (*KINDS, *kinds)
+        self.everywhere = Behaviour(choices, self._kinds)
         self.of_one: dict[str, Behaviour] = {}
         self.down = "no"
         self.down_until: float | None = None  # monotonic; None: until switched back
@@ -121,7 +131,7 @@ class Switches:
             if switches is None:
                 self.of_one.pop(folded, None)
             else:
-                self.of_one.setdefault(folded, Behaviour(self._choices)).set(switches)
+                self.of_one.setdefault(folded, Behaviour(self._choices, self._kinds)).set(switches)
 
     def as_json(self) -> dict[str, Any]:
         return {
