@@ -13,12 +13,14 @@ from deploy.simulators.parts.program import parser, serve, token_of
 def main() -> None:
     options_parser = parser("python -m deploy.simulators.live", __doc__)
     options_parser.add_argument("--keys-file", type=Path, help="account=key,…: one of these keys is required")
+    options_parser.add_argument("--auth-header", default="X-API-KEY", help="of v1; v2 has a bearer token")
     options = options_parser.parse_args()
     token = token_of(options)
     keys = {token} if token else set()
     if options.keys_file:
         keys |= {pair.strip().partition("=")[2] for pair in options.keys_file.read_text().split(",")}
-    service = LiveService(Journal(options.journal), keys=keys)
+    # A comma at the end makes no empty key.
+    service = LiveService(Journal(options.journal), keys=keys - {""}, header=options.auth_header)
     asyncio.run(serve("Live API stand-in", service, options, lambda: None, 3600))
     service.journal.close()
 

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
-from deploy.simulators.live.jobs import Job
+from deploy.simulators.live.jobs import Job, Times
 from deploy.simulators.parts.answers import Answer, as_json, error
 from deploy.simulators.parts.journal import Journal
 from deploy.simulators.parts.service import StandInService
 from deploy.simulators.parts.switches import BadSwitch, Choices
 
 NO_CAPACITY: Final = "no_streaming_capacity_in_region"
+_MEMBERS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "static": bool,
+    "group": (str, type(None)),
+    "encoder": bool,
+}
 _CODES: Final = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}
 _V1: Final = re.compile(r"/v1/jobs/(?P<job>[^/?]+)(?:/(?P<verb>activate|deactivate))?")
 _V2: Final = re.compile(r"/v2/accounts/(?P<account>[^/]+)/jobs/(?P<job>[^/?]+)(?:/(?P<verb>start|stop))?")
@@ -43,7 +48,11 @@ class LiveEntry:
     answered: float | None = None
     answeredWall: float | None = None  # noqa: N815
     applied: bool = False
-    before: str | None = None  # its entry point's state when the request was handled …
+    appliedAt: float | None = None  # noqa: N815
+    appliedWall: float | None = None  # noqa: N815
+    before: str | None = (
+        None  # its entry point's state when the request was handled; a group's, all that differ …
+    )
     after: str | None = None  # … and after it
     status: int | None = None
     fault: str | None = None
@@ -64,11 +73,13 @@ class LiveCall:
 
 
 class LiveService(StandInService[LiveCall]):
-    """What the Live API does. `keys`: one of them is required; none: nobody is asked. `clock` gives seconds."""
+    """What the Live API does. `keys`: one of them is required; none: nobody is asked. `header`: where v1 has it; v2 has it
+    as a bearer token. `clock` gives the seconds by which states change."""
 
     scope = "jobs"
     choices: ClassVar[Choices] = {
         "readyS": 60.0,
+        "stoppedS": 10.0,
         "selfStopS": 1800.0,
         "capacity": 0.0,
         "mustBeKnown": (False, True),
@@ -81,11 +92,16 @@ class LiveService(StandInService[LiveCall]):
         journal: Journal[LiveEntry],
         *,
         keys: Collection[str] = (),
+        header: str = "X-API-KEY",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(journal)
         self.jobs: dict[str, Job] = {}
-        self._credentials = {*keys, *(f"Bearer {key}" for key in keys)}
+        # By dialect: the header, and what it may be.
+        self._credentials = {
+            "v1": (header.lower(), frozenset(keys)),
+            "v2": ("authorization", frozenset(f"Bearer {key}" for key in keys)),
+        }
         self._clock = clock
 
     def arrive(self, method: str, path: str, _body: bytes) -> LiveCall:
@@ -104,63 +120,75 @@ class LiveService(StandInService[LiveCall]):
         return LiveCall(method, path, one, entry, self.switches.latency_s(method, one))
 
     def refusal_of_caller(self, call: LiveCall, headers: Mapping[str, str]) -> Answer | None:
-        if call.one is None:
+        if call.entry.dialect is None:
             return error(404, "no such path")
-        credentials = headers.get("x-api-key") or headers.get("authorization")
-        if self._credentials and credentials not in self._credentials:
+        header, allowed = self._credentials[call.entry.dialect]
+        if allowed and headers.get(header) not in allowed:
             return self.error(call, 401, "no or wrong key")
         return None
 
     def apply(self, call: LiveCall) -> Answer:
-        entry = call.entry
-        jobs = self._named(entry.job or "")
+        jobs = self._named(call.entry.job or "")
         if not jobs:
             return self.error(call, 404, "no such job")
-        entry.before = self._sep_state(jobs[0])
-        answer = self._read(call, jobs[0]) if call.method == "GET" else self._switch(call, jobs)
-        entry.after = self._sep_state(jobs[0])
+        call.entry.before = self._sep_states(jobs)
+        answer = self._read(call, jobs) if call.method == "GET" else self._switch(call, jobs)
+        call.entry.after = self._sep_states(jobs)
         return answer
 
-    def _read(self, call: LiveCall, job: Job) -> Answer:
+    def _read(self, call: LiveCall, jobs: list[Job]) -> Answer:
         if call.entry.action is not None:
             return self.error(call, 405, "PUT only")
-        shown = self.shown(job)
+        # A group is as on as the first of its jobs that isn't.
+        shown = self._shown(min(jobs, key=lambda job: job.on)) | {"id": call.entry.job}
         return as_json(shown if call.entry.dialect == "v2" else {"job": shown})
 
     def _switch(self, call: LiveCall, jobs: list[Job]) -> Answer:
         if call.method != "PUT" or call.entry.action is None:
-            return self.error(call, 405, "GET only")
+            return self.error(call, 405, "PUT of an action, or GET, only")
         if not all(job.static for job in jobs):
             return self.error(call, 400, "the job isn't static")
         on = call.entry.action == "activate"
-        if all((job.on_since is not None) is on for job in jobs):
+        others = [job for job in jobs if job.on is not on]
+        if not others:
             return self.error(call, 400, f"the job is {'' if on else 'in'}active already")
         capacity = self.switches.value("capacity", None)
-        active = sum(job.on_since is not None for job in self.jobs.values())
-        if on and capacity and active + len(jobs) > capacity:
-            return as_json({"statusCode": 500, "message": f"{NO_CAPACITY}: too many activations"}, 500)
-        for job in jobs:
-            job.on_since = self._clock() if on else None
+        if on and capacity and self._active() + len(others) > capacity:
+            return self.error(call, 500, f"{NO_CAPACITY}: too many activations")
+        for job in others:
+            job.switch(self._clock(), on=on)
         call.entry.applied = True
+        call.entry.appliedAt, call.entry.appliedWall = time.monotonic(), time.time()
         return as_json({"id": call.entry.job})
+
+    def _active(self) -> int:
+        for job in self.jobs.values():
+            self._settle(job)
+        return sum(job.on for job in self.jobs.values())
 
     def _named(self, name: str) -> list[Job]:
         """The job of this id, or those of the group."""
-        group = [job for job in self.jobs.values() if job.group == name]
-        if not group and name not in self.jobs:
-            if self.switches.value("mustBeKnown", name.casefold()):
-                return []
-            self.jobs[name] = Job(name)
-        jobs = group or [self.jobs[name]]
+        jobs = [job for job in self.jobs.values() if job.group == name]
+        if not jobs and (name in self.jobs or not self.switches.value("mustBeKnown", name.casefold())):
+            jobs = [self.jobs.setdefault(name, Job(name))]
         for job in jobs:
-            job.settle(self._clock(), self.switches.value("selfStopS", job.id.casefold()))
+            self._settle(job)
         return jobs
 
-    def _sep_state(self, job: Job) -> str:
-        return str(self.shown(job)["sep_state"])
+    def _times(self, job: Job) -> Times:
+        of = job.id.casefold()
+        value = self.switches.value
+        return Times(value("readyS", of), value("stoppedS", of), value("selfStopS", of))
 
-    def shown(self, job: Job) -> dict[str, Any]:
-        return job.as_json(self._clock(), self.switches.value("readyS", job.id.casefold()))
+    def _settle(self, job: Job) -> None:
+        job.settle(self._clock(), self._times(job))
+
+    def _shown(self, job: Job) -> dict[str, Any]:
+        self._settle(job)
+        return job.as_json(self._clock(), self._times(job))
+
+    def _sep_states(self, jobs: list[Job]) -> str:
+        return ",".join(sorted({str(self._shown(job)["sep_state"]) for job in jobs}))
 
     def error(
         self, call: LiveCall, status: int, why: str, headers: Mapping[str, str] | None = None
@@ -174,25 +202,30 @@ class LiveService(StandInService[LiveCall]):
         answer.headers = headers or {}
         return answer
 
-    # Looking and switching ----------------------------------------------------------------------------
-
     def state(self, name: str) -> dict[str, Any] | None:
         """A job as it is now."""
-        if name not in self.jobs:
-            return None
-        return self.shown(self._named(name)[0])
+        return self._shown(self.jobs[name]) if name in self.jobs else None
 
-    def set_job(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Make a job, or change it."""
-        job = self.jobs.setdefault(name, Job(name))
-        if unknown := set(given) - {"static", "group", "encoder"}:
-            raise BadSwitch(f"a job has no {', '.join(sorted(unknown))}")
+    def set_job(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a job, or change it. Raises BadSwitch."""
         for member, value in given.items():
-            setattr(job, member, value)
-        return self.shown(job)
+            if member not in _MEMBERS or not isinstance(value, _MEMBERS[member]):
+                raise BadSwitch(f"of a job {member} can't be {value!r}")
+        job = self.jobs.setdefault(name, Job(name))
+        # What switched itself off before stays off.
+        self._settle(job)
+        job.static, job.group = given.get("static", job.static), given.get("group", job.group)
+        job.feed(encoder=given.get("encoder", job.encoder))
+        return self._shown(job)
 
     def forget(self) -> None:
         self.jobs.clear()
 
     def own_control(self, what: str, name: str, given: Any) -> Answer | None:
-        return as_json(self.set_job(name, given)) if what == "PUT job" and name else None
+        if what == "PUT jobs" and name:
+            return as_json(self.set_job(name, given))
+        if what == "PUT encoder" and name:
+            known = name in self.jobs
+            on = given.get("on", True)
+            return as_json(self.set_job(name, {"encoder": on})) if known else error(404, "unknown")
+        return None

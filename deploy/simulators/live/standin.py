@@ -21,11 +21,12 @@ class LiveStandIn(StandIn[LiveService]):
         host: str = "127.0.0.1",
         port: int = 0,
         key: str | None = None,
+        auth_header: str = "X-API-KEY",
         journal: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(
-            LiveService(Journal(journal), keys=[key] if key else [], clock=clock),
+            LiveService(Journal(journal), keys=[key] if key else [], header=auth_header, clock=clock),
             host=host,
             port=port,
         )
@@ -37,3 +38,7 @@ class LiveStandIn(StandIn[LiveService]):
     def job(self, name: str, **given: Any) -> dict[str, Any]:
         """Make a job, or change it: `static`, `group`, `encoder`."""
         return self.do(lambda: self.service.set_job(name, given))
+
+    def encoder(self, name: str, *, on: bool) -> dict[str, Any]:
+        """Its encoder starts or stops."""
+        return self.job(name, encoder=on)
