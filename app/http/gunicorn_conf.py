@@ -56,11 +56,13 @@ class JsonLogger(Logger):  # type: ignore[misc]  # gunicorn ships no types
         self.error_log.propagate = True
 
 
-# glibc's M_MMAP_THRESHOLD (-3). By default it grows with the largest block that was ever freed, and then the processes
-# keep 25 MB each for good after one large body; set once, it stays. Much lower, and reading a body in pieces would cost a
-# mapping a piece. Other C libraries have no such thing.
+# glibc's M_MMAP_THRESHOLD (-3) grows with the largest block that was ever freed, and then the processes keep 25 MB each for
+# good after one large body; set once, it stays. Much lower, and reading a body in pieces would cost a mapping a piece. What
+# is free at the heap's end is then given back from M_TRIM_THRESHOLD (-1) on: by default with nearly every call, only to be
+# asked for again. Other C libraries have no such thing.
 if hasattr(_libc := ctypes.CDLL(None), "mallopt"):
     _libc.mallopt(-3, 1024 * 1024)
+    _libc.mallopt(-1, 4 * 1024 * 1024)
 
 logger_class = JsonLogger
 log.configure(_settings.log_level, _settings.hidden)
