@@ -47,17 +47,21 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
+# json.dumps makes an encoder anew at every call that isn't made with its defaults: half of its time.
+_stored: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_sorted: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False).encode
+
+
 def encode(value: Any) -> bytes:
     """JSON as it is stored and sent: UTF-8, no blanks, members in the given order."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _stored(value).encode()
 
 
 def digest(value: Any) -> str:
     """Equal for JSON values that are equal as structures, whatever the order of their members."""
     if value is ABSENT:
         return "-"
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), sort_keys=True, allow_nan=False)
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return hashlib.sha1(_sorted(value).encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
