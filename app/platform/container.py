@@ -78,15 +78,21 @@ class Container:
     def _providers(self) -> Mapping[type, Provider]:
         return providers(self.packages)
 
+    def _provider(self, kind: type) -> Provider | None:
+        """That of the package whose class it is, so that no other package's code is loaded for it; else of any."""
+        own = [package for package in self.packages if kind.__module__.startswith(f"app.{package.name}.")]
+        return providers(own).get(kind) or self._providers.get(kind)
+
     def _make(self, kind: type) -> Any:
-        if kind not in self._providers:
+        provider = self._provider(kind)
+        if provider is None:
             raise LookupError(f"no package provides {kind.__qualname__}")
         if kind in self._in_making:
             circle = " -> ".join(one.__qualname__ for one in (*self._in_making, kind))
             raise LookupError(f"services need each other in a circle: {circle}")
         self._in_making.append(kind)
         try:
-            return self._providers[kind](self)
+            return provider(self)
         finally:
             self._in_making.pop()
 

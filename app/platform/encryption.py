@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
-
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from app.platform.errors import Conflict
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 # JSON, which is what plain text is here, never begins like this.
 _MARK: Final = "fernet:"
@@ -37,15 +39,22 @@ class Encryption:
     """`keys`: URL-safe base64 of 32 bytes each, the newest first; none: everything stays plain text."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
-        self._ciphers = [Fernet(key) for key in keys]
+        self._keys = tuple(keys)
+
+    @cached_property
+    def _ciphers(self) -> list[Fernet]:
+        """Made when they are needed: most workers never do, and needn't load three megabytes."""
+        from cryptography.fernet import Fernet  # noqa: PLC0415
+
+        return [Fernet(key) for key in self._keys]
 
     @property
     def has_key(self) -> bool:
-        return bool(self._ciphers)
+        return bool(self._keys)
 
     def encrypt(self, text: str) -> str:
         """As it is to be stored."""
-        if not self._ciphers:
+        if not self._keys:
             return text
         return _MARK + self._ciphers[0].encrypt(text.encode()).decode()
 
@@ -53,26 +62,30 @@ class Encryption:
         """The inverse. Raises Unreadable."""
         if not stored.startswith(_MARK):
             return stored
-        try:
-            return MultiFernet(self._ciphers).decrypt(_token(stored)).decode() if self._ciphers else _refuse()
-        except InvalidToken:
-            return _refuse()
+        for cipher in self._ciphers:
+            text = _opened(cipher, stored)
+            if text is not None:
+                return text
+        return _refuse()
 
     def standing(self, stored: str) -> Standing:
         """How it is stored."""
         if not stored.startswith(_MARK):
             return Standing.PLAIN
         for number, cipher in enumerate(self._ciphers):
-            try:
-                cipher.decrypt(_token(stored))
-            except InvalidToken:
-                continue
-            return Standing.OLDER if number else Standing.NEWEST
+            if _opened(cipher, stored) is not None:
+                return Standing.OLDER if number else Standing.NEWEST
         return Standing.UNREADABLE
 
 
-def _token(stored: str) -> bytes:
-    return stored.removeprefix(_MARK).encode()
+def _opened(cipher: Fernet, stored: str) -> str | None:
+    """What was encrypted, if it was by this key."""
+    from cryptography.fernet import InvalidToken  # noqa: PLC0415
+
+    try:
+        return cipher.decrypt(stored.removeprefix(_MARK).encode()).decode()
+    except InvalidToken:
+        return None
 
 
 def _refuse() -> str:
