@@ -93,7 +93,7 @@ class SchedulesSection:
             live.program.stop()
         self._report.note(
             f"Schedules: two tickers, two live workers of 100 slots, {self._plan.later:,} later timers in the set; the Live API "
-            "answers at once. Others promise: Temporal's schedules to the second, EventBridge Scheduler to the minute."
+            "answers at once. EventBridge Scheduler invokes its targets with a precision of 60 s."
         )
 
     def _measure(self, ours: Ours, live: LiveApi) -> None:
