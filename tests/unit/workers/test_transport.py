@@ -143,9 +143,11 @@ def test_a_message_that_breaks_its_consumer_takes_no_other_with_it(
 
 
 def test_what_was_popped_for_who_stops_goes_back_as_it_was(
-    connection: Connection, redis_client: Redis, tenant: str
+    connection: Connection, redis_client: Redis, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = Fetched(connection, prefetch=100)
+    # The question stays open, however slow this machine is.
+    monkeypatch.setattr(fetched.channel, "brpop_timeout", 60)
     for _ in range(3):
         next(fetched._loop)  # it asks, and is answered by nobody
     queue = Envelope(tenant).queue_key("live")
